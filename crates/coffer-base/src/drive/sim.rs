@@ -1,0 +1,525 @@
+//! Simulated drives: files in memory that behave as badly as the contract of
+//! [`crate::drive`] lets them, by a seed.
+//!
+//! All drives of a [`SimWorld`] share one counter of *operations*: every write, sync, change of a
+//! length or name, and directory sync, on any of them. The power can be cut at any of them, and
+//! then [`SimWorld::power_cut`] decides what is left:
+//! - each unsynced write is kept, lost, or torn into 512-byte sectors, independently; so writes
+//!   survive in any order, and a file's new length with or without its bytes;
+//! - each unsynced change of a name is kept or lost, independently;
+//! - what was synced is there.
+//!
+//! A run is a function of the seed and of the calls made. Time does not exist here: nothing
+//! stalls.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::{Access, Drive, DriveFile, Space, check_name};
+use crate::buffer::ALIGN;
+use crate::rng::{Rng, SeededRng};
+
+mod content;
+mod file;
+mod world;
+
+use world::{DriveState, FileId, World, cut_error};
+
+/// What a power cut leaves of that which was not synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Survival {
+    /// Nothing.
+    None,
+    /// Everything.
+    All,
+    /// What the seed says.
+    Random,
+}
+
+/// What is wrong with one drive. The default is nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// Every read fails.
+    pub fail_reads: bool,
+    /// Every read of these files fails.
+    pub unreadable: BTreeSet<String>,
+    /// Every write fails.
+    pub fail_writes: bool,
+    /// The nth sync from now (1 is the next; synchronous writes count) fails. As on Linux, what
+    /// it should have made durable is lost for good, later syncs succeed, and readers through the
+    /// page cache don't notice.
+    pub fail_sync: Option<u64>,
+    /// Writes that would make the files longer than this together fail with `StorageFull`.
+    pub capacity: Option<u64>,
+    /// Syncs of files and of the directory succeed and do nothing.
+    pub forget_syncs: bool,
+    /// The directory was deleted: everything by name fails, open files work on.
+    pub unlinked: bool,
+}
+
+/// Called at every operation with its number and a copy of the world in which its effect is under
+/// way: done, but not durable.
+pub type Observer = Box<dyn FnMut(u64, SimWorld) + Send>;
+
+#[derive(Default)]
+struct Shared {
+    world: Mutex<World>,
+    observer: Mutex<Option<Observer>>,
+}
+
+/// A set of simulated drives under one power supply. Clones are the same world;
+/// [`SimWorld::fork`] makes another one.
+#[derive(Clone, Default)]
+pub struct SimWorld(Arc<Shared>);
+
+/// One drive of a [`SimWorld`].
+pub struct SimDrive {
+    world: SimWorld,
+    name: String,
+    era: u64,
+}
+
+struct SimFile {
+    world: SimWorld,
+    drive: String,
+    /// The name it was opened by.
+    name: String,
+    id: FileId,
+    access: Access,
+    era: u64,
+}
+
+fn chance(rng: &SeededRng, of: u64, outcomes: u64) -> bool {
+    rng.below(outcomes) < of
+}
+
+fn simulated(kind: io::ErrorKind, what: &str) -> io::Error {
+    io::Error::new(kind, format!("simulated: {what}"))
+}
+
+fn gone() -> io::Error {
+    simulated(io::ErrorKind::NotFound, "the drive is gone")
+}
+
+impl SimWorld {
+    /// A world without drives.
+    pub fn new(seed: u64) -> SimWorld {
+        let world = SimWorld::default();
+        world.state().seed = seed;
+        world
+    }
+
+    fn state(&self) -> MutexGuard<'_, World> {
+        self.0.world.lock().expect("no holder panics")
+    }
+
+    /// The drive `name`, made empty when there is none. It serves until the next power cut.
+    pub fn drive(&self, name: &str) -> Arc<SimDrive> {
+        let mut state = self.state();
+        state.drives.entry(name.to_owned()).or_default();
+        Arc::new(SimDrive {
+            world: self.clone(),
+            name: name.to_owned(),
+            era: state.era,
+        })
+    }
+
+    /// A deep copy, without the observer. It shares nothing with this world, and what was opened
+    /// here is not open there.
+    pub fn fork(&self) -> SimWorld {
+        let copy = self.state().clone();
+        SimWorld(Arc::new(Shared {
+            world: Mutex::new(copy),
+            observer: Mutex::default(),
+        }))
+    }
+
+    /// Changes the seed of what power cuts do from now on.
+    pub fn reseed(&self, seed: u64) {
+        self.state().seed = seed;
+    }
+
+    /// Operations so far.
+    pub fn operations(&self) -> u64 {
+        self.state().operations
+    }
+
+    /// A hash over all operations so far: kind, drive, place.
+    pub fn trace(&self) -> u64 {
+        self.state().trace
+    }
+
+    /// Operation number `operation` (the first is 1) and all after it fail, until
+    /// [`SimWorld::power_cut`]; the effect of that one is then under way.
+    pub fn cut_power_at(&self, operation: u64) {
+        self.state().cut_at = Some(operation);
+    }
+
+    /// Whether the power is off.
+    pub fn is_down(&self) -> bool {
+        self.state().down
+    }
+
+    /// Cuts the power now (or settles a cut that happened) and switches it on again: what was not
+    /// synced survives by the seed. All drives and files got before are dead.
+    pub fn power_cut(&self) {
+        self.power_cut_with(Survival::Random);
+    }
+
+    /// [`SimWorld::power_cut`] with a say in what survives.
+    pub fn power_cut_with(&self, survival: Survival) {
+        self.state().power_cut(survival);
+    }
+
+    /// Calls `observer` at every operation from now on. It may use the copy it is given, not this
+    /// world.
+    pub fn observe(&self, observer: Option<Observer>) {
+        *self.0.observer.lock().expect("observers don't panic") = observer;
+    }
+
+    /// Takes a drive away with all it holds: every call to it and its open files fails.
+    pub fn remove_drive(&self, name: &str) {
+        if let Some(drive) = self.state().drives.get_mut(name) {
+            drive.removed = true;
+        }
+    }
+
+    /// Brings a removed drive back as it was.
+    pub fn restore_drive(&self, name: &str) {
+        if let Some(drive) = self.state().drives.get_mut(name) {
+            drive.removed = false;
+        }
+    }
+
+    /// Replaces what is wrong with a drive.
+    pub fn set_faults(&self, drive: &str, faults: Faults) {
+        self.state()
+            .drives
+            .entry(drive.to_owned())
+            .or_default()
+            .faults = faults;
+    }
+
+    /// Flips a bit of what a drive has stored; false when there is no such file or byte.
+    pub fn flip_bit(&self, drive: &str, file: &str, byte: u64, bit: u8) -> bool {
+        let mut state = self.state();
+        let Some(drive) = state.drives.get_mut(drive) else {
+            return false;
+        };
+        let Some(id) = drive.names.get(file).copied() else {
+            return false;
+        };
+        drive
+            .file_mut(id)
+            .is_ok_and(|file| file.flip_bit(byte, bit))
+    }
+
+    /// Runs one counted operation: `act` has its effect, not yet durable; `settle` follows when
+    /// the power is still on.
+    fn operate<T>(
+        &self,
+        place: Place<'_>,
+        what: &str,
+        numbers: [u64; 2],
+        act: impl FnOnce(&mut World) -> io::Result<T>,
+        settle: impl FnOnce(&mut DriveState) -> io::Result<()>,
+    ) -> io::Result<T> {
+        let mut state = self.state();
+        place.check(&state)?;
+        let cut = state.count(what, place.drive, numbers);
+        let done = act(&mut state)?;
+        if cut {
+            return Err(cut_error());
+        }
+        let operation = state.operations;
+        drop(state);
+        let mut observer = self.0.observer.lock().expect("observers don't panic");
+        if let Some(observer) = observer.as_mut() {
+            observer(operation, self.fork());
+        }
+        drop(observer);
+        let mut state = self.state();
+        settle(drive_of(&mut state, place.drive)?)?;
+        Ok(done)
+    }
+}
+
+/// Where an operation happens, to refuse it when there is nothing there any more.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    drive: &'a str,
+    era: u64,
+    by_name: bool,
+}
+
+impl Place<'_> {
+    fn check(&self, state: &World) -> io::Result<()> {
+        if state.down || state.era != self.era {
+            return Err(cut_error());
+        }
+        match state.drives.get(self.drive) {
+            Some(d) if d.removed || self.by_name && d.faults.unlinked => Err(gone()),
+            Some(_) => Ok(()),
+            None => Err(gone()),
+        }
+    }
+}
+
+fn drive_of<'a>(world: &'a mut World, name: &str) -> io::Result<&'a mut DriveState> {
+    world
+        .drives
+        .get_mut(name)
+        .ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+impl SimDrive {
+    fn place(&self) -> Place<'_> {
+        Place {
+            drive: &self.name,
+            era: self.era,
+            by_name: true,
+        }
+    }
+
+    /// Looks at the drive without counting.
+    fn look<T>(&self, look: impl FnOnce(&mut DriveState) -> io::Result<T>) -> io::Result<T> {
+        let mut state = self.world.state();
+        self.place().check(&state)?;
+        look(drive_of(&mut state, &self.name)?)
+    }
+
+    fn file(&self, name: &str, id: FileId, access: Access) -> Arc<dyn DriveFile> {
+        Arc::new(SimFile {
+            world: self.world.clone(),
+            drive: self.name.clone(),
+            name: name.to_owned(),
+            id,
+            access,
+            era: self.era,
+        })
+    }
+}
+
+impl Drive for SimDrive {
+    fn label(&self) -> String {
+        self.name.clone()
+    }
+
+    fn create(&self, name: &str, access: Access) -> io::Result<Arc<dyn DriveFile>> {
+        check_name(name)?;
+        let act = |world: &mut World| {
+            let id = world.new_file();
+            let drive = drive_of(world, &self.name)?;
+            if drive.faults.fail_writes {
+                return Err(simulated(io::ErrorKind::Other, "can't create"));
+            }
+            if drive.names.contains_key(name) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            drive.create(name, id);
+            drive.file_mut(id)?.handles = 1;
+            Ok(id)
+        };
+        let id = self
+            .world
+            .operate(self.place(), "create", [0; 2], act, |_| Ok(()))?;
+        Ok(self.file(name, id, access))
+    }
+
+    fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn DriveFile>> {
+        check_name(name)?;
+        let id = self.look(|drive| {
+            let id = *drive.names.get(name).ok_or(io::ErrorKind::NotFound)?;
+            drive.file_mut(id)?.handles += 1;
+            Ok(id)
+        })?;
+        Ok(self.file(name, id, access))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        check_name(from)?;
+        check_name(to)?;
+        let act = |world: &mut World| drive_of(world, &self.name)?.rename(from, to);
+        self.world
+            .operate(self.place(), "rename", [0; 2], act, |_| Ok(()))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        check_name(name)?;
+        let act = |world: &mut World| drive_of(world, &self.name)?.remove(name);
+        self.world
+            .operate(self.place(), "remove", [0; 2], act, |_| Ok(()))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.look(|drive| Ok(drive.names.keys().cloned().collect()))
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        let settle = |drive: &mut DriveState| {
+            if !drive.faults.forget_syncs {
+                drive.sync_dir();
+            }
+            Ok(())
+        };
+        self.world
+            .operate(self.place(), "sync_dir", [0; 2], |_| Ok(()), settle)
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        self.look(|drive| Ok(drive.space()))
+    }
+
+    fn probe(&self) -> io::Result<()> {
+        self.look(|_| Ok(()))
+    }
+
+    fn barriers(&self) -> u64 {
+        self.world
+            .state()
+            .drives
+            .get(&self.name)
+            .map_or(0, |drive| drive.barriers)
+    }
+}
+
+impl SimFile {
+    fn place(&self) -> Place<'_> {
+        Place {
+            drive: &self.drive,
+            era: self.era,
+            by_name: false,
+        }
+    }
+
+    fn check_alignment(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        let aligned = (buf.as_ptr() as usize).is_multiple_of(ALIGN)
+            && buf.len().is_multiple_of(ALIGN)
+            && offset.is_multiple_of(ALIGN as u64);
+        if self.access == Access::Direct && !aligned {
+            return Err(simulated(
+                io::ErrorKind::InvalidInput,
+                "unaligned direct I/O",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Settles a sync: `fail` or `good` is done to the file.
+    fn settle(
+        &self,
+        drive: &mut DriveState,
+        good: impl FnOnce(&mut file::File),
+        fail: impl FnOnce(&mut file::File),
+    ) -> io::Result<()> {
+        if drive.sync_fails() {
+            fail(drive.file_mut(self.id)?);
+            return Err(simulated(io::ErrorKind::Other, "sync failed"));
+        }
+        drive.barriers += 1;
+        if !drive.faults.forget_syncs {
+            good(drive.file_mut(self.id)?);
+        }
+        Ok(())
+    }
+}
+
+impl DriveFile for SimFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.check_alignment(buf, offset)?;
+        let mut state = self.world.state();
+        self.place().check(&state)?;
+        let drive = drive_of(&mut state, &self.drive)?;
+        if drive.faults.fail_reads || drive.faults.unreadable.contains(&self.name) {
+            return Err(simulated(io::ErrorKind::Other, "unreadable"));
+        }
+        let file = drive.files.get(&self.id).ok_or_else(cut_error)?;
+        Ok(file.read(buf, offset, self.access == Access::Direct))
+    }
+
+    fn write_at(&self, data: &[u8], offset: u64, sync: bool) -> io::Result<()> {
+        self.check_alignment(data, offset)?;
+        let act = |world: &mut World| {
+            let drive = drive_of(world, &self.drive)?;
+            if drive.faults.fail_writes {
+                return Err(simulated(io::ErrorKind::Other, "unwritable"));
+            }
+            drive.check_room(self.id, offset + data.len() as u64)?;
+            drive.file_mut(self.id)?.write(data, offset);
+            Ok(())
+        };
+        let settle = |drive: &mut DriveState| match sync {
+            true => self.settle(
+                drive,
+                file::File::force_last_write,
+                file::File::lose_last_write,
+            ),
+            false => Ok(()),
+        };
+        let what = if sync { "write_sync" } else { "write" };
+        self.world
+            .operate(self.place(), what, [offset, data.len() as u64], act, settle)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let settle =
+            |drive: &mut DriveState| self.settle(drive, file::File::sync, file::File::fail_sync);
+        self.world
+            .operate(self.place(), "sync", [0; 2], |_| Ok(()), settle)
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        let mut state = self.world.state();
+        self.place().check(&state)?;
+        let drive = drive_of(&mut state, &self.drive)?;
+        drive.check_room(self.id, len)?;
+        let file = drive.file_mut(self.id)?;
+        file.reserved = file.reserved.max(len);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let act = |world: &mut World| {
+            let drive = drive_of(world, &self.drive)?;
+            drive.check_room(self.id, len)?;
+            drive.file_mut(self.id)?.set_len(len);
+            Ok(())
+        };
+        self.world
+            .operate(self.place(), "set_len", [len, 0], act, |_| Ok(()))
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        let state = self.world.state();
+        self.place().check(&state)?;
+        let file = state
+            .drives
+            .get(&self.drive)
+            .and_then(|drive| drive.files.get(&self.id));
+        file.map(|file| file.len()).ok_or_else(cut_error)
+    }
+}
+
+impl Drop for SimFile {
+    fn drop(&mut self) {
+        let Ok(mut state) = self.world.0.world.lock() else {
+            return;
+        };
+        if state.era != self.era {
+            return;
+        }
+        let Some(drive) = state.drives.get_mut(&self.drive) else {
+            return;
+        };
+        if let Ok(file) = drive.file_mut(self.id) {
+            file.handles = file.handles.saturating_sub(1);
+            if file.handles == 0 {
+                drive.forget_nameless();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,444 @@
+//! The real engine: a log-structured merge tree on the file system, without a log of its own.
+//!
+//! Batches go to a table in memory. Full tables are sorted, written, synced and entered into the
+//! tree's manifest in one step by a background thread ([`upkeep`]), so what a crash leaves is
+//! exactly the state after the last batch of some table, with that batch's mark inside. The tail
+//! that is lost is replayed from Coffer's log. That is why this engine has no journal: it would
+//! write every change a second time, and sync it on the path of commits, to save nothing.
+//!
+//! Readers see a [`View`]: the tree and a sequence number up to which every batch is complete. It
+//! is published after each batch under the writer's lock, so no reader sees half a batch,
+//! although the tree itself moves its visible number on when it flushes in the middle of one.
+//!
+//! Directory: `LOCK`; `DAMAGED` if damage was met while running, so that the next opening fails
+//! and its caller rebuilds; `tree/`; `tree.old/` while a wipe is under way.
+
+use std::fs::{self, File};
+use std::io;
+use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use coffer_base::wire::{Put, Reader};
+use coffer_log::Mark;
+use lsm_tree::{AbstractTree, AnyTree, Cache, Config, DescriptorTable, SequenceNumberCounter};
+
+use super::{Engine, EngineError, EngineSnapshot, Write};
+use crate::keys::SUBSPACE_RESERVED;
+
+#[cfg(test)]
+mod tests;
+mod upkeep;
+mod view;
+
+use upkeep::Work;
+use view::{Pins, View};
+
+/// The key of the mark, below all keys of the catalog.
+const MARK_KEY: &[u8] = &[SUBSPACE_RESERVED, b'm'];
+
+/// What the index holds and how its keys are encoded. Another version is rebuilt, not read.
+const INDEX_VERSION: u8 = 1;
+
+/// Full tables in memory that wait to be written. More make [`Engine::check`] wait.
+const SEALED_TABLES_MAX: usize = 2;
+
+/// Runs of tables on the first level that wait to be merged. More make [`Engine::check`] wait.
+const FIRST_LEVEL_RUNS_MAX: usize = 32;
+
+/// Deletions after which a table counts as full: a scan walks over each one that is still in
+/// memory, and only a table on the drive can be merged away.
+const DELETES_PER_TABLE_MAX: u64 = 32 << 10;
+
+/// Deletions in memory that are worth tidying up once no more come.
+const DELETES_WORTH_TIDYING: u64 = 4 << 10;
+
+/// How much memory an index takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// Blocks kept in memory for reading.
+    pub cache_bytes: u64,
+    /// Size of a table in memory before it is written. At most three exist at a time.
+    pub write_buffer_bytes: u64,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self { cache_bytes: 32 << 20, write_buffer_bytes: 8 << 20 }
+    }
+}
+
+/// A disposable index in a directory.
+pub struct LsmEngine {
+    core: Arc<Core>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What the engine and its background threads share. Locks are taken in this order: `files`,
+/// `writer`, then any one of the others.
+struct Core {
+    dir: PathBuf,
+    options: EngineOptions,
+    /// Held by whoever works on the tree's files; exclusively by [`Engine::wipe`].
+    files: RwLock<()>,
+    writer: Mutex<Writer>,
+    view: RwLock<Arc<View>>,
+    pins: Arc<Pins>,
+    work: Mutex<Work>,
+    work_changed: Condvar,
+    /// Keeps the directory ours.
+    _lock: File,
+}
+
+/// The right to apply batches.
+struct Writer {
+    tree: AnyTree,
+    seqno: SequenceNumberCounter,
+    /// Deletions in the table in memory.
+    deletes: u64,
+    /// Deletions since the engine was opened.
+    deletes_ever: u64,
+}
+
+impl LsmEngine {
+    /// Opens or creates the index in `dir`. [`EngineError::Damaged`] says that it must be wiped
+    /// ([`LsmEngine::open_or_wipe`]); nothing was changed then.
+    pub fn open(dir: &Path, options: EngineOptions) -> Result<Self, EngineError> {
+        let lock = lock_dir(dir)?;
+        Self::open_locked(dir, options, lock)
+    }
+
+    /// Opens or creates the index in `dir`; a damaged one is wiped and comes back empty, with
+    /// the reason.
+    pub fn open_or_wipe(
+        dir: &Path,
+        options: EngineOptions,
+    ) -> Result<(Self, Option<String>), EngineError> {
+        let lock = lock_dir(dir)?;
+        let again = lock.try_clone().map_err(|e| io_error(dir, &e))?;
+        match Self::open_locked(dir, options, lock) {
+            Ok(engine) => Ok((engine, None)),
+            Err(EngineError::Damaged(what)) => {
+                remove_tree(dir)?;
+                Ok((Self::open_locked(dir, options, again)?, Some(what)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn open_locked(dir: &Path, options: EngineOptions, lock: File) -> Result<Self, EngineError> {
+        remove_old_tree(dir)?;
+        let marker = damage_marker(dir);
+        if marker.try_exists().map_err(|e| io_error(&marker, &e))? {
+            return Err(EngineError::Damaged("damage was found while it was in use".into()));
+        }
+        let writer = open_tree(dir, options)?;
+        let pins = Arc::new(Pins::default());
+        let view = View::new(writer.tree.clone(), writer.seqno.get(), pins.clone());
+        let core = Arc::new(Core {
+            dir: dir.to_owned(),
+            options,
+            files: RwLock::new(()),
+            writer: Mutex::new(writer),
+            view: RwLock::new(Arc::new(view)),
+            pins,
+            work: Mutex::default(),
+            work_changed: Condvar::new(),
+            _lock: lock,
+        });
+        let engine = Self { threads: upkeep::start(&core).map_err(|e| io_error(dir, &e))?, core };
+        engine.mark()?;
+        Ok(engine)
+    }
+}
+
+impl Drop for LsmEngine {
+    fn drop(&mut self) {
+        self.core.work().stop = true;
+        self.core.work_changed.notify_all();
+        for thread in self.threads.drain(..) {
+            // A background thread that panicked has reported it already.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Core {
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().expect("applying doesn't panic")
+    }
+
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().expect("no holder panics")
+    }
+
+    fn view(&self) -> Arc<View> {
+        self.view.read().expect("no holder panics").clone()
+    }
+
+    /// Shows readers everything that was applied; `writer` proves that no batch is half done.
+    fn publish(&self, writer: &Writer) {
+        let view = View::new(writer.tree.clone(), writer.seqno.get(), self.pins.clone());
+        let before = {
+            let mut current = self.view.write().expect("no holder panics");
+            std::mem::replace(&mut *current, Arc::new(view))
+        };
+        drop(before);
+    }
+
+    /// Makes the table in memory a full one.
+    fn seal_table(&self, writer: &mut Writer) {
+        writer.tree.rotate_memtable();
+        writer.deletes = 0;
+    }
+
+    /// Turns an error of the tree into ours, and remembers damage.
+    fn fault(&self, error: lsm_tree::Error) -> EngineError {
+        let error = tree_error(error);
+        if let EngineError::Damaged(what) = &error {
+            self.remember_damage(what);
+        }
+        error
+    }
+
+    fn remember_damage(&self, what: &str) {
+        let mut work = self.work();
+        if work.damaged.is_some() {
+            return;
+        }
+        tracing::error!(index = %self.dir.display(), "the index is damaged and will be rebuilt \
+            from the log at the next start: {what}");
+        work.damaged = Some(what.to_owned());
+        self.work_changed.notify_all();
+        let marker = damage_marker(&self.dir);
+        if let Err(e) = fs::write(&marker, what).and_then(|()| File::open(&marker)?.sync_all()) {
+            tracing::error!("can't write {}: {e}", marker.display());
+        }
+    }
+}
+
+impl Engine for LsmEngine {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+        let view = self.core.view();
+        view.value(key).map_err(|e| self.core.fault(e))
+    }
+
+    fn snapshot(&self) -> Arc<dyn EngineSnapshot> {
+        self.core.view()
+    }
+
+    fn check(&self) -> Result<(), EngineError> {
+        let core = &self.core;
+        loop {
+            let tree = core.view().tree().clone();
+            let flush_behind = tree.sealed_memtable_count() >= SEALED_TABLES_MAX;
+            let merge_behind = tree.l0_run_count() >= FIRST_LEVEL_RUNS_MAX;
+            let mut work = core.work();
+            if let Some(what) = &work.damaged {
+                return Err(EngineError::Damaged(what.clone()));
+            }
+            if !flush_behind && !merge_behind {
+                return Ok(());
+            }
+            work.flush_wanted |= flush_behind;
+            work.merge_wanted |= merge_behind;
+            core.work_changed.notify_all();
+            // What failed is tried again at once, by the request just made; this caller is told.
+            if let Some(what) = work.flush_failed.take().filter(|_| flush_behind) {
+                return Err(EngineError::Io(what));
+            }
+            if let Some(what) = work.merge_failed.take().filter(|_| merge_behind) {
+                return Err(EngineError::Io(what));
+            }
+            let wait = core.work_changed.wait_timeout(work, Duration::from_millis(100));
+            drop(wait.expect("no holder panics"));
+        }
+    }
+
+    fn apply(&self, writes: Vec<Write>, mark: Mark) -> Result<(), EngineError> {
+        let core = &self.core;
+        let mut writer = core.writer();
+        let seqno = writer.seqno.next();
+        let mut deletes = 0;
+        for write in writes {
+            match write {
+                Write::Put { key, value } => {
+                    debug_assert!(key.first().is_some_and(|&s| s != SUBSPACE_RESERVED));
+                    writer.tree.insert(key, value, seqno);
+                }
+                Write::Delete { key } => {
+                    writer.tree.remove(key, seqno);
+                    deletes += 1;
+                }
+            }
+        }
+        let worth_tidying = writer.deletes < DELETES_WORTH_TIDYING
+            && writer.deletes + deletes >= DELETES_WORTH_TIDYING;
+        writer.deletes += deletes;
+        writer.deletes_ever += deletes;
+        let (_, table_bytes) = writer.tree.insert(MARK_KEY, encode_mark(&mark), seqno);
+        core.publish(&writer);
+        if table_bytes >= core.options.write_buffer_bytes
+            || writer.deletes >= DELETES_PER_TABLE_MAX
+        {
+            core.seal_table(&mut writer);
+            core.work().flush_wanted = true;
+            core.work_changed.notify_all();
+        } else if worth_tidying {
+            core.work().merge_wanted = true;
+            core.work_changed.notify_all();
+        }
+        Ok(())
+    }
+
+    fn mark(&self) -> Result<Option<Mark>, EngineError> {
+        let view = self.core.view();
+        let Some(value) = view.value(MARK_KEY).map_err(|e| self.core.fault(e))? else {
+            return if view.tree().table_count() == 0 {
+                Ok(None)
+            } else {
+                Err(EngineError::Damaged("it holds entries but no mark".into()))
+            };
+        };
+        decode_mark(&value).map(Some)
+    }
+
+    fn persist(&self) -> Result<(), EngineError> {
+        let _files = self.core.files.read().expect("no holder panics");
+        {
+            let mut writer = self.core.writer();
+            self.core.seal_table(&mut writer);
+        }
+        self.core.flush().map_err(|e| self.core.fault(e))
+    }
+
+    fn wipe(&self) -> Result<(), EngineError> {
+        let core = &self.core;
+        let _files = core.files.write().expect("no holder panics");
+        let mut writer = core.writer();
+        remove_tree(&core.dir)?;
+        *writer = open_tree(&core.dir, core.options)?;
+        *core.work() = Work::default();
+        core.publish(&writer);
+        Ok(())
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        self.core.view().tree().disk_space()
+    }
+}
+
+fn open_tree(dir: &Path, options: EngineOptions) -> Result<Writer, EngineError> {
+    let path = dir.join("tree");
+    if holds_files_without_manifest(&path).map_err(|e| io_error(&path, &e))? {
+        return Err(EngineError::Damaged("its manifest is gone".into()));
+    }
+    let seqno = SequenceNumberCounter::default();
+    let config = Config::new(path, seqno.clone(), SequenceNumberCounter::default())
+        .use_cache(Arc::new(Cache::with_capacity_bytes(options.cache_bytes)))
+        .use_descriptor_table(Some(Arc::new(DescriptorTable::new(256))));
+    // The tree asserts some properties of files that a damaged directory lacks.
+    let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+    let tree = match opened {
+        Ok(opened) => opened.map_err(tree_error)?,
+        Err(_) => return Err(EngineError::Damaged("its files do not fit together".into())),
+    };
+    seqno.fetch_max(tree.get_highest_seqno().map_or(0, |highest| highest + 1));
+    // Views name the first number they do not see, and number 0 means "no version" to the tree.
+    seqno.fetch_max(1);
+    Ok(Writer { tree, seqno, deletes: 0, deletes_ever: 0 })
+}
+
+/// The tree would take such a directory for a new one, and then trip over the tables in it.
+fn holds_files_without_manifest(tree: &Path) -> io::Result<bool> {
+    Ok(tree.try_exists()? && !tree.join("current").try_exists()?)
+}
+
+fn encode_mark(mark: &Mark) -> Vec<u8> {
+    let mut value = Vec::with_capacity(41);
+    value.put_u8(INDEX_VERSION);
+    mark.encode(&mut value);
+    value
+}
+
+fn decode_mark(value: &[u8]) -> Result<Mark, EngineError> {
+    let mut r = Reader::new(value);
+    match r.u8() {
+        Some(INDEX_VERSION) => Mark::decode(&mut r)
+            .filter(|_| r.is_empty())
+            .ok_or_else(|| EngineError::Damaged("its mark is malformed".into())),
+        other => Err(EngineError::Damaged(format!(
+            "it has version {other:?}, this program builds {INDEX_VERSION}"
+        ))),
+    }
+}
+
+fn tree_error(error: lsm_tree::Error) -> EngineError {
+    use io::ErrorKind::{InvalidData, InvalidInput, NotFound, UnexpectedEof};
+    match error {
+        lsm_tree::Error::Io(e) => match e.kind() {
+            NotFound | UnexpectedEof | InvalidData | InvalidInput => {
+                EngineError::Damaged(e.to_string())
+            }
+            _ => EngineError::Io(e.to_string()),
+        },
+        other => EngineError::Damaged(other.to_string()),
+    }
+}
+
+fn io_error(path: &Path, error: &io::Error) -> EngineError {
+    EngineError::Io(format!("{}: {error}", path.display()))
+}
+
+fn damage_marker(dir: &Path) -> PathBuf {
+    dir.join("DAMAGED")
+}
+
+fn lock_dir(dir: &Path) -> Result<File, EngineError> {
+    fs::create_dir_all(dir).map_err(|e| io_error(dir, &e))?;
+    let path = dir.join("LOCK");
+    let lock = File::create(&path).map_err(|e| io_error(&path, &e))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(fs::TryLockError::WouldBlock) => {
+            Err(EngineError::Io(format!("{} is used by another process", dir.display())))
+        }
+        Err(fs::TryLockError::Error(e)) => Err(io_error(&path, &e)),
+    }
+}
+
+/// Removes the tree so that a crash in between leaves it whole or gone, then the damage marker.
+fn remove_tree(dir: &Path) -> Result<(), EngineError> {
+    remove_old_tree(dir)?;
+    match fs::rename(dir.join("tree"), dir.join("tree.old")) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io_error(dir, &e)),
+        _ => File::open(dir).and_then(|d| d.sync_all()).map_err(|e| io_error(dir, &e))?,
+    }
+    remove_old_tree(dir)?;
+    let marker = damage_marker(dir);
+    match fs::remove_file(&marker) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error(&marker, &e)),
+        _ => Ok(()),
+    }
+}
+
+fn remove_old_tree(dir: &Path) -> Result<(), EngineError> {
+    let old = dir.join("tree.old");
+    match fs::remove_dir_all(&old) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error(&old, &e)),
+        _ => Ok(()),
+    }
+}
+
+/// Clamps a lower bound to the keys of the catalog.
+fn above_reserved<'a>(lo: Bound<&'a [u8]>) -> Bound<&'a [u8]> {
+    const FIRST: &[u8] = &[SUBSPACE_RESERVED + 1];
+    match lo {
+        Bound::Included(key) | Bound::Excluded(key) if key >= FIRST => lo,
+        _ => Bound::Included(FIRST),
+    }
+}

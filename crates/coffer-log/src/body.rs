@@ -1,0 +1,481 @@
+//! Reading the body of a commit segment, whatever its layout: payloads by address, and groups in
+//! order. Nothing is returned that was not verified; what is missing or wrong in one place is
+//! taken from another copy, or rebuilt from other cells.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use coffer_base::checksum::{checksum, place_seed};
+use coffer_base::drive::{Access, DriveFile};
+use coffer_base::{AlignedBuf, DriveId, Position, SegmentId, StoreId};
+
+use crate::erasure::Coder;
+use crate::error::Error;
+use crate::extent::Extent;
+use crate::geometry::Geometry;
+use crate::group::{GROUP_HEADER_BYTES, GroupHeader, verify_item};
+use crate::inner::Inner;
+use crate::mark::Chain;
+use crate::segment::{BLOCK_BYTES, FileKind, HEADER_BYTES, Header, Layout, Sealed, Segment};
+
+/// The checksum of block `block` of cell `cell` of a sealed segment.
+pub(crate) fn block_checksum(
+    store: StoreId,
+    segment: SegmentId,
+    cell: usize,
+    block: usize,
+    data: &[u8],
+) -> u64 {
+    let seed = place_seed(store, segment, 0x200 + cell as u32, (block * BLOCK_BYTES) as u64);
+    checksum(seed, data)
+}
+
+/// Reads the header of a file of a segment.
+pub(crate) fn read_header(file: &dyn DriveFile) -> io::Result<Option<Header>> {
+    let mut start = vec![0u8; HEADER_BYTES as usize];
+    let n = file.read_at(&mut start, 0)?;
+    let Some(total) = Header::total_bytes(&start[..n]) else { return Ok(None) };
+    if total > HEADER_BYTES {
+        start.resize(total as usize, 0);
+        let n = file.read_at(&mut start, 0)?;
+        start.truncate(n);
+    }
+    Ok(Header::decode(&start))
+}
+
+/// Reads the payload at `extent` and verifies it.
+pub(crate) fn read_payload(
+    inner: &Inner,
+    segment: &Segment,
+    extent: &Extent,
+) -> Result<Bytes, Error> {
+    let len = usize::try_from(extent.len).ok().filter(|len| *len <= u32::MAX as usize);
+    let len = len.ok_or_else(|| Error::Corrupt(format!("a payload of {} bytes", extent.len)))?;
+    let mut buf = vec![0u8; len];
+    let verified = |buf: &[u8]| verify_item(inner.set.store, extent, buf);
+    let mut failures = Vec::new();
+    match &segment.layout {
+        Layout::Copies(copies) => {
+            for (drive, file) in copies {
+                if !inner.set.is_live(*drive) {
+                    failures.push(format!("{} is out", inner.set.label(*drive)));
+                    continue;
+                }
+                match coffer_base::drive::read_exact_at(
+                    file.as_ref(),
+                    &mut buf,
+                    HEADER_BYTES + extent.offset,
+                ) {
+                    Ok(()) if verified(&buf) => return Ok(buf.into()),
+                    Ok(()) => failures.push(format!("{} is wrong", inner.set.label(*drive))),
+                    Err(e) => failures.push(format!("{}: {e}", inner.set.label(*drive))),
+                }
+            }
+        }
+        Layout::Cells { body_bytes, .. } => {
+            if extent.offset + extent.len > *body_bytes {
+                return Err(Error::Corrupt(format!("{extent:?} lies beyond its segment")));
+            }
+            let cells = Cells::new(inner, segment);
+            match cells.read_plain(extent.offset, &mut buf) {
+                Ok(()) if verified(&buf) => return Ok(buf.into()),
+                Ok(()) => failures.push("a cell is wrong".to_owned()),
+                Err(e) => failures.push(e.to_string()),
+            }
+            cells.read_verified(extent.offset, &mut buf)?;
+            if verified(&buf) {
+                tracing::warn!(segment = %segment.id, offset = extent.offset, why = %failures.join("; "), "payload rebuilt");
+                return Ok(buf.into());
+            }
+        }
+        Layout::Bulk { .. } => {
+            return Err(Error::Corrupt(format!("{extent:?} points into a bulk segment")));
+        }
+    }
+    Err(Error::Corrupt(format!(
+        "payload at {} of segment {}: {}",
+        extent.offset,
+        segment.id,
+        failures.join("; ")
+    )))
+}
+
+/// The cells of a sealed segment, as files of drives.
+pub(crate) struct Cells<'a> {
+    inner: &'a Inner,
+    id: SegmentId,
+    geometry: Geometry,
+    members: &'a [DriveId],
+    header_bytes: u64,
+    cell_bytes: u64,
+    name: String,
+}
+
+impl<'a> Cells<'a> {
+    /// `segment` must be sealed.
+    pub fn new(inner: &'a Inner, segment: &'a Segment) -> Self {
+        let Layout::Cells { geometry, members, header_bytes, cell_bytes, .. } = &segment.layout
+        else {
+            panic!("segment {} is not sealed", segment.id);
+        };
+        Self {
+            inner,
+            id: segment.id,
+            geometry: *geometry,
+            members,
+            header_bytes: *header_bytes,
+            cell_bytes: *cell_bytes,
+            name: FileKind::Cell.file_name(segment.id),
+        }
+    }
+
+    fn file(&self, cell: usize) -> Result<Arc<dyn DriveFile>, Error> {
+        self.inner.set.file(self.members[cell], &self.name, Access::Buffered)
+    }
+
+    /// Fills `buf` from the data cells, unverified.
+    pub fn read_plain(&self, offset: u64, buf: &mut [u8]) -> Result<(), Error> {
+        self.each_piece(offset, buf, |cell, within, piece| {
+            let file = self.file(cell)?;
+            coffer_base::drive::read_exact_at(file.as_ref(), piece, self.header_bytes + within)
+                .map_err(|e| Error::io(&self.inner.set.label(self.members[cell]), &e))
+        })
+    }
+
+    /// Fills `buf`, every block verified and rebuilt where that fails.
+    pub fn read_verified(&self, offset: u64, buf: &mut [u8]) -> Result<(), Error> {
+        let sealed = self.sealed_header()?;
+        self.each_piece(offset, buf, |cell, within, piece| {
+            let mut at = 0;
+            while at < piece.len() {
+                let position = within + at as u64;
+                let block = (position / BLOCK_BYTES as u64) as usize;
+                let start = (position % BLOCK_BYTES as u64) as usize;
+                let n = (BLOCK_BYTES - start).min(piece.len() - at);
+                let data = self.block(&sealed, cell, block)?;
+                piece[at..at + n].copy_from_slice(&data[start..start + n]);
+                at += n;
+            }
+            Ok(())
+        })
+    }
+
+    fn each_piece(
+        &self,
+        offset: u64,
+        buf: &mut [u8],
+        mut read: impl FnMut(usize, u64, &mut [u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut at = 0usize;
+        while at < buf.len() {
+            let position = offset + at as u64;
+            let cell = (position / self.cell_bytes) as usize;
+            if cell >= usize::from(self.geometry.k) {
+                return Err(Error::Corrupt(format!("offset {position} is beyond {}", self.id)));
+            }
+            let within = position % self.cell_bytes;
+            let n = ((self.cell_bytes - within) as usize).min(buf.len() - at);
+            read(cell, within, &mut buf[at..at + n])?;
+            at += n;
+        }
+        Ok(())
+    }
+
+    /// The part of the header that only cells have, from any member: all hold the same.
+    pub fn sealed_header(&self) -> Result<Sealed, Error> {
+        let mut failures = Vec::new();
+        for cell in 0..self.members.len() {
+            match self.file(cell).map(|file| read_header(file.as_ref())) {
+                Ok(Ok(Some(Header { segment, sealed: Some(sealed), .. }))) if segment == self.id => {
+                    return Ok(sealed);
+                }
+                Ok(Ok(_)) => failures.push(format!("cell {cell} has no valid header")),
+                Ok(Err(e)) => failures.push(format!("cell {cell}: {e}")),
+                Err(e) => failures.push(e.to_string()),
+            }
+        }
+        Err(Error::Unavailable(format!("segment {}: {}", self.id, failures.join("; "))))
+    }
+
+    /// Bytes of block `block` in a cell: shorter only at the cell's end.
+    fn block_bytes(&self, block: usize) -> usize {
+        (self.cell_bytes as usize - block * BLOCK_BYTES).min(BLOCK_BYTES)
+    }
+
+    /// One block of one cell as its drive has it, verified.
+    pub fn stored_block(
+        &self,
+        sealed: &Sealed,
+        cell: usize,
+        block: usize,
+    ) -> Result<Vec<u8>, Error> {
+        let file = self.file(cell)?;
+        let mut data = vec![0u8; self.block_bytes(block)];
+        let at = self.header_bytes + (block * BLOCK_BYTES) as u64;
+        let label = || self.inner.set.label(self.members[cell]);
+        coffer_base::drive::read_exact_at(file.as_ref(), &mut data, at)
+            .map_err(|e| Error::io(&label(), &e))?;
+        let expected = sealed.blocks[cell * sealed.blocks_per_cell() + block];
+        if block_checksum(self.inner.set.store, self.id, cell, block, &data) != expected {
+            return Err(Error::Corrupt(format!(
+                "block {block} of cell {cell} of segment {} on {}",
+                self.id,
+                label()
+            )));
+        }
+        Ok(data)
+    }
+
+    /// One block of one cell, rebuilt from others when its drive does not have it right.
+    fn block(&self, sealed: &Sealed, cell: usize, block: usize) -> Result<Vec<u8>, Error> {
+        let first = match self.stored_block(sealed, cell, block) {
+            Ok(data) => return Ok(data),
+            Err(e) => e,
+        };
+        let k = usize::from(self.geometry.k);
+        let mut cells: Vec<Option<Vec<u8>>> = vec![None; self.members.len()];
+        let mut have = 0;
+        for other in (0..self.members.len()).filter(|other| *other != cell) {
+            if have == k {
+                break;
+            }
+            if let Ok(data) = self.stored_block(sealed, other, block) {
+                cells[other] = Some(data);
+                have += 1;
+            }
+        }
+        if have < k {
+            let what = format!("{first}; {have} other cells are readable and {k} are needed");
+            return Err(match first {
+                Error::Corrupt(_) => Error::Corrupt(what),
+                _ => Error::Unavailable(what),
+            });
+        }
+        let cells: Vec<Option<&[u8]>> = cells.iter().map(|c| c.as_deref()).collect();
+        let rebuilt = Coder::new(self.geometry)
+            .reconstruct(&cells, cell)
+            .ok_or_else(|| Error::Corrupt(format!("segment {} can't be decoded", self.id)))?;
+        let expected = sealed.blocks[cell * sealed.blocks_per_cell() + block];
+        if block_checksum(self.inner.set.store, self.id, cell, block, &rebuilt) != expected {
+            return Err(Error::Corrupt(format!(
+                "rebuilt block {block} of cell {cell} of segment {} is wrong",
+                self.id
+            )));
+        }
+        Ok(rebuilt)
+    }
+}
+
+/// A group that was read and verified (its place in the chain is the caller's to check).
+pub(crate) struct StoredGroup {
+    pub header: GroupHeader,
+    /// Header and body.
+    pub bytes: Vec<u8>,
+}
+
+/// Reads the groups of one commit segment, from any of its sources.
+pub(crate) struct BodyReader<'a> {
+    inner: &'a Inner,
+    id: SegmentId,
+    /// Groups at or beyond this offset do not count.
+    end: u64,
+    sources: Vec<Source<'a>>,
+    /// The source that was right last time.
+    preferred: usize,
+}
+
+enum Source<'a> {
+    File { window: Window, file: Arc<dyn DriveFile>, aligned: bool },
+    Plain { cells: Cells<'a>, ahead: Ahead },
+    Verified { cells: Cells<'a> },
+}
+
+/// Bytes read ahead from the cells of a sealed segment.
+#[derive(Default)]
+struct Ahead {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+/// Bytes read ahead from a file, aligned for direct I/O.
+struct Window {
+    start: u64,
+    valid: usize,
+    buf: AlignedBuf,
+}
+
+const WINDOW_BYTES: usize = 1 << 20;
+
+/// No group is longer.
+const GROUP_BYTES_LIMIT: u64 = (GROUP_HEADER_BYTES + crate::lane::Lane::GROUP_BYTES_MAX) as u64;
+
+impl<'a> BodyReader<'a> {
+    /// Reads a segment as the table has it.
+    pub fn new(inner: &'a Inner, segment: &'a Segment) -> Self {
+        let (sources, end) = match &segment.layout {
+            Layout::Copies(copies) => {
+                let files = copies.iter().map(|(_, file)| Source::file(file.clone(), false));
+                (files.collect(), u64::MAX)
+            }
+            Layout::Cells { body_bytes, .. } => {
+                let plain =
+                    Source::Plain { cells: Cells::new(inner, segment), ahead: Ahead::default() };
+                let verified = Source::Verified { cells: Cells::new(inner, segment) };
+                (vec![plain, verified], *body_bytes)
+            }
+            Layout::Bulk { .. } => (Vec::new(), 0),
+        };
+        Self { inner, id: segment.id, end, sources, preferred: 0 }
+    }
+
+    /// Reads copies from their files; `direct` when they were opened for direct I/O.
+    pub fn of_files(
+        inner: &'a Inner,
+        id: SegmentId,
+        files: Vec<Arc<dyn DriveFile>>,
+        direct: bool,
+        end: u64,
+    ) -> Self {
+        let sources = files.into_iter().map(|file| Source::file(file, direct)).collect();
+        Self { inner, id, end, sources, preferred: 0 }
+    }
+
+    /// The group that stands at `offset`, if a source has a whole one there that continues
+    /// (`position`, `chain`).
+    pub fn group(&mut self, offset: u64, position: Position, chain: Chain) -> Option<StoredGroup> {
+        if offset >= self.end {
+            return None;
+        }
+        for i in 0..self.sources.len() {
+            let source = (self.preferred + i) % self.sources.len();
+            let group = self.group_from(source, offset);
+            if let Some(group) = group
+                && group.header.position.0 == position.0 + 1
+                && group.header.chain_before == chain
+            {
+                self.preferred = source;
+                return Some(group);
+            }
+        }
+        None
+    }
+
+    /// Any whole group at `offset`, wherever in history it belongs.
+    pub fn any_group(&mut self, offset: u64) -> Option<StoredGroup> {
+        (0..self.sources.len()).find_map(|source| self.group_from(source, offset))
+    }
+
+    fn group_from(&mut self, source: usize, offset: u64) -> Option<StoredGroup> {
+        let mut head = [0u8; GROUP_HEADER_BYTES];
+        self.sources[source].read(offset, &mut head)?;
+        let header = GroupHeader::decode(&head, self.id, offset)?;
+        if header.group_bytes() > GROUP_BYTES_LIMIT || offset + header.group_bytes() > self.end {
+            return None;
+        }
+        let mut bytes = vec![0u8; header.group_bytes() as usize];
+        self.sources[source].read(offset, &mut bytes)?;
+        header
+            .verify(self.inner.set.store, self.id, offset, &bytes)
+            .then_some(StoredGroup { header, bytes })
+    }
+
+    /// The length of the longest source, in body bytes.
+    pub fn longest(&self) -> u64 {
+        let length = |source: &Source<'_>| match source {
+            Source::File { file, .. } => file.len().unwrap_or(0).saturating_sub(HEADER_BYTES),
+            Source::Plain { .. } | Source::Verified { .. } => self.end,
+        };
+        self.sources.iter().map(length).max().unwrap_or(0)
+    }
+}
+
+impl Source<'_> {
+    fn file(file: Arc<dyn DriveFile>, aligned: bool) -> Self {
+        let window = Window { start: 0, valid: 0, buf: AlignedBuf::zeroed(0) };
+        Source::File { window, file, aligned }
+    }
+
+    /// Fills `buf`; `None` when that is not possible from this source.
+    fn read(&mut self, offset: u64, buf: &mut [u8]) -> Option<()> {
+        match self {
+            Source::File { window, file, aligned } => {
+                if !*aligned && buf.len() > WINDOW_BYTES {
+                    let at = HEADER_BYTES + offset;
+                    return coffer_base::drive::read_exact_at(file.as_ref(), buf, at).ok();
+                }
+                let at = HEADER_BYTES + offset;
+                window.read(file.as_ref(), at, buf)
+            }
+            Source::Plain { cells, ahead } => {
+                let has = offset >= ahead.start
+                    && offset + buf.len() as u64 <= ahead.start + ahead.bytes.len() as u64;
+                if !has {
+                    let room = cells.cell_bytes * u64::from(cells.geometry.k) - offset.min(
+                        cells.cell_bytes * u64::from(cells.geometry.k),
+                    );
+                    let n = (WINDOW_BYTES as u64).max(buf.len() as u64).min(room) as usize;
+                    if n < buf.len() {
+                        return None;
+                    }
+                    ahead.bytes.resize(n, 0);
+                    ahead.start = offset;
+                    if cells.read_plain(offset, &mut ahead.bytes).is_err() {
+                        ahead.bytes.clear();
+                        return None;
+                    }
+                }
+                let from = (offset - ahead.start) as usize;
+                buf.copy_from_slice(&ahead.bytes[from..from + buf.len()]);
+                Some(())
+            }
+            Source::Verified { cells } => cells.read_verified(offset, buf).ok(),
+        }
+    }
+}
+
+impl Window {
+    fn read(&mut self, file: &dyn DriveFile, at: u64, buf: &mut [u8]) -> Option<()> {
+        let has = at >= self.start && at + buf.len() as u64 <= self.start + self.valid as u64;
+        if !has {
+            let start = at - at % HEADER_BYTES;
+            let need = coffer_base::buffer::align_up(at - start + buf.len() as u64) as usize;
+            if self.buf.len() < need.max(WINDOW_BYTES) {
+                self.buf = AlignedBuf::zeroed(need.max(WINDOW_BYTES));
+            }
+            self.start = start;
+            self.valid = file.read_at(&mut self.buf, start).unwrap_or(0);
+            if at + buf.len() as u64 > self.start + self.valid as u64 {
+                return None;
+            }
+        }
+        let from = (at - self.start) as usize;
+        buf.copy_from_slice(&self.buf[from..from + buf.len()]);
+        Some(())
+    }
+}
+
+/// Walks the groups of a segment from (`position`, `chain`), as far as they are whole, continue
+/// each other and lie within `range` of the body; calls `visit` with each. Returns the offset,
+/// position and chain after the last.
+pub(crate) fn walk<E>(
+    reader: &mut BodyReader<'_>,
+    range: Range<u64>,
+    mut position: Position,
+    mut chain: Chain,
+    mut visit: impl FnMut(&StoredGroup, u64, Chain) -> Result<bool, E>,
+) -> Result<(u64, Position, Chain), E> {
+    let mut offset = range.start;
+    while offset < range.end {
+        let Some(group) = reader.group(offset, position, chain) else { break };
+        let after = group.header.chain_after(&group.bytes);
+        if !visit(&group, offset, after)? {
+            break;
+        }
+        offset += group.header.padded_bytes();
+        position = group.header.position;
+        chain = after;
+    }
+    Ok((offset, position, chain))
+}

@@ -1,0 +1,481 @@
+//! The open bulk segments.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+use coffer_base::drive::{Access, DriveFile};
+use coffer_base::pool::map_all;
+use coffer_base::{AlignedBuf, DriveId, SegmentId};
+
+use super::buffer::RowBuffer;
+use super::memory::RowMemory;
+use super::row::RowPlace;
+use crate::error::Error;
+use crate::geometry::Geometry;
+use crate::inner::Inner;
+use crate::segment::{FileKind, HEADER_BYTES, Header, Layout, Segment};
+use crate::set::DriveState;
+
+/// Segments open at once. Up to as many writers have one each, so that their rows lie together;
+/// more take turns.
+const LANES_MAX: usize = 32;
+
+/// Space reserved ahead in each file, a step at a time: a file that grows with every row syncs
+/// slowly.
+const RESERVE_BYTES: u64 = 16 << 20;
+
+/// The file of one member.
+pub(super) struct MemberFile {
+    pub file: Arc<dyn DriveFile>,
+    /// A sync failed: what was written before it may be lost, and a later good sync says nothing
+    /// of it.
+    sync_failed: Mutex<bool>,
+}
+
+impl MemberFile {
+    /// Makes all rows written so far durable. Fails for ever once it failed, also for another
+    /// writer, whose rows may be lost too.
+    pub fn sync(&self) -> io::Result<()> {
+        self.durably(|file| file.sync())
+    }
+
+    fn durably(&self, act: impl FnOnce(&dyn DriveFile) -> io::Result<()>) -> io::Result<()> {
+        let mut failed = self.sync_failed.lock().expect("no holder panics");
+        if *failed {
+            return Err(io::Error::other("an earlier sync failed"));
+        }
+        let done = act(&*self.file);
+        *failed = done.is_err();
+        done
+    }
+}
+
+/// A bulk segment that takes rows, or took them.
+pub(super) struct OpenSegment {
+    pub id: SegmentId,
+    pub geometry: Geometry,
+    pub members: Vec<DriveId>,
+    /// One a member, for direct writes.
+    pub files: Vec<Arc<MemberFile>>,
+    /// Writers that put their rows here as long as they can.
+    pub writers: AtomicUsize,
+}
+
+impl OpenSegment {
+    /// Whether every member is active and here.
+    pub fn is_whole(&self, inner: &Inner) -> bool {
+        self.members.iter().all(|id| inner.set.is_live(*id))
+    }
+}
+
+/// A segment in the hands of who writes its next row.
+pub(super) struct Lane {
+    pub segment: Arc<OpenSegment>,
+    /// Where the next row goes. Only grows, also when a row fails: no offset is used twice.
+    end: u64,
+    reserved: u64,
+    failed: bool,
+}
+
+#[derive(Default)]
+struct Open {
+    idle: Vec<Lane>,
+    /// Lanes that are checked out or being made.
+    out: usize,
+}
+
+/// All bulk segments that take rows, and what their writers share.
+#[derive(Default)]
+pub(crate) struct BulkLanes {
+    open: Mutex<Open>,
+    changed: Condvar,
+    pub(super) memory: RowMemory,
+    /// Bytes of rows, headers and parity included, in all members' files together.
+    allocated: Mutex<BTreeMap<SegmentId, u64>>,
+}
+
+impl BulkLanes {
+    /// Bytes of rows in `segment`, headers, padding and parity included, over all members.
+    pub fn allocated_bytes(&self, segment: SegmentId) -> Option<u64> {
+        self.allocated
+            .lock()
+            .expect("no holder panics")
+            .get(&segment)
+            .copied()
+    }
+
+    /// Memory that rows under construction take now.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory.used_bytes()
+    }
+
+    /// Segments that take rows now.
+    pub fn open_segments(&self) -> usize {
+        let open = self.open.lock().expect("no holder panics");
+        open.idle.len() + open.out
+    }
+
+    /// Clean stop: trims every open segment to what it holds. Lanes that writers still have out
+    /// are trimmed at the next start.
+    pub fn close_all(&self, inner: &Inner) {
+        let idle = std::mem::take(&mut self.open.lock().expect("no holder panics").idle);
+        for lane in idle {
+            lane.trim(inner);
+        }
+    }
+
+    /// A lane for one row: `preferred` if it is idle, else one that no writer prefers, else a new
+    /// one. Never one with a lost member.
+    pub(super) fn check_out(
+        &self,
+        inner: &Inner,
+        preferred: Option<&Arc<OpenSegment>>,
+    ) -> Result<Lane, Error> {
+        let mut open = self.open.lock().expect("no holder panics");
+        loop {
+            let broken = open
+                .idle
+                .extract_if(.., |lane| !lane.segment.is_whole(inner));
+            let broken: Vec<Lane> = broken.collect();
+            if !broken.is_empty() {
+                drop(open);
+                for lane in broken {
+                    lane.trim(inner);
+                }
+                open = self.open.lock().expect("no holder panics");
+                continue;
+            }
+            let is_preferred =
+                |lane: &Lane| preferred.is_some_and(|p| Arc::ptr_eq(p, &lane.segment));
+            let writers = |lane: &Lane| lane.segment.writers.load(Ordering::Relaxed);
+            let mut found = open.idle.iter().position(is_preferred);
+            if found.is_none() {
+                found = open.idle.iter().position(|lane| writers(lane) == 0);
+            }
+            if found.is_none() && open.idle.len() + open.out < LANES_MAX {
+                open.out += 1;
+                drop(open);
+                let made = Lane::create(inner);
+                if made.is_err() {
+                    self.open.lock().expect("no holder panics").out -= 1;
+                    self.changed.notify_one();
+                }
+                return made;
+            }
+            if found.is_none() {
+                let least = open
+                    .idle
+                    .iter()
+                    .enumerate()
+                    .min_by_key(|(_, lane)| writers(lane));
+                found = least.map(|(i, _)| i);
+            }
+            if let Some(i) = found {
+                open.out += 1;
+                return Ok(open.idle.swap_remove(i));
+            }
+            open = self.changed.wait(open).expect("no holder panics");
+        }
+    }
+
+    /// Takes a lane back; one that is full or failed is closed.
+    pub(super) fn check_in(&self, inner: &Inner, lane: Lane) {
+        let goes_on = !lane.failed && lane.end < inner.options.bulk_file_bytes;
+        let mut open = self.open.lock().expect("no holder panics");
+        open.out -= 1;
+        let closed = if goes_on {
+            open.idle.push(lane);
+            None
+        } else {
+            Some(lane)
+        };
+        drop(open);
+        self.changed.notify_one();
+        if let Some(lane) = closed {
+            lane.trim(inner);
+        }
+    }
+
+    fn count_row(&self, segment: SegmentId, bytes: u64) {
+        *self
+            .allocated
+            .lock()
+            .expect("no holder panics")
+            .entry(segment)
+            .or_default() += bytes;
+    }
+}
+
+impl Lane {
+    /// Makes a new segment over the drives that are live; those that fail are taken out, and the
+    /// rest goes on.
+    fn create(inner: &Inner) -> Result<Lane, Error> {
+        loop {
+            let (geometry, members) = inner.members()?;
+            let id = inner.new_segment_id();
+            let reserved = RESERVE_BYTES.min(inner.options.bulk_file_bytes);
+            let mut items = Vec::with_capacity(members.len());
+            for (index, member) in members.iter().enumerate() {
+                let header = Header {
+                    kind: FileKind::Bulk,
+                    store: inner.set.store,
+                    segment: id,
+                    geometry,
+                    index: index as u8,
+                    members: members.clone(),
+                    sealed: None,
+                };
+                items.push((inner.set.drive(*member), header.encode()));
+            }
+            let made = map_all(&*inner.seams.pool, items, move |(drive, header)| {
+                let drive = drive.map_err(|e| io::Error::new(io::ErrorKind::NotFound, e))?;
+                assert_eq!(
+                    header.len() as u64,
+                    HEADER_BYTES,
+                    "of the header of a bulk file"
+                );
+                let mut bytes = AlignedBuf::zeroed(header.len());
+                bytes.copy_from_slice(&header);
+                let file = drive.create(&FileKind::Bulk.file_name(id), Access::Direct)?;
+                reserve(&*file, reserved)?;
+                file.write_at(&bytes, 0, false)?;
+                file.sync()?;
+                drive.sync_dir()?;
+                Ok(file)
+            });
+            let mut files = Vec::with_capacity(members.len());
+            let mut failed = Vec::new();
+            for (member, made) in members.iter().zip(made) {
+                match made {
+                    Ok(file) => files.push(Arc::new(MemberFile {
+                        file,
+                        sync_failed: Mutex::new(false),
+                    })),
+                    Err(e) => failed.push((*member, e)),
+                }
+            }
+            if failed.is_empty() {
+                let segment = Segment {
+                    id,
+                    layout: Layout::Bulk {
+                        geometry,
+                        members: members.clone(),
+                    },
+                };
+                inner.table.insert(segment);
+                inner
+                    .bulk
+                    .allocated
+                    .lock()
+                    .expect("no holder panics")
+                    .insert(id, 0);
+                let segment = OpenSegment {
+                    id,
+                    geometry,
+                    members,
+                    files,
+                    writers: AtomicUsize::new(0),
+                };
+                let segment = Arc::new(segment);
+                return Ok(Lane {
+                    segment,
+                    end: HEADER_BYTES,
+                    reserved,
+                    failed: false,
+                });
+            }
+            remove_files(inner, id, &members);
+            take_out_failed(inner, failed)?;
+        }
+    }
+
+    /// Writes `row` to all members; with `durably` it is durable on return, otherwise after a later
+    /// [`MemberFile::sync`] of each. On an error nobody knows what the row's place holds, the
+    /// drives that failed are out, and the lane takes no more rows.
+    pub fn write(
+        &mut self,
+        inner: &Inner,
+        row: &mut RowBuffer,
+        durably: bool,
+    ) -> Result<RowPlace, RowFailed> {
+        let segment = &self.segment;
+        assert_eq!(
+            row.geometry(),
+            segment.geometry,
+            "of the row and of segment {}",
+            segment.id
+        );
+        let place = row.seal(inner.set.store, segment.id, self.end);
+        self.end += place.stride();
+        let mut reserved = None;
+        if self.end > self.reserved {
+            self.reserved = (self.reserved + RESERVE_BYTES).max(self.end);
+            reserved = Some(self.reserved);
+        }
+        let cells = std::mem::take(&mut row.cells);
+        let items: Vec<_> = segment.files.iter().cloned().zip(cells).collect();
+        let written = map_all(&*inner.seams.pool, items, move |(member, cell)| {
+            let write = || {
+                if let Some(len) = reserved {
+                    reserve(&*member.file, len)?;
+                }
+                let cell = &cell[..place.stride() as usize];
+                if durably {
+                    member.durably(|file| file.write_at(cell, place.offset, true))
+                } else {
+                    member.file.write_at(cell, place.offset, false)
+                }
+            };
+            let result: io::Result<()> = write();
+            (cell, result)
+        });
+        let mut failed = Vec::new();
+        for (member, (cell, result)) in segment.members.iter().zip(written) {
+            row.cells.push(cell);
+            if let Err(e) = result {
+                failed.push((*member, e));
+            }
+        }
+        inner
+            .bulk
+            .count_row(segment.id, place.stride() * segment.members.len() as u64);
+        if failed.is_empty() {
+            return Ok(place);
+        }
+        self.failed = true;
+        match take_out_failed(inner, failed) {
+            Ok(()) => Err(RowFailed::Elsewhere),
+            Err(full) => Err(RowFailed::For(full)),
+        }
+    }
+
+    /// Cuts the files to what they hold, which frees reserved space. A file that can't be cut now
+    /// is cut at the next start.
+    fn trim(self, inner: &Inner) {
+        for (member, file) in self.segment.members.iter().zip(&self.segment.files) {
+            if !inner.set.is_live(*member) {
+                continue;
+            }
+            // Not to `end`: a member on which a row failed may hold less.
+            let file = &file.file;
+            if let Err(e) = file.len().and_then(|len| file.set_len(len)) {
+                let drive = inner.set.label(*member);
+                tracing::warn!(%drive, segment = %self.segment.id, error = %e, "can't trim");
+            }
+        }
+    }
+}
+
+/// Why a row was not written.
+pub(super) enum RowFailed {
+    /// Drives failed and are out: write it to another lane.
+    Elsewhere,
+    /// It can't be written anywhere.
+    For(Error),
+}
+
+/// Reserves space up to `len`. A drive too full for that may still hold the next row.
+fn reserve(file: &dyn DriveFile, len: u64) -> io::Result<()> {
+    match file.allocate(len) {
+        Err(e) if e.kind() == io::ErrorKind::StorageFull => Ok(()),
+        other => other,
+    }
+}
+
+const ENOMEM: i32 = 12;
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+
+/// Takes drives out that failed to write or sync. An error when there is nothing to go on with:
+/// `Full` when some drive was full (which is not broken), `Io` when the last live drive failed or
+/// the process has no more files or memory.
+pub(super) fn take_out_failed(
+    inner: &Inner,
+    failed: Vec<(DriveId, io::Error)>,
+) -> Result<(), Error> {
+    let mut result = Ok(());
+    for (id, e) in failed {
+        let state = match e.kind() {
+            io::ErrorKind::StorageFull => {
+                result = result.and(Err(Error::Full));
+                continue;
+            }
+            // The process's own limits: no fault of the drive.
+            _ if matches!(e.raw_os_error(), Some(EMFILE | ENFILE | ENOMEM)) => {
+                result = Err(Error::io(&inner.set.label(id), &e));
+                continue;
+            }
+            // The drive went, or its directory did; what it holds may be whole.
+            io::ErrorKind::NotFound => DriveState::Lost,
+            _ => DriveState::Fenced,
+        };
+        inner.set.take_out(id, state, &format!("bulk rows: {e}"));
+        if inner.set.is_live(id) {
+            result = Err(Error::io(&inner.set.label(id), &e));
+        }
+    }
+    result
+}
+
+/// Removes the files of a segment whose creation failed. What can't be removed holds no row; the
+/// next start finds it.
+fn remove_files(inner: &Inner, id: SegmentId, members: &[DriveId]) {
+    for member in members {
+        let Ok(drive) = inner.set.drive(*member) else {
+            continue;
+        };
+        match drive.remove(&FileKind::Bulk.file_name(id)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(drive = %drive.label(), segment = %id, error = %e, "can't remove");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Takes a bulk segment that was found at a start into the table, and frees the space its files
+/// have reserved beyond their length. It is never appended to again. `header` is that of any of
+/// its files; `Corrupt` when it is of another segment.
+pub(crate) fn recover_bulk(inner: &Inner, id: SegmentId, header: &Header) -> Result<(), Error> {
+    if header.kind != FileKind::Bulk || header.segment != id || header.store != inner.set.store {
+        return Err(Error::Corrupt(format!(
+            "a file of bulk segment {id} has a foreign header"
+        )));
+    }
+    let name = FileKind::Bulk.file_name(id);
+    let mut allocated = 0;
+    for member in &header.members {
+        let Ok(drive) = inner.set.drive(*member) else {
+            continue;
+        };
+        let trim = || {
+            let file = drive.open(&name, Access::Buffered)?;
+            let len = file.len()?;
+            if !inner.options.read_only {
+                file.set_len(len)?;
+            }
+            Ok(len)
+        };
+        let result: io::Result<u64> = trim();
+        match result {
+            Ok(len) => allocated += len.saturating_sub(HEADER_BYTES),
+            Err(e) => {
+                tracing::warn!(drive = %drive.label(), segment = %id, error = %e, "can't trim");
+            }
+        }
+    }
+    inner
+        .bulk
+        .allocated
+        .lock()
+        .expect("no holder panics")
+        .insert(id, allocated);
+    let layout = Layout::Bulk {
+        geometry: header.geometry,
+        members: header.members.clone(),
+    };
+    inner.table.insert(Segment { id, layout });
+    Ok(())
+}

@@ -1,0 +1,378 @@
+//! Reading bulk rows: just the blocks that are needed, verified, rebuilt where they are missing
+//! or wrong.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use coffer_base::drive::{Access, DriveFile, read_exact_at};
+use coffer_base::pool::map_all;
+use coffer_base::{AlignedBuf, DriveId, SegmentId};
+
+use super::row::{ROW_HEADER_BYTES, RowHeader, RowPlace, rows_of};
+use crate::erasure::Coder;
+use crate::error::Error;
+use crate::extent::Extent;
+use crate::geometry::Geometry;
+use crate::inner::Inner;
+use crate::segment::{BLOCK_BYTES, FileKind, Layout, Segment};
+
+/// From this length on a read goes past the page cache, and to several drives at once.
+const LARGE_BYTES: u64 = 1 << 20;
+
+/// Reads `range` of `extent`, which lies in the bulk segment `segment`. Every block is verified;
+/// what is missing or wrong is rebuilt from any `k` other cells and verified as well.
+/// `Unavailable` when too few of them can be read now, `Corrupt` when too many are wrong.
+pub(crate) fn read_bulk(
+    inner: &Inner,
+    segment: &Segment,
+    extent: &Extent,
+    range: Range<u64>,
+) -> Result<Bytes, Error> {
+    let cells = RowCells::new(inner, segment, range.end.saturating_sub(range.start))?;
+    let mut read = Vec::new();
+    for (place, part) in rows_of(extent, cells.geometry.k, range.clone())? {
+        Row::new(&cells, place).read(part, &mut read)?;
+    }
+    if read.len() == 1 {
+        return Ok(read.swap_remove(0));
+    }
+    Ok(Bytes::from(read.concat()))
+}
+
+/// Access to the cells of the rows of one segment.
+pub(super) struct RowCells<'a> {
+    pub inner: &'a Inner,
+    pub segment: SegmentId,
+    pub geometry: Geometry,
+    pub members: &'a [DriveId],
+    name: String,
+    access: Access,
+    parallel: bool,
+}
+
+/// A window of a cell as it was read, not verified yet.
+pub(super) struct Fetched {
+    /// The member's header, if it is one that belongs there.
+    pub header: Option<RowHeader>,
+    /// `None` when the file ends before the window does.
+    pub bytes: Option<Bytes>,
+}
+
+impl<'a> RowCells<'a> {
+    /// For reading `len` bytes.
+    pub fn new(inner: &'a Inner, segment: &'a Segment, len: u64) -> Result<RowCells<'a>, Error> {
+        let Layout::Bulk { geometry, members } = &segment.layout else {
+            return Err(Error::Corrupt(format!(
+                "segment {} has no bulk rows",
+                segment.id
+            )));
+        };
+        let parallel = len >= LARGE_BYTES;
+        Ok(RowCells {
+            inner,
+            segment: segment.id,
+            geometry: *geometry,
+            members,
+            name: FileKind::Bulk.file_name(segment.id),
+            access: if parallel {
+                Access::Direct
+            } else {
+                Access::Buffered
+            },
+            parallel,
+        })
+    }
+
+    /// Reads the header and a window of each of `wanted`; an error when the member can't be read.
+    pub fn fetch(
+        &self,
+        place: RowPlace,
+        wanted: Vec<(usize, Range<usize>)>,
+    ) -> Vec<(usize, Range<usize>, Result<Fetched, Error>)> {
+        let (store, segment, geometry) = (self.inner.set.store, self.segment, self.geometry);
+        let decode = move |cell: usize, bytes: &[u8]| {
+            RowHeader::decode(bytes)
+                .filter(|h| h.is_at(store, segment, geometry, cell, place.offset))
+        };
+        let fetch = move |(cell, window, file): (usize, Range<usize>, Opened)| {
+            let read = || {
+                let (file, label) = file?;
+                read_window(&*file, place, &window, |bytes| decode(cell, bytes))
+                    .map_err(|e| Error::io(&label, &e))
+            };
+            let fetched: Result<Fetched, Error> = read();
+            (cell, window, fetched)
+        };
+        let open = |(cell, window): (usize, Range<usize>)| {
+            let member = self.members[cell];
+            let file = self.inner.set.file(member, &self.name, self.access);
+            (
+                cell,
+                window,
+                file.map(|file| (file, self.inner.set.label(member))),
+            )
+        };
+        let jobs: Vec<_> = wanted.into_iter().map(open).collect();
+        if self.parallel && jobs.len() > 1 {
+            map_all(&*self.inner.seams.pool, jobs, fetch)
+        } else {
+            jobs.into_iter().map(fetch).collect()
+        }
+    }
+
+    /// Names a cell in messages.
+    pub fn describe(&self, cell: usize, place: RowPlace) -> String {
+        let drive = self.inner.set.label(self.members[cell]);
+        format!(
+            "cell {cell} of the row at {} of segment {} on {drive}",
+            place.offset, self.segment
+        )
+    }
+}
+
+type Opened = Result<(Arc<dyn DriveFile>, String), Error>;
+
+fn read_window(
+    file: &dyn DriveFile,
+    place: RowPlace,
+    window: &Range<usize>,
+    decode: impl Fn(&[u8]) -> Option<RowHeader>,
+) -> std::io::Result<Fetched> {
+    let mut bytes = AlignedBuf::zeroed(ROW_HEADER_BYTES + window.len());
+    let (n, whole) = if window.start == 0 {
+        let n = file.read_at(&mut bytes, place.offset)?;
+        (n, n == bytes.len())
+    } else {
+        let (header, body) = bytes.split_at_mut(ROW_HEADER_BYTES);
+        let n = file.read_at(header, place.offset)?;
+        let at = place.cells_at() + window.start as u64;
+        match read_exact_at(file, body, at) {
+            Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => (n, false),
+            read => read.map(|()| (n, true))?,
+        }
+    };
+    let header = if n >= ROW_HEADER_BYTES {
+        decode(&bytes)
+    } else {
+        None
+    };
+    let bytes = whole.then(|| Bytes::from_owner(bytes).slice(ROW_HEADER_BYTES..));
+    Ok(Fetched { header, bytes })
+}
+
+/// What was read of a cell.
+struct Piece {
+    cell: usize,
+    window: Range<usize>,
+    /// `None` when the file ends too early.
+    bytes: Option<Bytes>,
+    /// Which of its blocks are right; empty while there is no header to tell by.
+    good: Vec<bool>,
+}
+
+impl Piece {
+    /// The bytes of `window`, if it is within and right.
+    fn right(&self, window: &Range<usize>) -> Option<Bytes> {
+        let blocks = window.start / BLOCK_BYTES..window.end.div_ceil(BLOCK_BYTES);
+        let first = self.window.start / BLOCK_BYTES;
+        let is_right = blocks.start >= first
+            && window.end <= self.window.end
+            && self
+                .good
+                .get(blocks.start - first..blocks.end - first)?
+                .iter()
+                .all(|good| *good);
+        let bytes = self.bytes.as_ref().filter(|_| is_right)?;
+        Some(bytes.slice(window.start - self.window.start..window.end - self.window.start))
+    }
+
+    fn covers(&self, window: &Range<usize>) -> bool {
+        self.window.start <= window.start && window.end <= self.window.end
+    }
+}
+
+/// One row being read.
+struct Row<'a> {
+    cells: &'a RowCells<'a>,
+    place: RowPlace,
+    header: Option<RowHeader>,
+    pieces: Vec<Piece>,
+    /// Cells that can't be read now, and why.
+    missing: Vec<(usize, String)>,
+}
+
+impl<'a> Row<'a> {
+    fn new(cells: &'a RowCells<'a>, place: RowPlace) -> Row<'a> {
+        Row {
+            cells,
+            place,
+            header: None,
+            pieces: Vec::new(),
+            missing: Vec::new(),
+        }
+    }
+
+    /// Appends `part` of the row's payload to `out`, in pieces.
+    fn read(mut self, part: Range<usize>, out: &mut Vec<Bytes>) -> Result<(), Error> {
+        let parts: Vec<(usize, Range<usize>)> = self.place.cells_of(part).collect();
+        let place = self.place;
+        self.fetch(
+            parts
+                .iter()
+                .map(|(cell, part)| (*cell, place.window(part)))
+                .collect(),
+        )?;
+        for (cell, part) in parts {
+            let window = place.window(&part);
+            let bytes = match self.right(cell, &window) {
+                Some(bytes) => bytes,
+                None => self.rebuild(cell, &window)?,
+            };
+            out.push(bytes.slice(part.start - window.start..part.end - window.start));
+        }
+        Ok(())
+    }
+
+    /// Reads windows of cells, and verifies all that was read so far as soon as there is a header.
+    /// `Corrupt` when the header is of another row than expected.
+    fn fetch(&mut self, wanted: Vec<(usize, Range<usize>)>) -> Result<(), Error> {
+        for (cell, window, fetched) in self.cells.fetch(self.place, wanted) {
+            match fetched {
+                Err(e) => {
+                    if self.cells.inner.set.is_live(self.cells.members[cell]) {
+                        tracing::warn!("{}: {e}", self.cells.describe(cell, self.place));
+                    }
+                    self.missing.push((cell, e.to_string()));
+                }
+                Ok(Fetched { header, bytes }) => {
+                    if header.is_none() {
+                        let what = self.cells.describe(cell, self.place);
+                        tracing::warn!("no valid header before {what}");
+                    }
+                    self.header = self.header.take().or(header);
+                    self.pieces.push(Piece {
+                        cell,
+                        window,
+                        bytes,
+                        good: Vec::new(),
+                    });
+                }
+            }
+        }
+        let Some(header) = &self.header else {
+            return Ok(());
+        };
+        if header.place != self.place {
+            return Err(Error::Corrupt(format!(
+                "the row at {} of segment {} holds {} bytes, not {}",
+                self.place.offset, self.cells.segment, header.place.data_len, self.place.data_len
+            )));
+        }
+        for piece in self.pieces.iter_mut().filter(|piece| piece.good.is_empty()) {
+            piece.good = match &piece.bytes {
+                Some(bytes) => header
+                    .right_blocks(piece.cell, &piece.window, bytes)
+                    .collect(),
+                None => vec![false; piece.window.len().div_ceil(BLOCK_BYTES)],
+            };
+            if let Some(wrong) = piece.good.iter().position(|good| !good) {
+                let block = piece.window.start / BLOCK_BYTES + wrong;
+                let what = self.cells.describe(piece.cell, self.place);
+                tracing::warn!("block {block} of {what} is wrong");
+            }
+        }
+        Ok(())
+    }
+
+    fn right(&self, cell: usize, window: &Range<usize>) -> Option<Bytes> {
+        self.pieces
+            .iter()
+            .filter(|piece| piece.cell == cell)
+            .find_map(|piece| piece.right(window))
+    }
+
+    /// `window` of `cell`, block by block as it was read or from any `k` other cells.
+    fn rebuild(&mut self, cell: usize, window: &Range<usize>) -> Result<Bytes, Error> {
+        let mut out = Vec::with_capacity(window.len());
+        for start in window.clone().step_by(BLOCK_BYTES) {
+            let block = start..window.end.min(start + BLOCK_BYTES);
+            out.extend_from_slice(&self.block(cell, block, window)?);
+        }
+        Ok(Bytes::from(out))
+    }
+
+    /// One block of `cell`. Others are read for all of `window`, whose next blocks will be wanted
+    /// too.
+    fn block(
+        &mut self,
+        cell: usize,
+        block: Range<usize>,
+        window: &Range<usize>,
+    ) -> Result<Bytes, Error> {
+        let geometry = self.cells.geometry;
+        let k = usize::from(geometry.k);
+        let sources = loop {
+            // It may only have waited for a header.
+            if let Some(bytes) = self.right(cell, &block) {
+                return Ok(bytes);
+            }
+            let others = (0..geometry.cells()).map(|i| (i != cell).then(|| self.right(i, &block)));
+            let sources: Vec<Option<Bytes>> = others.map(Option::flatten).collect();
+            let have = sources.iter().flatten().count();
+            if have >= k {
+                break sources;
+            }
+            let tried = |i: usize| {
+                self.missing.iter().any(|(missing, _)| *missing == i)
+                    || self.pieces.iter().any(|p| p.cell == i && p.covers(&block))
+            };
+            let untried = (0..geometry.cells()).filter(|i| !tried(*i)).take(k - have);
+            let untried: Vec<_> = untried.map(|i| (i, window.clone())).collect();
+            if untried.is_empty() {
+                return Err(self.too_few(cell, &block, have));
+            }
+            self.fetch(untried)?;
+        };
+        let cells: Vec<Option<&[u8]>> = sources.iter().map(|s| s.as_deref()).collect();
+        let rebuilt = Coder::new(geometry)
+            .reconstruct(&cells, cell)
+            .expect("k cells are there");
+        let header = self
+            .header
+            .as_ref()
+            .expect("the sources were verified with it");
+        if !header.right_blocks(cell, &block, &rebuilt).all(|good| good) {
+            let what = self.cells.describe(cell, self.place);
+            return Err(Error::Corrupt(format!("{what} does not fit the others")));
+        }
+        Ok(Bytes::from(rebuilt))
+    }
+
+    fn too_few(&self, cell: usize, block: &Range<usize>, have: usize) -> Error {
+        let k = usize::from(self.cells.geometry.k);
+        let mut why: Vec<String> = self.missing.iter().map(|(_, why)| why.clone()).collect();
+        for piece in self
+            .pieces
+            .iter()
+            .filter(|p| p.covers(block) && p.right(block).is_none())
+        {
+            why.push(format!(
+                "{} is wrong",
+                self.cells.describe(piece.cell, self.place)
+            ));
+        }
+        let text = format!(
+            "{} is bad, and {have} of the {k} cells to rebuild it from are good: {}",
+            self.cells.describe(cell, self.place),
+            why.join("; ")
+        );
+        // What is not here now may be good when it is back.
+        let itself = self.missing.iter().any(|(missing, _)| *missing == cell);
+        if itself || have + self.missing.len() >= k {
+            Error::Unavailable(text)
+        } else {
+            Error::Corrupt(text)
+        }
+    }
+}

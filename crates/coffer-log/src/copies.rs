@@ -1,0 +1,335 @@
+//! The open commit segment: the same bytes on `m + 1` drives.
+//!
+//! Each member has its own queue, so that a slow one delays only those who wait for it; within a
+//! member, groups are written and synced strictly in order, one barrier each.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use coffer_base::drive::{Access, Drive, DriveFile};
+use coffer_base::pool::map_all;
+use coffer_base::{Clock, DriveId, Pool, Position, SegmentId};
+
+use crate::error::Error;
+use crate::geometry::Geometry;
+use crate::inner::Inner;
+use crate::mark::Chain;
+use crate::segment::{FileKind, HEADER_BYTES, Header, Layout, Segment};
+use crate::set::DriveState;
+
+/// The segment that takes groups now, or is prepared to.
+pub(crate) struct OpenSegment {
+    pub id: SegmentId,
+    pub members: Vec<Arc<CopyWriter>>,
+    /// Body bytes written so far.
+    pub offset: u64,
+    /// Body bytes that fit.
+    pub capacity: u64,
+    /// Position of its first group.
+    pub first: Position,
+    /// The chain before its first group.
+    pub chain_before: Chain,
+}
+
+/// A segment that takes no more groups and waits to be sealed.
+#[derive(Clone)]
+pub(crate) struct ClosedSegment {
+    pub id: SegmentId,
+    pub body_bytes: u64,
+    pub first: Position,
+    pub last: Position,
+    pub chain_before: Chain,
+    pub chain_after: Chain,
+}
+
+/// One member of the open segment.
+pub(crate) struct CopyWriter {
+    pub drive: DriveId,
+    pub file: Arc<dyn DriveFile>,
+    state: Mutex<WriterState>,
+}
+
+#[derive(Default)]
+struct WriterState {
+    queue: VecDeque<QueuedWrite>,
+    /// A job of the pool is draining the queue.
+    running: bool,
+    /// The first failure; nothing is written after it.
+    failed: Option<String>,
+    /// When the write that is under way began.
+    since: Option<Duration>,
+}
+
+struct QueuedWrite {
+    bytes: Arc<Vec<u8>>,
+    file_offset: u64,
+    wave: Arc<Wave>,
+}
+
+/// The writes of one group to all members.
+#[derive(Default)]
+pub(crate) struct Wave {
+    results: Mutex<WaveResults>,
+    changed: Condvar,
+}
+
+/// How far a wave has come.
+#[derive(Clone, Default)]
+pub(crate) struct WaveResults {
+    pub done: Vec<DriveId>,
+    pub failed: Vec<(DriveId, String)>,
+}
+
+impl Wave {
+    fn report(&self, drive: DriveId, result: Result<(), String>) {
+        let mut results = self.results.lock().expect("no holder panics");
+        match result {
+            Ok(()) => results.done.push(drive),
+            Err(why) => results.failed.push((drive, why)),
+        }
+        self.changed.notify_all();
+    }
+
+    /// Waits until `enough` of `members` have synced, or all have answered, or `limit` passed.
+    pub fn wait(&self, enough: usize, members: usize, limit: Duration) -> WaveResults {
+        let results = self.results.lock().expect("no holder panics");
+        let (results, _timed_out) = self
+            .changed
+            .wait_timeout_while(results, limit, |r| {
+                r.done.len() < enough && r.done.len() + r.failed.len() < members
+            })
+            .expect("no holder panics");
+        results.clone()
+    }
+}
+
+impl CopyWriter {
+    /// Queues a write; starts a job for the queue unless one runs.
+    fn submit(self: &Arc<Self>, write: QueuedWrite, pool: &dyn Pool, clock: &Arc<dyn Clock>) {
+        let mut state = self.state.lock().expect("no holder panics");
+        state.queue.push_back(write);
+        if state.running {
+            return;
+        }
+        state.running = true;
+        drop(state);
+        let (writer, clock) = (self.clone(), clock.clone());
+        pool.spawn(Box::new(move || writer.drain(clock.as_ref())));
+    }
+
+    fn drain(&self, clock: &dyn Clock) {
+        loop {
+            let (write, failed) = {
+                let mut state = self.state.lock().expect("no holder panics");
+                state.since = None;
+                let Some(write) = state.queue.pop_front() else {
+                    state.running = false;
+                    return;
+                };
+                state.since = Some(clock.monotonic());
+                (write, state.failed.clone())
+            };
+            let result = match failed {
+                Some(why) => Err(why),
+                None => self
+                    .file
+                    .write_at(&write.bytes, write.file_offset, true)
+                    .map_err(|e| e.to_string()),
+            };
+            if let Err(why) = &result {
+                let mut state = self.state.lock().expect("no holder panics");
+                state.failed.get_or_insert_with(|| why.clone());
+            }
+            write.wave.report(self.drive, result);
+        }
+    }
+
+    /// Why it can't go on: its failure, or a write that takes longer than `limit`.
+    pub fn trouble(&self, now: Duration, limit: Duration) -> Option<String> {
+        let state = self.state.lock().expect("no holder panics");
+        if let Some(why) = &state.failed {
+            return Some(why.clone());
+        }
+        let since = state.since?;
+        (now.saturating_sub(since) > limit).then(|| format!("a write takes over {limit:?}"))
+    }
+}
+
+impl OpenSegment {
+    /// Creates the copies of a new segment on live drives, zero-written and synced, so that later
+    /// syncs change no file-system metadata; and puts it into the table.
+    pub fn create(inner: &Inner, body_bytes: u64) -> Result<OpenSegment, Error> {
+        loop {
+            let (geometry, live) = inner.members()?;
+            let id = inner.new_segment_id();
+            let start = id.0 as usize % live.len();
+            let members: Vec<DriveId> =
+                (0..geometry.copies()).map(|i| live[(start + i) % live.len()]).collect();
+            match create_copies(inner, id, geometry, &members, body_bytes) {
+                Ok(files) => {
+                    let copies: Vec<_> = members.iter().copied().zip(files).collect();
+                    inner.table.insert(Segment { id, layout: Layout::Copies(copies.clone()) });
+                    let members = copies
+                        .into_iter()
+                        .map(|(drive, file)| {
+                            Arc::new(CopyWriter { drive, file, state: Mutex::default() })
+                        })
+                        .collect();
+                    return Ok(OpenSegment {
+                        id,
+                        members,
+                        offset: 0,
+                        capacity: body_bytes,
+                        first: Position(0),
+                        chain_before: Chain::default(),
+                    });
+                }
+                Err(Error::Full) => {
+                    remove_copies(inner, id, &members);
+                    return Err(Error::Full);
+                }
+                Err(error) => {
+                    remove_copies(inner, id, &members);
+                    if members.iter().all(|m| inner.set.is_live(*m)) {
+                        return Err(error);
+                    }
+                    // The failed drives are out: try with the rest.
+                }
+            }
+        }
+    }
+
+    /// Queues a group's bytes on every member.
+    pub fn submit(&self, bytes: Vec<u8>, inner: &Inner) -> Arc<Wave> {
+        let wave = Arc::new(Wave::default());
+        let bytes = Arc::new(bytes);
+        let file_offset = HEADER_BYTES + self.offset;
+        let write = || QueuedWrite { bytes: bytes.clone(), file_offset, wave: wave.clone() };
+        if let [only] = &self.members[..] {
+            // One drive: no other thread to wait for.
+            only.submit(write(), &coffer_base::pool::InlinePool, &inner.seams.clock);
+        } else {
+            for member in &self.members {
+                member.submit(write(), inner.seams.lane_pool.as_ref(), &inner.seams.clock);
+            }
+        }
+        wave
+    }
+
+    /// Whether all members are live.
+    pub fn is_whole(&self, inner: &Inner) -> bool {
+        self.members.iter().all(|m| inner.set.is_live(m.drive))
+    }
+
+    /// Removes it: it never took a group.
+    pub fn discard(&self, inner: &Inner) {
+        assert_eq!(self.offset, 0, "segment {} holds groups", self.id);
+        inner.table.remove(self.id);
+        let members: Vec<DriveId> = self.members.iter().map(|m| m.drive).collect();
+        remove_copies(inner, self.id, &members);
+    }
+
+    /// The segment as it stands after the group at (`last`, `chain_after`).
+    pub fn close(&self, last: Position, chain_after: Chain) -> ClosedSegment {
+        ClosedSegment {
+            id: self.id,
+            body_bytes: self.offset,
+            first: self.first,
+            last,
+            chain_before: self.chain_before,
+            chain_after,
+        }
+    }
+}
+
+fn create_copies(
+    inner: &Inner,
+    id: SegmentId,
+    geometry: Geometry,
+    members: &[DriveId],
+    body_bytes: u64,
+) -> Result<Vec<Arc<dyn DriveFile>>, Error> {
+    let mut jobs = Vec::new();
+    for (index, member) in members.iter().enumerate() {
+        let header = Header {
+            kind: FileKind::Copy,
+            store: inner.set.store,
+            segment: id,
+            geometry,
+            index: index as u8,
+            members: members.to_vec(),
+            sealed: None,
+        };
+        jobs.push((*member, inner.set.drive(*member)?, header.encode()));
+    }
+    let created = map_all(inner.seams.pool.as_ref(), jobs, move |(member, drive, header)| {
+        (member, create_copy(drive.as_ref(), id, &header, body_bytes))
+    });
+    let mut files = Vec::new();
+    let mut error = None;
+    for (member, result) in created {
+        match result {
+            Ok(file) => files.push(file),
+            Err(e) => {
+                let failure = Error::io(&inner.set.label(member), &e);
+                if failure != Error::Full {
+                    let state = state_after(&e);
+                    inner.set.take_out(member, state, &format!("creating a segment: {e}"));
+                }
+                // Full wins: nothing is wrong with the drives then.
+                if error != Some(Error::Full) {
+                    error = Some(failure);
+                }
+            }
+        }
+    }
+    match error {
+        None => Ok(files),
+        Some(error) => Err(error),
+    }
+}
+
+/// A directory that is gone may come back; anything else is a drive not to be trusted.
+pub(crate) fn state_after(error: &std::io::Error) -> DriveState {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => DriveState::Lost,
+        _ => DriveState::Fenced,
+    }
+}
+
+fn create_copy(
+    drive: &dyn Drive,
+    id: SegmentId,
+    header: &[u8],
+    body_bytes: u64,
+) -> std::io::Result<Arc<dyn DriveFile>> {
+    const ZEROS_BYTES: usize = 1 << 20;
+    let file = drive.create(&FileKind::Copy.file_name(id), Access::Buffered)?;
+    file.allocate(HEADER_BYTES + body_bytes)?;
+    file.write_at(header, 0, false)?;
+    let zeros = vec![0u8; ZEROS_BYTES.min(body_bytes as usize)];
+    let mut at = 0;
+    while at < body_bytes {
+        let n = (body_bytes - at).min(zeros.len() as u64);
+        file.write_at(&zeros[..n as usize], HEADER_BYTES + at, false)?;
+        at += n;
+    }
+    file.sync()?;
+    drive.sync_dir()?;
+    Ok(file)
+}
+
+/// Removes the copies of a segment. What can't be removed now is removed by the next recovery.
+pub(crate) fn remove_copies(inner: &Inner, id: SegmentId, members: &[DriveId]) {
+    let name = FileKind::Copy.file_name(id);
+    for member in members {
+        let Ok(drive) = inner.set.drive(*member) else { continue };
+        inner.set.forget_file(*member, &name);
+        if let Err(e) = drive.remove(&name)
+            && e.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(drive = %drive.label(), file = name, error = %e, "copy not removed");
+        }
+    }
+}

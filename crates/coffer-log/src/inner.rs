@@ -1,0 +1,67 @@
+//! What the parts of a log share.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use coffer_base::{DriveId, SegmentId};
+
+use crate::bulk::BulkLanes;
+use crate::error::Error;
+use crate::geometry::Geometry;
+use crate::options::{LogOptions, Seams};
+use crate::segment::SegmentTable;
+use crate::set::Set;
+use crate::superblock::Epoch;
+use crate::supers::Supers;
+
+/// The shared state of a log, without the lane.
+pub(crate) struct Inner {
+    pub options: LogOptions,
+    pub seams: Seams,
+    pub set: Set,
+    pub table: SegmentTable,
+    pub bulk: BulkLanes,
+    pub supers: Supers,
+    pub epoch: Epoch,
+    next_segment: AtomicU32,
+}
+
+impl Inner {
+    pub fn new(
+        options: LogOptions,
+        seams: Seams,
+        set: Set,
+        table: SegmentTable,
+        supers: Supers,
+        epoch: Epoch,
+    ) -> Self {
+        let bulk = BulkLanes::default();
+        let next_segment = AtomicU32::new(1);
+        Self { options, seams, set, table, bulk, supers, epoch, next_segment }
+    }
+
+    /// A segment id that was never used.
+    pub fn new_segment_id(&self) -> SegmentId {
+        let counter = self.next_segment.fetch_add(1, Ordering::Relaxed);
+        assert!(counter < u32::MAX, "an epoch has at most 2^32 segments");
+        SegmentId::new(self.epoch.number, counter)
+    }
+
+    /// The live drives and the scheme over them, for a new segment. A set has exactly as many
+    /// drives as its scheme has cells, so there is no choice to make.
+    pub fn members(&self) -> Result<(Geometry, Vec<DriveId>), Error> {
+        if self.options.read_only {
+            return Err(Error::ReadOnly("it was opened for looking only".into()));
+        }
+        let live = self.set.live();
+        let floor = usize::from(self.options.write_floor_drives.unwrap_or(self.set.geometry.k));
+        if live.len() < floor.max(1) {
+            return Err(Error::ReadOnly(format!(
+                "{} drives are live and writing needs {}",
+                live.len(),
+                floor.max(1)
+            )));
+        }
+        let geometry = self.set.geometry.over(live.len()).expect("at least one drive is live");
+        Ok((geometry, live))
+    }
+}

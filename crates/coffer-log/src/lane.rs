@@ -1,0 +1,464 @@
+//! The commit lane: history is what is appended here.
+//!
+//! One group at a time: append to every member of the open segment, one barrier on each, answer.
+//! When a member fails, stalls or is lost, the group is acknowledged only after the membership
+//! change is recorded on the other drives and the segment is sealed over them
+//! ([`LaneCore::reform`]).
+//!
+//! What a power cut leaves at each step: before any member has synced, the group may or may not
+//! be found by recovery (nobody was told); after the level's members have, it is found on each.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+use coffer_base::buffer::align_up;
+use coffer_base::{Ack, DriveId, Position};
+
+use crate::copies::{ClosedSegment, OpenSegment};
+use crate::error::Error;
+use crate::group::{GROUP_HEADER_BYTES, Group};
+use crate::inner::Inner;
+use crate::mark::{Chain, Mark};
+use crate::seal::seal;
+use crate::set::DriveState;
+
+/// What all handles of a log share.
+pub(crate) struct Shared {
+    pub inner: Arc<Inner>,
+    pub core: Mutex<LaneCore>,
+    /// Why no commit is taken any more. Apart from `core`, which is held while a group syncs.
+    broken: Mutex<Option<String>>,
+    prepared: Mutex<Prepared>,
+    prepared_changed: Condvar,
+    seals: Mutex<Vec<PendingSeal>>,
+    seals_changed: Condvar,
+}
+
+/// The next open segment, made ahead.
+enum Prepared {
+    None,
+    Making,
+    Ready(OpenSegment),
+}
+
+struct PendingSeal {
+    closed: ClosedSegment,
+    /// The last attempt failed; the watcher tries again.
+    failed: bool,
+}
+
+/// Full segments that may wait to be sealed before the lane waits for them.
+const SEALS_MAX: usize = 2;
+
+/// The lane's own state.
+pub(crate) struct LaneCore {
+    current: Option<OpenSegment>,
+    position: Position,
+    chain: Chain,
+    /// A group was begun and has not been committed: the segment must not change under it.
+    building: bool,
+}
+
+/// The one handle that appends.
+pub struct Lane {
+    shared: Arc<Shared>,
+}
+
+impl Shared {
+    pub fn new(inner: Inner, position: Position, chain: Chain, broken: Option<String>) -> Self {
+        let core = LaneCore { current: None, position, chain, building: false };
+        Self {
+            inner: Arc::new(inner),
+            core: Mutex::new(core),
+            broken: Mutex::new(broken),
+            prepared: Mutex::new(Prepared::None),
+            prepared_changed: Condvar::new(),
+            seals: Mutex::default(),
+            seals_changed: Condvar::new(),
+        }
+    }
+
+    pub fn core(&self) -> MutexGuard<'_, LaneCore> {
+        self.core.lock().expect("no holder panics")
+    }
+
+    /// Takes over segments that could not be sealed at the start.
+    pub fn add_unsealed(&self, unsealed: Vec<ClosedSegment>) {
+        let mut seals = self.seals.lock().expect("no holder panics");
+        seals.extend(unsealed.into_iter().map(|closed| PendingSeal { closed, failed: true }));
+    }
+
+    /// Starts making the next segment, unless that is under way.
+    pub fn prepare(self: &Arc<Self>) {
+        let mut prepared = self.prepared.lock().expect("no holder panics");
+        if !matches!(*prepared, Prepared::None) {
+            return;
+        }
+        *prepared = Prepared::Making;
+        drop(prepared);
+        let shared = self.clone();
+        self.inner.seams.background.spawn(Box::new(move || {
+            let made = OpenSegment::create(&shared.inner, shared.inner.options.commit_segment_bytes);
+            let mut prepared = shared.prepared.lock().expect("no holder panics");
+            *prepared = match made {
+                Ok(segment) => Prepared::Ready(segment),
+                Err(error) => {
+                    tracing::warn!(%error, "the next segment can't be prepared yet");
+                    Prepared::None
+                }
+            };
+            shared.prepared_changed.notify_all();
+        }));
+    }
+
+    /// A fresh segment with room for `need` body bytes: the prepared one if it will do.
+    fn fresh(self: &Arc<Self>, need: u64) -> Result<OpenSegment, Error> {
+        let bytes = self.inner.options.commit_segment_bytes.max(align_up(need));
+        let prepared = self.prepared.lock().expect("no holder panics");
+        let making = |p: &mut Prepared| matches!(*p, Prepared::Making);
+        let mut prepared =
+            self.prepared_changed.wait_while(prepared, making).expect("no holder panics");
+        if let Prepared::Ready(segment) = std::mem::replace(&mut *prepared, Prepared::None) {
+            drop(prepared);
+            if segment.is_whole(&self.inner)
+                && segment.capacity >= need
+                && segment.members.len() == self.inner.members()?.0.copies()
+            {
+                return Ok(segment);
+            }
+            segment.discard(&self.inner);
+        }
+        OpenSegment::create(&self.inner, bytes)
+    }
+
+    /// Seals `closed` in the background; waits when too many are under way.
+    fn seal_later(self: &Arc<Self>, closed: ClosedSegment) {
+        let mut seals = self.seals.lock().expect("no holder panics");
+        seals.push(PendingSeal { closed: closed.clone(), failed: false });
+        drop(seals);
+        let shared = self.clone();
+        self.inner.seams.background.spawn(Box::new(move || shared.run_seal(&closed)));
+        let seals = self.seals.lock().expect("no holder panics");
+        let crowded = |seals: &mut Vec<PendingSeal>| {
+            seals.iter().filter(|s| !s.failed).count() > SEALS_MAX
+        };
+        drop(self.seals_changed.wait_while(seals, crowded).expect("no holder panics"));
+    }
+
+    fn run_seal(&self, closed: &ClosedSegment) {
+        let result = seal(&self.inner, closed);
+        let mut seals = self.seals.lock().expect("no holder panics");
+        match result {
+            Ok(()) => seals.retain(|s| s.closed.id != closed.id),
+            Err(error) => {
+                tracing::warn!(segment = %closed.id, %error, "not sealed yet, its copies stay");
+                for pending in seals.iter_mut().filter(|s| s.closed.id == closed.id) {
+                    pending.failed = true;
+                }
+            }
+        }
+        self.seals_changed.notify_all();
+    }
+
+    /// Tries again what could not be sealed.
+    fn retry_seals(&self) {
+        let mut seals = self.seals.lock().expect("no holder panics");
+        let again: Vec<ClosedSegment> = seals
+            .iter_mut()
+            .filter(|s| s.failed)
+            .map(|s| {
+                s.failed = false;
+                s.closed.clone()
+            })
+            .collect();
+        drop(seals);
+        for closed in again {
+            self.run_seal(&closed);
+        }
+    }
+
+    /// Looks whether every live drive is still there, and takes care of what is not: the
+    /// membership is recorded and the open segment leaves the drives that went.
+    pub fn watch(self: &Arc<Self>) {
+        let live = self.inner.set.with(|slots| {
+            slots
+                .iter()
+                .filter(|s| s.state == DriveState::Active)
+                .filter_map(|s| s.drive.clone().map(|drive| (s.id, drive)))
+                .collect::<Vec<_>>()
+        });
+        for (id, drive) in live {
+            if let Err(e) = drive.probe() {
+                self.inner.set.take_out(id, DriveState::Lost, &e.to_string());
+            }
+        }
+        let mut core = self.core();
+        if self.broken().is_none() && !core.building && core.needs_reform(&self.inner) {
+            // A failure breaks the lane, which the next commit reports.
+            if let Err(error) = core.reform(self) {
+                tracing::error!(%error, "the commit lane stops");
+            }
+        }
+        drop(core);
+        if self.broken().is_none() {
+            self.retry_seals();
+        }
+    }
+
+    /// Clean stop: everything sealed, nothing reserved.
+    pub fn close(self: &Arc<Self>) -> Result<(), Error> {
+        let mut core = self.core();
+        if self.inner.options.read_only {
+            return Ok(());
+        }
+        let (position, chain) = (core.position, core.chain);
+        let result = match core.current.take() {
+            Some(current) if current.offset > 0 => {
+                seal(&self.inner, &current.close(position, chain))
+            }
+            Some(current) => {
+                current.discard(&self.inner);
+                Ok(())
+            }
+            None => Ok(()),
+        };
+        self.stop("it was closed".into());
+        drop(core);
+        let seals = self.seals.lock().expect("no holder panics");
+        let busy = |seals: &mut Vec<PendingSeal>| seals.iter().any(|s| !s.failed);
+        drop(self.seals_changed.wait_while(seals, busy).expect("no holder panics"));
+        let prepared = self.prepared.lock().expect("no holder panics");
+        let making = |p: &mut Prepared| matches!(*p, Prepared::Making);
+        let mut prepared =
+            self.prepared_changed.wait_while(prepared, making).expect("no holder panics");
+        if let Prepared::Ready(segment) = std::mem::replace(&mut *prepared, Prepared::None) {
+            segment.discard(&self.inner);
+        }
+        drop(prepared);
+        self.inner.bulk.close_all(&self.inner);
+        result
+    }
+
+    /// Why no commit is taken, if so.
+    pub fn broken(&self) -> Option<String> {
+        self.broken.lock().expect("no holder panics").clone()
+    }
+
+    /// No commit is taken from here on; the first reason stays.
+    fn stop(&self, why: String) {
+        self.broken.lock().expect("no holder panics").get_or_insert(why);
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        match self.broken() {
+            Some(why) => Err(Error::ReadOnly(why)),
+            None => Ok(()),
+        }
+    }
+
+    /// The end of history.
+    pub fn end(&self) -> Mark {
+        self.core().mark(&self.inner)
+    }
+
+    /// Segments that are full and not sealed yet.
+    pub fn unsealed(&self) -> usize {
+        self.seals.lock().expect("no holder panics").len()
+    }
+}
+
+impl LaneCore {
+    fn mark(&self, inner: &Inner) -> Mark {
+        Mark { epoch: inner.epoch.id, position: self.position, chain: self.chain }
+    }
+
+    fn needs_reform(&self, inner: &Inner) -> bool {
+        let now = inner.seams.clock.monotonic();
+        let limit = inner.options.stall_limit;
+        let troubled = self.current.as_ref().is_some_and(|current| {
+            !current.is_whole(inner)
+                || current.members.iter().any(|m| m.trouble(now, limit).is_some())
+        });
+        troubled || !inner.supers.is_current(&inner.set)
+    }
+
+    /// Opens the first segment, or a fresh one when the current has no room.
+    fn make_room(&mut self, shared: &Arc<Shared>, need: u64) -> Result<(), Error> {
+        if let Some(current) = &self.current
+            && current.offset + need <= current.capacity
+        {
+            if current.offset > current.capacity / 4 {
+                shared.prepare();
+            }
+            return Ok(());
+        }
+        let fresh = shared.fresh(need)?;
+        let old = self.current.take();
+        self.install(fresh);
+        match old {
+            Some(old) if old.offset > 0 => shared.seal_later(old.close(self.position, self.chain)),
+            Some(old) => old.discard(&shared.inner),
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn install(&mut self, mut fresh: OpenSegment) {
+        fresh.first = Position(self.position.0 + 1);
+        fresh.chain_before = self.chain;
+        self.current = Some(fresh);
+    }
+
+    /// Leaves the drives that failed or went: takes them out, records that on the others, seals
+    /// the open segment over them, and opens a fresh one. On an error the lane is broken.
+    fn reform(&mut self, shared: &Arc<Shared>) -> Result<(), Error> {
+        let result = self.try_reform(shared);
+        if let Err(error) = &result
+            && *error != Error::Full
+        {
+            shared.stop(error.to_string());
+        }
+        result
+    }
+
+    fn try_reform(&mut self, shared: &Arc<Shared>) -> Result<(), Error> {
+        let inner = &shared.inner;
+        let now = inner.seams.clock.monotonic();
+        if let Some(current) = &self.current {
+            for member in &current.members {
+                if let Some(why) = member.trouble(now, inner.options.stall_limit) {
+                    inner.set.take_out(member.drive, DriveState::Fenced, &why);
+                }
+            }
+        }
+        while !inner.supers.is_current(&inner.set) {
+            inner.supers.record(&inner.set, false, |_| {})?;
+        }
+        if self.current.as_ref().is_some_and(|current| !current.is_whole(inner)) {
+            // Sealed first: until then the groups that were just written count a lost drive.
+            if let Some(current) = &self.current
+                && current.offset > 0
+            {
+                seal(inner, &current.close(self.position, self.chain))?;
+            }
+            if let Some(current) = self.current.take()
+                && current.offset == 0
+            {
+                current.discard(inner);
+            }
+            let fresh = shared.fresh(0)?;
+            self.install(fresh);
+        }
+        while !inner.supers.is_current(&inner.set) {
+            inner.supers.record(&inner.set, false, |_| {})?;
+        }
+        Ok(())
+    }
+}
+
+impl Lane {
+    /// The most body bytes of a group.
+    pub const GROUP_BYTES_MAX: usize = 8 << 20;
+
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Opens a group with `room` body bytes (item headers included, see [`Group::item_bytes`]).
+    /// A group that is dropped instead of committed leaves nothing.
+    pub fn begin(&mut self, room: usize) -> Result<Group, Error> {
+        assert!(room <= Self::GROUP_BYTES_MAX, "a group of {room} bytes is too large");
+        let mut core = self.shared.core();
+        core.building = false;
+        self.shared.check()?;
+        if core.needs_reform(&self.shared.inner) {
+            core.reform(&self.shared)?;
+        }
+        let need = align_up((GROUP_HEADER_BYTES + room) as u64);
+        core.make_room(&self.shared, need)?;
+        core.building = true;
+        let current = core.current.as_ref().expect("make_room left one");
+        let position = Position(core.position.0 + 1);
+        Ok(Group::new(
+            self.shared.inner.set.store,
+            current.id,
+            current.offset,
+            position,
+            core.chain,
+            room,
+        ))
+    }
+
+    /// Ends a group that was begun and will not be committed, so that the lane may leave a lost
+    /// drive while it is idle.
+    pub fn cancel(&mut self, group: Group) {
+        drop(group);
+        self.shared.core().building = false;
+    }
+
+    /// Appends the group, syncs, and returns once `ack` is met.
+    ///
+    /// An error means that the outcome is not known ([`Error::Unknown`]); the lane takes no
+    /// more commits then, and recovery decides.
+    pub fn commit(&mut self, group: Group, ack: Ack) -> Result<Mark, Error> {
+        assert!(!group.is_empty(), "a group without items");
+        let shared = &self.shared;
+        let inner = &shared.inner;
+        let mut core = shared.core();
+        shared.check()?;
+        core.building = false;
+        let current = core.current.as_ref().expect("a begun group has its segment");
+        assert_eq!(
+            (group.segment(), group.offset()),
+            (current.id, current.offset),
+            "a group of another time"
+        );
+        let (bytes, chain) = group.seal(inner.seams.clock.now());
+        let len = bytes.len() as u64;
+        let members = current.members.len();
+        let wave = current.submit(bytes, inner);
+        let results = wave.wait(ack.copies(members), members, inner.options.stall_limit);
+        // Only drives that are still in the set count.
+        let counted = |drives: &[DriveId]| drives.iter().filter(|d| inner.set.is_live(**d)).count();
+        let enough = counted(&results.done) >= ack.copies(members);
+        let any = counted(&results.done) > 0;
+        if !any {
+            let why = results.failed.iter().map(|(drive, why)| {
+                format!("{}: {why}", inner.set.label(*drive))
+            });
+            let why = format!("no drive took the last group: {}", why.collect::<Vec<_>>().join("; "));
+            shared.stop(why.clone());
+            return Err(Error::Unknown(why));
+        }
+        let current = core.current.as_mut().expect("still there");
+        current.offset += len;
+        core.position = Position(core.position.0 + 1);
+        core.chain = chain;
+        if !enough || !results.failed.is_empty() || core.needs_reform(inner) {
+            if !enough {
+                let current = core.current.as_ref().expect("still there");
+                for member in &current.members {
+                    if !results.done.contains(&member.drive) {
+                        let failed = results.failed.iter().find(|(d, _)| *d == member.drive);
+                        let why = failed.map_or("a write stalls", |(_, why)| why.as_str());
+                        inner.set.take_out(member.drive, DriveState::Fenced, why);
+                    }
+                }
+            }
+            // Recovery would find the group, but it is not safe at its level: unknown.
+            core.reform(shared).map_err(|e| {
+                shared.stop(e.to_string());
+                Error::Unknown(e.to_string())
+            })?;
+        }
+        Ok(core.mark(inner))
+    }
+
+    /// The end of history.
+    pub fn end(&self) -> Mark {
+        self.shared.end()
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}

@@ -1,0 +1,168 @@
+//! The handle to a log.
+
+use std::ops::Range;
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use coffer_base::Drive;
+
+use crate::body::read_payload;
+use crate::bulk::{self, BulkWriter};
+use crate::error::{Error, OpenError, ReplayError};
+use crate::extent::Extent;
+use crate::lane::{Lane, Shared};
+use crate::mark::Mark;
+use crate::options::{LogOptions, Seams};
+use crate::recovery::{self, Recovery};
+use crate::replay::{self, ReplayedGroup};
+use crate::segment::Layout;
+use crate::status::{self, LogStatus};
+use crate::superblock::Checkpoint;
+use crate::verify::{self, VerifyReport};
+
+/// A log over a set of drives. Cheap to clone.
+#[derive(Clone)]
+pub struct Log(Arc<Shared>);
+
+impl Log {
+    /// Formats empty drives, or recovers what they hold. All methods block.
+    ///
+    /// The caller holds the locks of the drives. An error leaves the drives as they were, except
+    /// that a failing drive may have been left out of a membership that was recorded.
+    pub fn open(
+        drives: Vec<Arc<dyn Drive>>,
+        options: LogOptions,
+        seams: Seams,
+    ) -> Result<(Log, Lane, Recovery), OpenError> {
+        let probe = options.probe_interval.filter(|_| !options.read_only);
+        let (shared, lane, recovery) = recovery::open(drives, options, seams)?;
+        if let Some(interval) = probe {
+            let watched = Arc::downgrade(&shared);
+            std::thread::Builder::new()
+                .name("watch".into())
+                .spawn(move || watch(&watched, interval))
+                .map_err(|e| OpenError::io("watcher", &e))?;
+        }
+        Ok((Log(shared), lane, recovery))
+    }
+
+    /// Calls `visit` for each group after `from` (`None`: from the beginning), in order, up to
+    /// the end as it is now; returns that end.
+    pub fn replay(
+        &self,
+        from: Option<Mark>,
+        visit: &mut dyn FnMut(&ReplayedGroup<'_>) -> Result<(), Error>,
+    ) -> Result<Mark, ReplayError> {
+        replay::replay(&self.0, from, visit)
+    }
+
+    /// Reads `range` of the bytes at `extent`: verified, and rebuilt from other drives where they
+    /// are missing or wrong.
+    pub fn read(&self, extent: &Extent, range: Range<u64>) -> Result<Bytes, Error> {
+        assert!(
+            range.start <= range.end && range.end <= extent.len,
+            "{range:?} of {} bytes",
+            extent.len
+        );
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let inner = &self.0.inner;
+        let segment = inner.table.get(extent.segment).ok_or_else(|| {
+            Error::Unavailable(format!("segment {} is on no drive that is here", extent.segment))
+        })?;
+        match (&segment.layout, extent.is_bulk()) {
+            (Layout::Bulk { .. }, true) => bulk::read_bulk(inner, &segment, extent, range),
+            (Layout::Copies(_) | Layout::Cells { .. }, false) => {
+                let payload = read_payload(inner, &segment, extent)?;
+                Ok(payload.slice(range.start as usize..range.end as usize))
+            }
+            _ => Err(Error::Corrupt(format!("{extent:?} is of another kind than its segment"))),
+        }
+    }
+
+    /// A writer of bulk rows for one payload, of `expected_len` bytes if that is known.
+    pub fn bulk_writer(&self, expected_len: Option<u64>) -> Result<BulkWriter, Error> {
+        if let Some(why) = self.0.broken() {
+            return Err(Error::ReadOnly(why));
+        }
+        BulkWriter::new(self.0.inner.clone(), expected_len)
+    }
+
+    /// The last recorded checkpoint of the catalog.
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
+        self.0.inner.supers.recorded().checkpoint.clone()
+    }
+
+    /// Records, durably on every live drive, where a checkpoint's root is. The root's bytes and
+    /// all that it names must be durable already.
+    pub fn record_checkpoint(&self, checkpoint: Checkpoint) -> Result<(), Error> {
+        assert!(checkpoint.extents.len() <= Checkpoint::EXTENTS_MAX, "a root in too many pieces");
+        if let Some(why) = self.0.broken() {
+            return Err(Error::ReadOnly(why));
+        }
+        let inner = &self.0.inner;
+        inner.supers.record(&inner.set, false, |superblock| {
+            superblock.checkpoint = Some(checkpoint);
+        })
+    }
+
+    /// Drives, segments, the end of history, what is wrong.
+    pub fn status(&self) -> LogStatus {
+        status::status(&self.0)
+    }
+
+    /// The settings it was opened with.
+    pub fn options(&self) -> &LogOptions {
+        &self.0.inner.options
+    }
+
+    /// The end of history.
+    pub fn end(&self) -> Mark {
+        self.0.end()
+    }
+
+    /// Looks now whether every drive is still there; in a server the watcher does this.
+    pub fn watch(&self) {
+        self.0.watch();
+    }
+
+    /// Reads everything that every drive holds, data and parity, and calls `finding` with each
+    /// thing that is not as it should be.
+    pub fn verify(&self, finding: &mut dyn FnMut(String)) -> VerifyReport {
+        verify::verify(&self.0, finding)
+    }
+
+    /// Reads every cell behind `extent` on every drive, parity included, and calls `finding` with
+    /// each that is not as it should be. [`Log::verify`] does this for the commit lane.
+    pub fn verify_extent(&self, extent: &Extent, finding: &mut dyn FnMut(String)) {
+        let inner = &self.0.inner;
+        match inner.table.get(extent.segment) {
+            None => finding(format!("segment {} is on no drive that is here", extent.segment)),
+            Some(segment) if extent.is_bulk() => {
+                bulk::verify_extent(inner, &segment, extent, finding);
+            }
+            Some(segment) => {
+                if let Err(e) = read_payload(inner, &segment, extent) {
+                    finding(e.to_string());
+                }
+            }
+        }
+    }
+
+    /// Clean stop: seals and trims what is open.
+    pub fn close(&self, lane: Lane) -> Result<(), Error> {
+        assert!(Arc::ptr_eq(lane.shared(), &self.0), "the lane of another log");
+        self.0.close()
+    }
+}
+
+fn watch(shared: &Weak<Shared>, interval: std::time::Duration) {
+    loop {
+        std::thread::sleep(interval);
+        match shared.upgrade() {
+            Some(shared) => shared.watch(),
+            None => return,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What an operator or a test can set.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coffer_base::pool::{InlinePool, ThreadPool};
+use coffer_base::{Clock, Pool, Rng, SystemClock, SystemRng};
+
+/// Settings of a log.
+#[derive(Clone, Debug)]
+pub struct LogOptions {
+    /// Data cells per row; with `m`, fixed when the drives are formatted.
+    pub k: u8,
+    /// Parity cells per row.
+    pub m: u8,
+    /// Body bytes of a commit segment.
+    pub commit_segment_bytes: u64,
+    /// A bulk segment takes no more rows once its files have this length.
+    pub bulk_file_bytes: u64,
+    /// Payloads of at least this many bytes go to a bulk lane.
+    pub bulk_threshold_bytes: u64,
+    /// The largest bulk cell; a multiple of 64 KiB.
+    pub cell_bytes_max: usize,
+    /// Memory for rows that are being filled, all writers together.
+    pub row_memory_bytes: usize,
+    /// Start although drives of the set are missing (a majority must be here).
+    pub degraded: bool,
+    /// Start even without a majority. Recorded in the log's history.
+    pub force: bool,
+    /// Writes stop below this many live drives; `None`: `k`.
+    pub write_floor_drives: Option<u8>,
+    /// A member that takes longer than this to sync is expelled.
+    pub stall_limit: Duration,
+    /// How often drives are probed for having gone; `None`: only when asked (simulation).
+    pub probe_interval: Option<Duration>,
+    /// Open for looking only: nothing is written, not even a new epoch.
+    pub read_only: bool,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self {
+            k: 1,
+            m: 0,
+            commit_segment_bytes: 64 << 20,
+            bulk_file_bytes: 256 << 20,
+            bulk_threshold_bytes: 256 << 10,
+            cell_bytes_max: 1 << 20,
+            row_memory_bytes: 96 << 20,
+            degraded: false,
+            force: false,
+            write_floor_drives: None,
+            stall_limit: Duration::from_secs(3),
+            probe_interval: Some(Duration::from_millis(500)),
+            read_only: false,
+        }
+    }
+}
+
+/// The seams a log stands on.
+#[derive(Clone)]
+pub struct Seams {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub rng: Arc<dyn Rng>,
+    /// Runs the writes and syncs of commit groups.
+    pub lane_pool: Arc<dyn Pool>,
+    /// Runs what callers wait for: bulk cells, creating and sealing files.
+    pub pool: Arc<dyn Pool>,
+    /// Runs what nobody waits for, one thing after another: sealing, preparing segments. Its jobs
+    /// use `pool`, so it must be another one.
+    pub background: Arc<dyn Pool>,
+}
+
+impl Seams {
+    /// The machine's own clock, randomness and threads, for a set of `drives`.
+    pub fn real(drives: usize) -> io::Result<Seams> {
+        Ok(Seams {
+            clock: Arc::new(SystemClock),
+            rng: Arc::new(SystemRng),
+            lane_pool: Arc::new(ThreadPool::new("lane", drives.min(8))?),
+            pool: Arc::new(ThreadPool::new("drive", (2 * drives).clamp(2, 16))?),
+            background: Arc::new(ThreadPool::new("background", 2)?),
+        })
+    }
+
+    /// Everything inline, in order: deterministic.
+    pub fn inline(clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Seams {
+        let pool: Arc<dyn Pool> = Arc::new(InlinePool);
+        Seams { clock, rng, lane_pool: pool.clone(), pool: pool.clone(), background: pool }
+    }
+}

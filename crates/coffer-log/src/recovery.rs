@@ -1,0 +1,637 @@
+//! Opening a set of drives: formatting empty ones, or deciding where history ended.
+//!
+//! Recovery is a durable decision. In order: read all superblocks and refuse what does not belong
+//! together; sync every copy of an unsealed segment and read it past the page cache; take the
+//! longest unbroken chain of groups; record a new epoch with that end on all drives; seal what
+//! was open; only then remove what lies beyond. A crash anywhere in between is recovered by the
+//! same steps: until the epoch is recorded nothing was changed, and afterwards the recorded end
+//! bounds what earlier epochs can add.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::sync::Arc;
+
+use coffer_base::drive::{Access, Drive, DriveFile};
+use coffer_base::{DriveId, EpochId, Position, SegmentId, StoreId};
+
+use crate::body::{BodyReader, read_header, walk};
+use crate::bulk;
+use crate::copies::ClosedSegment;
+use crate::error::{Error, OpenError};
+use crate::geometry::{DRIVES_MAX, Geometry};
+use crate::inner::Inner;
+use crate::lane::{Lane, Shared};
+use crate::mark::{Chain, Mark};
+use crate::options::{LogOptions, Seams};
+use crate::seal::{TEMPORARY, seal};
+use crate::segment::{FileKind, HEADER_BYTES, Header, Layout, Segment, SegmentTable};
+use crate::set::{DriveState, Set, Slot};
+use crate::superblock::{Epoch, Found, NAMES, Superblock};
+use crate::supers::Supers;
+
+/// What opening did.
+#[derive(Clone, Debug)]
+pub struct Recovery {
+    /// The store.
+    pub store: StoreId,
+    /// The drives were empty and are a new store now.
+    pub created: bool,
+    /// Where history ends.
+    pub end: Mark,
+    /// What an operator should know.
+    pub notes: Vec<String>,
+}
+
+/// Names that an empty drive may hold: other programs put them there, or Coffer itself before it
+/// formats.
+fn is_ignorable(name: &str) -> bool {
+    matches!(name, "lost+found" | "lock" | "credentials.toml" | "admin.sock" | "index")
+        || name.starts_with("credentials.toml.")
+}
+
+pub(crate) fn open(
+    drives: Vec<Arc<dyn Drive>>,
+    options: LogOptions,
+    seams: Seams,
+) -> Result<(Arc<Shared>, Lane, Recovery), OpenError> {
+    let geometry = Geometry { k: options.k, m: options.m };
+    let mut superblocks: Vec<Option<Superblock>> = Vec::new();
+    for drive in &drives {
+        superblocks.push(read_superblock(drive.as_ref())?);
+    }
+    let unformatted = superblocks.iter().flatten().all(|s| !s.formatted);
+    if unformatted {
+        check_scheme(geometry, drives.len())?;
+        if options.read_only {
+            return Err(OpenError::Missing("there is no store in these directories yet".into()));
+        }
+        let newest = format(&drives, geometry, &seams)?;
+        let plan = Plan { drives, newest, created: true, readmitted: Vec::new() };
+        return recover(plan, options, seams);
+    }
+    let plan = plan(drives, superblocks, &options)?;
+    recover(plan, options, seams)
+}
+
+fn check_scheme(geometry: Geometry, drives: usize) -> Result<(), OpenError> {
+    if geometry.k == 0 || geometry.cells() > DRIVES_MAX {
+        return Err(OpenError::Scheme(format!("{geometry} is not a scheme")));
+    }
+    if geometry.cells() != drives {
+        return Err(OpenError::Scheme(format!(
+            "the scheme {geometry} needs {} drives, {drives} were given",
+            geometry.cells()
+        )));
+    }
+    Ok(())
+}
+
+fn read_superblock(drive: &dyn Drive) -> Result<Option<Superblock>, OpenError> {
+    let found = Superblock::read(drive).map_err(|e| OpenError::io(&drive.label(), &e))?;
+    match found {
+        Found::Valid(superblock) => Ok(Some(*superblock)),
+        Found::Newer(version) => Err(OpenError::NewerFormat(format!(
+            "{} has format version {version}, this program knows up to {}",
+            drive.label(),
+            crate::superblock::VERSION
+        ))),
+        Found::None | Found::Damaged => {
+            let names = drive.list().map_err(|e| OpenError::io(&drive.label(), &e))?;
+            let foreign = names.iter().find(|n| !is_ignorable(n) && !NAMES.contains(&n.as_str()));
+            match foreign {
+                // A crash while formatting leaves at most torn superblocks.
+                None => Ok(None),
+                Some(name) if matches!(found, Found::None) => Err(OpenError::NotCoffer {
+                    drive: drive.label(),
+                    found: name.clone(),
+                }),
+                Some(_) => Err(OpenError::Damaged(format!(
+                    "{}: both superblocks are damaged",
+                    drive.label()
+                ))),
+            }
+        }
+    }
+}
+
+/// Makes a new store: first a superblock that says "not formatted yet" on every drive, then the
+/// real one. Nothing is stored before every drive has the latter.
+fn format(
+    drives: &[Arc<dyn Drive>],
+    geometry: Geometry,
+    seams: &Seams,
+) -> Result<Superblock, OpenError> {
+    let rng = seams.rng.as_ref();
+    let members: Vec<DriveId> = drives.iter().map(|_| DriveId::random(rng)).collect();
+    let mut superblock = Superblock {
+        store: StoreId::random(rng),
+        drive: DriveId::default(),
+        generation: 0,
+        formatted: false,
+        geometry,
+        created: seams.clock.now(),
+        epoch: Epoch { number: 0, id: EpochId::random(rng) },
+        decided: (Position(0), Chain::default()),
+        forced: false,
+        ancestry: Vec::new(),
+        members: members.iter().map(|id| (*id, DriveState::Active)).collect(),
+        checkpoint: None,
+    };
+    for formatted in [false, true] {
+        superblock.formatted = formatted;
+        superblock.generation += 1;
+        for (drive, id) in drives.iter().zip(&members) {
+            let of_drive = Superblock { drive: *id, ..superblock.clone() };
+            of_drive
+                .write(drive.as_ref())
+                .map_err(|e| OpenError::io(&drive.label(), &e))?;
+        }
+    }
+    Ok(superblock)
+}
+
+/// Which drives take part, and what the newest superblock says.
+struct Plan {
+    drives: Vec<Arc<dyn Drive>>,
+    newest: Superblock,
+    created: bool,
+    /// Ids in the order of `drives`; empty when freshly formatted (then slot order).
+    readmitted: Vec<Option<DriveId>>,
+}
+
+fn plan(
+    drives: Vec<Arc<dyn Drive>>,
+    superblocks: Vec<Option<Superblock>>,
+    options: &LogOptions,
+) -> Result<Plan, OpenError> {
+    let newest = superblocks
+        .iter()
+        .flatten()
+        .max_by_key(|s| (s.formatted, s.epoch.number, s.generation))
+        .expect("a formatted drive is here")
+        .clone();
+    for (drive, superblock) in drives.iter().zip(&superblocks) {
+        let Some(superblock) = superblock else { continue };
+        if superblock.store != newest.store {
+            return Err(OpenError::Foreign(format!(
+                "{} belongs to store {}, another drive to store {}",
+                drive.label(),
+                superblock.store,
+                newest.store
+            )));
+        }
+        if !newest.members.iter().any(|(id, _)| *id == superblock.drive) {
+            return Err(OpenError::Foreign(format!(
+                "{} (drive {}) is not a member of store {}",
+                drive.label(),
+                superblock.drive,
+                newest.store
+            )));
+        }
+        check_ancestry(drive.as_ref(), superblock, &newest)?;
+    }
+    let mut seen = HashSet::new();
+    for (drive, superblock) in drives.iter().zip(&superblocks) {
+        if let Some(superblock) = superblock
+            && !seen.insert(superblock.drive)
+        {
+            return Err(OpenError::Foreign(format!(
+                "{} is a second copy of drive {}",
+                drive.label(),
+                superblock.drive
+            )));
+        }
+    }
+    let asked = Geometry { k: options.k, m: options.m };
+    if asked != newest.geometry && drives.len() == newest.members.len() {
+        return Err(OpenError::Scheme(format!(
+            "the store was made {} and can't become {}+{}",
+            newest.geometry, options.k, options.m
+        )));
+    }
+
+    let here = |id: &DriveId| superblocks.iter().flatten().any(|s| s.drive == *id);
+    let active: Vec<DriveId> = newest
+        .members
+        .iter()
+        .filter(|(_, state)| *state == DriveState::Active)
+        .map(|(id, _)| *id)
+        .collect();
+    let missing: Vec<DriveId> = active.iter().filter(|id| !here(id)).copied().collect();
+    if !missing.is_empty() {
+        let unformatted: Vec<String> = drives
+            .iter()
+            .zip(&superblocks)
+            .filter(|(_, s)| s.is_none())
+            .map(|(d, _)| d.label())
+            .collect();
+        let mut what = format!(
+            "{} of {} drives of store {} are missing (drive {})",
+            missing.len(),
+            newest.members.len(),
+            newest.store,
+            missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", drive ")
+        );
+        if !unformatted.is_empty() {
+            what += &format!("; empty: {}", unformatted.join(", "));
+        }
+        if (active.len() - missing.len()) * 2 <= active.len() && !options.force {
+            return Err(OpenError::NoMajority(format!(
+                "{what}: without a majority, history that only they know could be lost"
+            )));
+        }
+        if !options.degraded && !options.force {
+            return Err(OpenError::Missing(what));
+        }
+    }
+    let readmitted = superblocks.iter().map(|s| s.as_ref().map(|s| s.drive)).collect();
+    Ok(Plan { drives, newest, created: false, readmitted })
+}
+
+/// The epoch of a drive must be the newest one or an ancestor of it.
+fn check_ancestry(
+    drive: &dyn Drive,
+    superblock: &Superblock,
+    newest: &Superblock,
+) -> Result<(), OpenError> {
+    let epoch = superblock.epoch;
+    if epoch == newest.epoch || newest.ancestry.contains(&epoch) {
+        return Ok(());
+    }
+    if newest.ancestry.last().is_some_and(|oldest| epoch.number < oldest.number) {
+        return Err(OpenError::Foreign(format!(
+            "{} was last used at epoch {}, too long ago to prove that it belongs to the history at \
+             epoch {}",
+            drive.label(),
+            epoch.number,
+            newest.epoch.number
+        )));
+    }
+    Err(OpenError::Diverged(format!(
+        "two histories: {} is at epoch {} ({}), another drive at epoch {} ({}); neither is chosen",
+        drive.label(),
+        epoch.number,
+        epoch.id,
+        newest.epoch.number,
+        newest.epoch.id
+    )))
+}
+
+fn recover(
+    plan: Plan,
+    options: LogOptions,
+    seams: Seams,
+) -> Result<(Arc<Shared>, Lane, Recovery), OpenError> {
+    let Plan { drives, newest, created, readmitted } = plan;
+    let mut notes = Vec::new();
+    let place = |id: DriveId, slot: usize| -> Option<Arc<dyn Drive>> {
+        if readmitted.is_empty() {
+            return drives.get(slot).cloned();
+        }
+        let at = readmitted.iter().position(|here| *here == Some(id))?;
+        Some(drives[at].clone())
+    };
+    let mut slots = Vec::new();
+    for (slot, (id, recorded)) in newest.members.iter().enumerate() {
+        let drive = place(*id, slot);
+        let label = drive.as_ref().map_or_else(|| format!("drive {id}"), |d| d.label());
+        let (state, why) = match (&drive, recorded) {
+            (Some(_), DriveState::Fenced) => {
+                (DriveState::Fenced, "a write or sync on it had failed".to_owned())
+            }
+            (Some(_), _) => (DriveState::Active, String::new()),
+            (None, DriveState::Fenced) => (DriveState::Fenced, "not here".to_owned()),
+            (None, _) => (DriveState::Lost, "not here at the start".to_owned()),
+        };
+        if state != DriveState::Active {
+            notes.push(format!("{label} is {}: {why}", state.name()));
+        } else if *recorded == DriveState::Lost {
+            notes.push(format!("{label} is back"));
+        }
+        let drive = drive.filter(|_| state == DriveState::Active);
+        slots.push(Slot { id: *id, drive, label, state, why });
+    }
+    let set = Set::new(newest.store, newest.geometry, slots);
+    let epoch = Epoch { number: newest.epoch.number + 1, id: EpochId::random(seams.rng.as_ref()) };
+    let supers = Supers::new(newest.clone());
+    let inner = Inner::new(options, seams, set, SegmentTable::default(), supers, epoch);
+
+    let found = scan(&inner)?;
+    let history = read_history(&inner, &found, &newest, &mut notes)?;
+    for (id, header) in &found.bulk {
+        bulk::recover_bulk(&inner, *id, header)?;
+    }
+    let end = Mark { epoch: epoch.id, position: history.position, chain: history.chain };
+    let store = newest.store;
+    if inner.options.read_only {
+        let broken = Some("it was opened for looking only".to_owned());
+        let shared = Arc::new(Shared::new(inner, history.position, history.chain, broken));
+        let recovery = Recovery { store, created, end, notes };
+        return Ok((shared.clone(), Lane::new(shared), recovery));
+    }
+
+    let forced = inner.options.force;
+    inner.supers.record(&inner.set, forced, |superblock| {
+        let parent = superblock.epoch;
+        superblock.ancestry.insert(0, parent);
+        superblock.epoch = epoch;
+        superblock.decided = (history.position, history.chain);
+        superblock.forced = forced;
+    })?;
+    let mut unsealed = Vec::new();
+    for closed in &history.open {
+        match seal(&inner, closed) {
+            Ok(()) => {}
+            // Reading and deleting must go on; the watcher tries again.
+            Err(Error::Full) => unsealed.push(closed.clone()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    remove_dead(&inner, &found, &history);
+    let shared = Arc::new(Shared::new(inner, history.position, history.chain, None));
+    shared.add_unsealed(unsealed);
+    shared.prepare();
+    let recovery = Recovery { store, created, end, notes };
+    Ok((shared.clone(), Lane::new(shared), recovery))
+}
+
+/// The files of segments that the drives hold.
+struct FoundFiles {
+    /// Copies and cells of commit segments, by id.
+    commit: BTreeMap<SegmentId, CommitFiles>,
+    bulk: BTreeMap<SegmentId, Header>,
+    /// Names that no segment needs.
+    rubbish: Vec<(DriveId, String)>,
+}
+
+#[derive(Default)]
+struct CommitFiles {
+    copies: Vec<(DriveId, Header)>,
+    cells: Vec<(DriveId, Header)>,
+}
+
+fn scan(inner: &Inner) -> Result<FoundFiles, OpenError> {
+    let mut found =
+        FoundFiles { commit: BTreeMap::new(), bulk: BTreeMap::new(), rubbish: Vec::new() };
+    for id in inner.set.live() {
+        let drive = inner.set.drive(id)?;
+        let fail = |e: &io::Error| OpenError::io(&drive.label(), e);
+        for name in drive.list().map_err(|e| fail(&e))? {
+            if name.ends_with(TEMPORARY) {
+                found.rubbish.push((id, name));
+                continue;
+            }
+            let Some((kind, segment)) = FileKind::parse_name(&name) else { continue };
+            let file = drive.open(&name, Access::Buffered).map_err(|e| fail(&e))?;
+            if kind == FileKind::Copy && !inner.options.read_only {
+                // What only the page cache holds must not be believed and then lost.
+                file.sync().map_err(|e| fail(&e))?;
+            }
+            let header = read_header(file.as_ref()).map_err(|e| fail(&e))?;
+            let right = header.filter(|h| {
+                h.kind == kind
+                    && h.segment == segment
+                    && h.store == inner.set.store
+                    && h.members[usize::from(h.index)] == id
+            });
+            let Some(header) = right else {
+                // A copy or bulk file whose creation was cut short, or a damaged header: other
+                // members serve. It is kept, since a repair may want to look at it.
+                tracing::warn!(drive = %drive.label(), file = name, "no valid segment header");
+                continue;
+            };
+            match kind {
+                FileKind::Copy => {
+                    found.commit.entry(segment).or_default().copies.push((id, header));
+                }
+                FileKind::Cell => {
+                    found.commit.entry(segment).or_default().cells.push((id, header));
+                }
+                FileKind::Bulk => {
+                    found.bulk.entry(segment).or_insert(header);
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// History as the drives tell it.
+struct History {
+    position: Position,
+    chain: Chain,
+    /// Unsealed segments that are part of it, to be sealed at these lengths.
+    open: Vec<ClosedSegment>,
+    /// Commit segments that are part of it.
+    segments: HashSet<SegmentId>,
+}
+
+fn read_history(
+    inner: &Inner,
+    found: &FoundFiles,
+    newest: &Superblock,
+    notes: &mut Vec<String>,
+) -> Result<History, OpenError> {
+    let mut history = History {
+        position: Position(0),
+        chain: Chain::default(),
+        open: Vec::new(),
+        segments: HashSet::new(),
+    };
+    for (id, files) in &found.commit {
+        // What epochs before the last decision wrote beyond it is dead.
+        let bound = (id.epoch() < newest.epoch.number).then_some(newest.decided.0);
+        if let Some(header) = complete_cells(inner, *id, files)? {
+            let sealed = header.sealed.as_ref().expect("cells have it");
+            if sealed.chain_before != history.chain || sealed.first.0 != history.position.0 + 1 {
+                if bound.is_some_and(|bound| sealed.first > bound) {
+                    notes.push(format!("segment {id} lies beyond a recorded end of history"));
+                    continue;
+                }
+                return Err(OpenError::Damaged(format!(
+                    "history breaks after position {}: segment {id} starts at {}",
+                    history.position.0, sealed.first.0
+                )));
+            }
+            history.position = sealed.last;
+            history.chain = sealed.chain_after;
+            history.segments.insert(*id);
+            inner.table.insert(Segment { id: *id, layout: cells_layout(&header) });
+            continue;
+        }
+        if files.copies.is_empty() {
+            return Err(OpenError::Damaged(format!(
+                "segment {id} has {} readable cells and needs more drives to be read",
+                files.cells.len()
+            )));
+        }
+        read_open(inner, *id, files, bound, &mut history, notes)?;
+    }
+    if history.position < newest.decided.0 {
+        return Err(OpenError::Damaged(format!(
+            "history ends at position {}, but reached {} when the store was last started",
+            history.position.0, newest.decided.0.0
+        )));
+    }
+    Ok(history)
+}
+
+fn cells_layout(header: &Header) -> Layout {
+    let sealed = header.sealed.as_ref().expect("cells have it");
+    Layout::Cells {
+        geometry: header.geometry,
+        members: header.members.clone(),
+        header_bytes: header.encode().len() as u64,
+        cell_bytes: sealed.cell_bytes,
+        body_bytes: sealed.body_bytes,
+        last: sealed.last,
+        chain_after: sealed.chain_after,
+    }
+}
+
+/// The header of a sealed segment whose cells can be read. With copies beside them the cells
+/// count only when they read back whole and none is missing: sealing may have been cut short.
+fn complete_cells(
+    inner: &Inner,
+    id: SegmentId,
+    files: &CommitFiles,
+) -> Result<Option<Header>, OpenError> {
+    // An attempt that a lost drive cut short may have left cells of another shape.
+    let alike = |header: &Header| {
+        let same = |h: &&(DriveId, Header)| h.1.sealed == header.sealed && h.1.members == header.members;
+        files.cells.iter().filter(same).count()
+    };
+    let enough = |h: &&(DriveId, Header)| alike(&h.1) >= usize::from(h.1.geometry.k);
+    let Some((_, header)) = files.cells.iter().find(enough) else { return Ok(None) };
+    if files.copies.is_empty() {
+        return Ok(Some(header.clone()));
+    }
+    let sealed = header.sealed.as_ref().expect("cells have it");
+    let before = Position(sealed.first.0 - 1);
+    let reads_whole = |reader: &mut BodyReader<'_>| {
+        let walked = walk(reader, 0..sealed.body_bytes, before, sealed.chain_before, |_, _, _| {
+            Ok::<bool, std::convert::Infallible>(true)
+        });
+        let Ok((end, ..)) = walked;
+        end == sealed.body_bytes
+    };
+    let segment = Segment { id, layout: cells_layout(header) };
+    if !reads_whole(&mut BodyReader::new(inner, &segment)) {
+        return Ok(None);
+    }
+    if alike(header) == header.members.len() {
+        return Ok(Some(header.clone()));
+    }
+    // Cells are missing. Copies that hold everything are sealed again; others are stale.
+    let name = FileKind::Copy.file_name(id);
+    let mut copies = Vec::new();
+    for (drive, _) in &files.copies {
+        copies.push(inner.set.file(*drive, &name, Access::Buffered)?);
+    }
+    let mut reader = BodyReader::of_files(inner, id, copies, false, u64::MAX);
+    Ok((!reads_whole(&mut reader)).then(|| header.clone()))
+}
+
+/// Reads an unsealed segment from its copies and, if it goes on where history stands, adds it.
+fn read_open(
+    inner: &Inner,
+    id: SegmentId,
+    files: &CommitFiles,
+    bound: Option<Position>,
+    history: &mut History,
+    notes: &mut Vec<String>,
+) -> Result<(), OpenError> {
+    let name = FileKind::Copy.file_name(id);
+    let mut direct: Vec<Arc<dyn DriveFile>> = Vec::new();
+    let mut copies = Vec::new();
+    for (drive, _) in &files.copies {
+        direct.push(inner.set.file(*drive, &name, Access::Direct)?);
+        let here = inner.set.drive(*drive)?;
+        let file = here
+            .open(&name, Access::Buffered)
+            .map_err(|e| OpenError::io(&here.label(), &e))?;
+        copies.push((*drive, file));
+    }
+    let mut reader = BodyReader::of_files(inner, id, direct, true, u64::MAX);
+    let length = reader.longest();
+    let (position, chain) = (history.position, history.chain);
+    let (end, last, chain_after) =
+        walk(&mut reader, 0..length, position, chain, |group, _, _| {
+            let within = bound.is_none_or(|bound| group.header.position <= bound);
+            Ok::<bool, OpenError>(within)
+        })?;
+    if let Some(lost) = later_group(&mut reader, end, length, last, bound) {
+        return Err(OpenError::Damaged(format!(
+            "segment {id} is damaged after position {}: position {} still stands behind it",
+            last.0, lost.0
+        )));
+    }
+    for (drive, _) in &files.copies {
+        inner.set.forget_file(*drive, &name);
+    }
+    if end == 0 {
+        // Prepared and never used, or of a history that was decided away.
+        return Ok(());
+    }
+    notes.push(format!("segment {id} was open and is recovered to position {}", last.0));
+    inner.table.insert(Segment { id, layout: Layout::Copies(copies) });
+    history.open.push(ClosedSegment {
+        id,
+        body_bytes: end,
+        first: Position(position.0 + 1),
+        last,
+        chain_before: chain,
+        chain_after,
+    });
+    history.segments.insert(id);
+    history.position = last;
+    history.chain = chain_after;
+    Ok(())
+}
+
+/// Looks behind the end of a segment's groups for one that can only have been written after the
+/// group at the end was durable: then the end is damage, not a torn tail. One whole group may
+/// stand there rightly: none of its predecessor's copies may have survived the power cut.
+fn later_group(
+    reader: &mut BodyReader<'_>,
+    end: u64,
+    length: u64,
+    last: Position,
+    bound: Option<Position>,
+) -> Option<Position> {
+    let mut at = end;
+    while at < length {
+        if let Some(group) = reader.any_group(at) {
+            let position = group.header.position;
+            let dead = bound.is_some_and(|bound| position > bound);
+            if position.0 > last.0 + 1 && !dead {
+                return Some(position);
+            }
+        }
+        at += HEADER_BYTES;
+    }
+    None
+}
+
+/// Removes what is not part of history: prepared segments, copies of sealed ones, temporary
+/// files. The decision is durable by now.
+fn remove_dead(inner: &Inner, found: &FoundFiles, history: &History) {
+    let mut names: Vec<(DriveId, String)> = found.rubbish.clone();
+    for (id, files) in &found.commit {
+        let sealed = history.segments.contains(id)
+            && matches!(inner.table.get(*id).map(|s| s.layout.clone()), Some(Layout::Cells { .. }));
+        if sealed || !history.segments.contains(id) {
+            let name = FileKind::Copy.file_name(*id);
+            names.extend(files.copies.iter().map(|(drive, _)| (*drive, name.clone())));
+        }
+    }
+    for (id, name) in names {
+        let Ok(drive) = inner.set.drive(id) else { continue };
+        inner.set.forget_file(id, &name);
+        if let Err(e) = drive.remove(&name)
+            && e.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(drive = %drive.label(), file = name, error = %e, "not removed");
+        }
+    }
+}

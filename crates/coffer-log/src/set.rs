@@ -1,0 +1,170 @@
+//! The drives of a set and what is known of each.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, RwLock};
+
+use coffer_base::drive::{Access, Drive, DriveFile};
+use coffer_base::{DriveId, StoreId};
+
+use crate::error::Error;
+use crate::geometry::Geometry;
+
+/// What the set thinks of a drive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DriveState {
+    /// Takes part in everything.
+    Active,
+    /// Gone; when it is back at a start, it takes part again.
+    Lost,
+    /// A write or sync failed on it: nothing on it is trusted until an operator replaces it.
+    Fenced,
+}
+
+impl DriveState {
+    /// The word for status, logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            DriveState::Active => "active",
+            DriveState::Lost => "lost",
+            DriveState::Fenced => "fenced",
+        }
+    }
+}
+
+/// One place in the set. The order of slots never changes.
+pub(crate) struct Slot {
+    pub id: DriveId,
+    /// `None`: not here at this start.
+    pub drive: Option<Arc<dyn Drive>>,
+    /// For messages, also when the drive is not here.
+    pub label: String,
+    pub state: DriveState,
+    /// Why it is not active.
+    pub why: String,
+}
+
+/// Drive, name, whether for direct I/O.
+type FileKey = (DriveId, String, bool);
+
+/// The drives of a store. Slots are few and read often: one lock, held briefly.
+pub(crate) struct Set {
+    pub store: StoreId,
+    pub geometry: Geometry,
+    slots: RwLock<Vec<Slot>>,
+    files: Mutex<HashMap<FileKey, Arc<dyn DriveFile>>>,
+}
+
+/// Open files that the cache holds at most.
+const FILES_MAX: usize = 4096;
+
+impl Set {
+    pub fn new(store: StoreId, geometry: Geometry, slots: Vec<Slot>) -> Self {
+        Self { store, geometry, slots: RwLock::new(slots), files: Mutex::new(HashMap::new()) }
+    }
+
+    /// Calls `look` with the slots.
+    pub fn with<R>(&self, look: impl FnOnce(&[Slot]) -> R) -> R {
+        look(&self.slots.read().expect("no holder panics"))
+    }
+
+    /// Ids of the active drives that are here, in slot order.
+    pub fn live(&self) -> Vec<DriveId> {
+        self.with(|slots| {
+            let here = |s: &&Slot| s.state == DriveState::Active && s.drive.is_some();
+            slots.iter().filter(here).map(|s| s.id).collect()
+        })
+    }
+
+    /// Whether `id` is active and here.
+    pub fn is_live(&self, id: DriveId) -> bool {
+        self.with(|slots| {
+            slots.iter().any(|s| s.id == id && s.state == DriveState::Active && s.drive.is_some())
+        })
+    }
+
+    /// The drive, if it is active and here.
+    pub fn drive(&self, id: DriveId) -> Result<Arc<dyn Drive>, Error> {
+        self.with(|slots| {
+            let slot = slots.iter().find(|s| s.id == id);
+            let slot =
+                slot.ok_or_else(|| Error::Unavailable(format!("drive {id} is not in the set")))?;
+            match (&slot.drive, slot.state) {
+                (Some(drive), DriveState::Active) => Ok(drive.clone()),
+                _ => Err(Error::Unavailable(format!(
+                    "drive {} is {}",
+                    slot.label,
+                    slot.state.name()
+                ))),
+            }
+        })
+    }
+
+    /// Its label for messages.
+    pub fn label(&self, id: DriveId) -> String {
+        self.with(|slots| {
+            let slot = slots.iter().find(|s| s.id == id);
+            slot.map_or_else(|| id.to_string(), |s| s.label.clone())
+        })
+    }
+
+    /// Takes a drive out. Returns whether it was active until now. The caller records it on the
+    /// other drives before it acknowledges anything again.
+    ///
+    /// The last live drive stays: there is nobody to record it, and what can still be read from
+    /// it should be. Writes then fail by themselves.
+    pub fn take_out(&self, id: DriveId, state: DriveState, why: &str) -> bool {
+        let mut slots = self.slots.write().expect("no holder panics");
+        let live = |s: &&Slot| s.state == DriveState::Active && s.drive.is_some();
+        let last = slots.iter().filter(live).count() == 1;
+        let Some(slot) = slots.iter_mut().find(|s| s.id == id) else { return false };
+        if slot.state != DriveState::Active {
+            return false;
+        }
+        if last {
+            slot.why = why.to_owned();
+            tracing::error!(drive = %slot.label, why, "the last live drive has trouble");
+            return false;
+        }
+        slot.state = state;
+        slot.why = why.to_owned();
+        tracing::error!(drive = %slot.label, state = state.name(), why, "drive taken out");
+        drop(slots);
+        self.files.lock().expect("no holder panics").retain(|(drive, ..), _| *drive != id);
+        true
+    }
+
+    /// An open file of a live drive, from the cache or freshly opened.
+    pub fn file(
+        &self,
+        id: DriveId,
+        name: &str,
+        access: Access,
+    ) -> Result<Arc<dyn DriveFile>, Error> {
+        let drive = self.drive(id)?;
+        let key = (id, name.to_owned(), access == Access::Direct);
+        if let Some(file) = self.files.lock().expect("no holder panics").get(&key) {
+            return Ok(file.clone());
+        }
+        let file = drive.open(name, access).map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound => {
+                Error::Unavailable(format!("{} has no {name}", drive.label()))
+            }
+            _ => Error::io(&drive.label(), &e),
+        })?;
+        let mut files = self.files.lock().expect("no holder panics");
+        if files.len() >= FILES_MAX {
+            // Rare; open files are cheap to open again.
+            files.clear();
+        }
+        files.insert(key, file.clone());
+        Ok(file)
+    }
+
+    /// Forgets a cached file, because its name was removed or replaced.
+    pub fn forget_file(&self, id: DriveId, name: &str) {
+        let mut files = self.files.lock().expect("no holder panics");
+        files.remove(&(id, name.to_owned(), false));
+        files.remove(&(id, name.to_owned(), true));
+    }
+}

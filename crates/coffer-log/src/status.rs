@@ -1,0 +1,131 @@
+//! What status pages and metrics show.
+
+use coffer_base::drive::Space;
+use coffer_base::{DriveId, StoreId};
+
+use crate::geometry::Geometry;
+use crate::lane::Shared;
+use crate::mark::Mark;
+use crate::segment::Layout;
+use crate::set::DriveState;
+
+/// One drive.
+#[derive(Clone, Debug)]
+pub struct DriveStatus {
+    /// Its path.
+    pub label: String,
+    /// Its id.
+    pub id: DriveId,
+    /// What the set thinks of it.
+    pub state: DriveState,
+    /// Why it is not active, or has trouble; else empty.
+    pub why: String,
+    /// Space of its file system; `None` when it can't be asked.
+    pub space: Option<Space>,
+    /// Durability barriers of its files since the start: fdatasyncs and DSYNC writes.
+    pub barriers: u64,
+}
+
+/// Counts of segments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SegmentCounts {
+    /// Commit segments held as whole copies: the open, the prepared, and those to be sealed.
+    pub commit_open: u64,
+    /// Sealed commit segments.
+    pub commit_sealed: u64,
+    /// Body bytes of sealed commit segments.
+    pub commit_sealed_bytes: u64,
+    /// Bulk segments.
+    pub bulk: u64,
+    /// Bytes of bulk rows in all members' files together: headers, padding and parity included.
+    pub bulk_allocated_bytes: u64,
+    /// Segments of which at least one member's drive is not live.
+    pub degraded: u64,
+}
+
+/// The state of a log.
+#[derive(Clone, Debug)]
+pub struct LogStatus {
+    /// The store.
+    pub store: StoreId,
+    /// The scheme that the set was made for.
+    pub geometry: Geometry,
+    /// The scheme of new segments over the drives that are live.
+    pub writing: Option<Geometry>,
+    /// Number of the current epoch: starts since the store was made.
+    pub epoch_number: u32,
+    /// The end of history.
+    pub end: Mark,
+    /// In slot order.
+    pub drives: Vec<DriveStatus>,
+    /// Segments by kind.
+    pub segments: SegmentCounts,
+    /// Full commit segments that wait to be sealed.
+    pub unsealed: usize,
+    /// Memory that bulk rows under construction take now.
+    pub row_memory_bytes: u64,
+    /// Why redundancy is lower than it should be; empty when it is not.
+    pub degraded: Vec<String>,
+    /// Why writes are refused, if so.
+    pub read_only: Option<String>,
+}
+
+pub(crate) fn status(shared: &Shared) -> LogStatus {
+    let inner = &shared.inner;
+    let drives: Vec<DriveStatus> = inner.set.with(|slots| {
+        slots
+            .iter()
+            .map(|slot| DriveStatus {
+                label: slot.label.clone(),
+                id: slot.id,
+                state: slot.state,
+                why: slot.why.clone(),
+                space: slot.drive.as_ref().and_then(|d| d.space().ok()),
+                barriers: slot.drive.as_ref().map_or(0, |d| d.barriers()),
+            })
+            .collect()
+    });
+    let live = inner.set.live();
+    let mut segments = SegmentCounts::default();
+    for segment in inner.table.all() {
+        let members: Vec<DriveId> = match &segment.layout {
+            Layout::Copies(copies) => {
+                segments.commit_open += 1;
+                copies.iter().map(|(drive, _)| *drive).collect()
+            }
+            Layout::Cells { members, body_bytes, .. } => {
+                segments.commit_sealed += 1;
+                segments.commit_sealed_bytes += body_bytes;
+                members.clone()
+            }
+            Layout::Bulk { members, .. } => {
+                segments.bulk += 1;
+                segments.bulk_allocated_bytes +=
+                    inner.bulk.allocated_bytes(segment.id).unwrap_or(0);
+                members.clone()
+            }
+        };
+        segments.degraded += u64::from(!members.iter().all(|m| live.contains(m)));
+    }
+    let mut degraded: Vec<String> = drives
+        .iter()
+        .filter(|d| d.state != DriveState::Active)
+        .map(|d| format!("{} is {}: {}", d.label, d.state.name(), d.why))
+        .collect();
+    if segments.degraded > 0 {
+        degraded.push(format!("{} segments miss a drive", segments.degraded));
+    }
+    LogStatus {
+        store: inner.set.store,
+        geometry: inner.set.geometry,
+        writing: inner.members().ok().map(|(geometry, _)| geometry),
+        epoch_number: inner.epoch.number,
+        end: shared.end(),
+        drives,
+        segments,
+        unsealed: shared.unsealed(),
+        row_memory_bytes: inner.bulk.memory_bytes() as u64,
+        degraded,
+        read_only: shared.broken(),
+    }
+}

@@ -1,0 +1,267 @@
+//! The superblock of a drive: which store, set and slot it is, the membership of the set, and the
+//! last recovery decision. Two files are written in turn, so that one is always whole.
+//!
+//! `docs/formats/superblock.md` has the bytes.
+
+use std::io;
+
+use coffer_base::checksum::checksum;
+use coffer_base::drive::{Access, Drive};
+use coffer_base::wire::{Put, Reader};
+use coffer_base::{DriveId, EpochId, Position, StoreId, Timestamp};
+
+use crate::extent::Extent;
+use crate::geometry::{DRIVES_MAX, Geometry};
+use crate::mark::{Chain, Mark};
+use crate::set::DriveState;
+
+/// The two files; generation `g` goes to `NAMES[g % 2]`.
+pub(crate) const NAMES: [&str; 2] = ["super.a", "super.b"];
+
+const MAGIC: &[u8; 8] = b"COFFERSB";
+/// The newest version this program writes and reads.
+pub(crate) const VERSION: u16 = 1;
+const BYTES: usize = 4096;
+const SEED: u64 = 0x5355_5045_5242_4c4b;
+/// Epochs a superblock remembers; a drive that was away for longer can't prove its ancestry.
+const ANCESTRY_MAX: usize = 100;
+
+/// One life of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Epoch {
+    pub number: u32,
+    pub id: EpochId,
+}
+
+/// Where the catalog's last checkpoint is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The point of history that it is true for.
+    pub mark: Mark,
+    /// The bytes of its root; at most [`Checkpoint::EXTENTS_MAX`].
+    pub extents: Vec<Extent>,
+}
+
+impl Checkpoint {
+    /// The pieces of a root that a superblock has room for.
+    pub const EXTENTS_MAX: usize = 16;
+}
+
+/// What a superblock says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Superblock {
+    pub store: StoreId,
+    pub drive: DriveId,
+    /// Grows with every write; over all drives the newest (epoch, generation) is right.
+    pub generation: u64,
+    /// False until every drive of a new set has a superblock: nothing was stored yet.
+    pub formatted: bool,
+    pub geometry: Geometry,
+    pub created: Timestamp,
+    pub epoch: Epoch,
+    /// Where history ended when the epoch began: what earlier epochs wrote beyond is dead.
+    pub decided: (Position, Chain),
+    /// An operator forced this epoch without a majority.
+    pub forced: bool,
+    /// The epochs before, newest first.
+    pub ancestry: Vec<Epoch>,
+    /// The set, in slot order.
+    pub members: Vec<(DriveId, DriveState)>,
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// What reading a drive's superblocks found.
+pub(crate) enum Found {
+    /// The newest valid one.
+    Valid(Box<Superblock>),
+    /// No superblock file at all.
+    None,
+    /// Written by a newer program.
+    Newer(u16),
+    /// Files are there, but neither is valid.
+    Damaged,
+}
+
+impl Superblock {
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        out.put_u16(VERSION);
+        out.put_u128(self.store.0);
+        out.put_u128(self.drive.0);
+        out.put_u64(self.generation);
+        out.put_u8(u8::from(self.formatted));
+        out.put_u8(self.geometry.k);
+        out.put_u8(self.geometry.m);
+        out.put_u64(self.created.0);
+        put_epoch(&mut out, self.epoch);
+        out.put_u64(self.decided.0.0);
+        out.extend_from_slice(&self.decided.1.0);
+        out.put_u8(u8::from(self.forced));
+        out.put_u8(self.members.len() as u8);
+        for (id, state) in &self.members {
+            out.put_u128(id.0);
+            out.put_u8(match state {
+                DriveState::Active => 0,
+                DriveState::Lost => 1,
+                DriveState::Fenced => 2,
+            });
+        }
+        match &self.checkpoint {
+            None => out.put_u8(0),
+            Some(root) => {
+                out.put_u8(1);
+                root.mark.encode(&mut out);
+                out.put_u8(root.extents.len() as u8);
+                for extent in &root.extents {
+                    extent.encode(&mut out);
+                }
+            }
+        }
+        let room = (BYTES - 8 - out.len() - 1) / 20;
+        let kept = &self.ancestry[..self.ancestry.len().min(ANCESTRY_MAX).min(room)];
+        out.put_u8(kept.len() as u8);
+        for epoch in kept {
+            put_epoch(&mut out, *epoch);
+        }
+        assert!(out.len() <= BYTES - 8, "a superblock of {} bytes does not fit", out.len());
+        out.resize(BYTES - 8, 0);
+        let sum = checksum(SEED, &out);
+        out.put_u64(sum);
+        out
+    }
+
+    /// `None` when the bytes are not a valid superblock of this version.
+    pub fn decode(bytes: &[u8]) -> Option<Superblock> {
+        if bytes.len() != BYTES {
+            return None;
+        }
+        let (body, sum) = bytes.split_at(BYTES - 8);
+        if checksum(SEED, body) != u64::from_le_bytes(sum.try_into().ok()?) {
+            return None;
+        }
+        let mut r = Reader::new(body);
+        if r.take(8)? != MAGIC || r.u16()? != VERSION {
+            return None;
+        }
+        let store = StoreId(r.u128()?);
+        let drive = DriveId(r.u128()?);
+        let generation = r.u64()?;
+        let formatted = r.u8()? != 0;
+        let geometry = Geometry { k: r.u8()?, m: r.u8()? };
+        let created = Timestamp(r.u64()?);
+        let epoch = take_epoch(&mut r)?;
+        let decided = (Position(r.u64()?), Chain(r.take(16)?.try_into().ok()?));
+        let forced = r.u8()? != 0;
+        let count = usize::from(r.u8()?);
+        if geometry.k == 0 || count != geometry.cells() || count > DRIVES_MAX {
+            return None;
+        }
+        let mut members = Vec::with_capacity(count);
+        for _ in 0..count {
+            let id = DriveId(r.u128()?);
+            let state = match r.u8()? {
+                0 => DriveState::Active,
+                1 => DriveState::Lost,
+                2 => DriveState::Fenced,
+                _ => return None,
+            };
+            members.push((id, state));
+        }
+        let checkpoint = match r.u8()? {
+            0 => None,
+            _ => {
+                let mark = Mark::decode(&mut r)?;
+                let extents = (0..r.u8()?)
+                    .map(|_| Extent::decode(&mut r))
+                    .collect::<Option<Vec<Extent>>>()?;
+                Some(Checkpoint { mark, extents })
+            }
+        };
+        let ancestry =
+            (0..r.u8()?).map(|_| take_epoch(&mut r)).collect::<Option<Vec<Epoch>>>()?;
+        Some(Superblock {
+            store,
+            drive,
+            generation,
+            formatted,
+            geometry,
+            created,
+            epoch,
+            decided,
+            forced,
+            ancestry,
+            members,
+            checkpoint,
+        })
+    }
+
+    /// Reads the newest valid superblock of a drive.
+    pub fn read(drive: &dyn Drive) -> io::Result<Found> {
+        let mut newest: Option<Superblock> = None;
+        let mut seen = false;
+        let mut newer = None;
+        for name in NAMES {
+            let file = match drive.open(name, Access::Buffered) {
+                Ok(file) => file,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(e),
+            };
+            seen = true;
+            // What a crash left in the page cache only must not be believed and then lost.
+            file.sync()?;
+            let mut bytes = vec![0u8; BYTES];
+            let n = file.read_at(&mut bytes, 0)?;
+            if let Some(version) = version_of(&bytes[..n])
+                && version > VERSION
+            {
+                newer = Some(version);
+            }
+            if let Some(superblock) = Superblock::decode(&bytes[..n])
+                && newest.as_ref().is_none_or(|best| superblock.generation > best.generation)
+            {
+                newest = Some(superblock);
+            }
+        }
+        Ok(match (newer, newest, seen) {
+            (Some(version), ..) => Found::Newer(version),
+            (None, Some(superblock), _) => Found::Valid(Box::new(superblock)),
+            (None, None, true) => Found::Damaged,
+            (None, None, false) => Found::None,
+        })
+    }
+
+    /// Writes it durably over the older of the drive's two.
+    pub fn write(&self, drive: &dyn Drive) -> io::Result<()> {
+        let name = NAMES[(self.generation % 2) as usize];
+        let file = match drive.open(name, Access::Buffered) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let file = drive.create(name, Access::Buffered)?;
+                file.write_at(&self.encode(), 0, false)?;
+                file.sync()?;
+                return drive.sync_dir();
+            }
+            Err(e) => return Err(e),
+        };
+        file.write_at(&self.encode(), 0, false)?;
+        file.sync()
+    }
+}
+
+fn version_of(bytes: &[u8]) -> Option<u16> {
+    let mut r = Reader::new(bytes);
+    (r.take(8)? == MAGIC).then_some(())?;
+    r.u16()
+}
+
+fn put_epoch(out: &mut Vec<u8>, epoch: Epoch) {
+    out.put_u32(epoch.number);
+    out.put_u128(epoch.id.0);
+}
+
+fn take_epoch(r: &mut Reader<'_>) -> Option<Epoch> {
+    Some(Epoch { number: r.u32()?, id: EpochId(r.u128()?) })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! What the superblocks of the set say, and changing it on all live drives at once.
+
+use std::sync::{Mutex, MutexGuard};
+
+use crate::error::Error;
+use crate::set::{DriveState, Set};
+use crate::superblock::Superblock;
+
+/// The last recorded superblock; `drive` in it means nothing.
+pub(crate) struct Supers(Mutex<Superblock>);
+
+impl Supers {
+    pub fn new(recorded: Superblock) -> Self {
+        Self(Mutex::new(recorded))
+    }
+
+    /// What is recorded.
+    pub fn recorded(&self) -> MutexGuard<'_, Superblock> {
+        self.0.lock().expect("no holder panics")
+    }
+
+    /// Whether the drives' states are recorded as they are now.
+    pub fn is_current(&self, set: &Set) -> bool {
+        let recorded = self.recorded();
+        set.with(|slots| {
+            slots.iter().zip(&recorded.members).all(|(slot, (_, state))| slot.state == *state)
+        })
+    }
+
+    /// Applies `change` and records it, with the drives' present states, durably on every live
+    /// drive. A drive that fails to take it is fenced, which is recorded in turn.
+    ///
+    /// Refused when fewer than half of the last recorded active members are live: the others
+    /// could be a majority and start without knowing of this.
+    /// `force` records it nevertheless.
+    pub fn record(
+        &self,
+        set: &Set,
+        force: bool,
+        change: impl FnOnce(&mut Superblock),
+    ) -> Result<(), Error> {
+        let mut recorded = self.recorded();
+        let mut next = recorded.clone();
+        change(&mut next);
+        let active_before =
+            recorded.members.iter().filter(|(_, state)| *state == DriveState::Active).count();
+        loop {
+            let live = set.live();
+            if live.is_empty() || (live.len() * 2 < active_before && !force) {
+                return Err(Error::ReadOnly(format!(
+                    "only {} of {active_before} active drives are left to record a change on",
+                    live.len()
+                )));
+            }
+            next.generation += 1;
+            next.members = set.with(|slots| slots.iter().map(|s| (s.id, s.state)).collect());
+            let mut failed = false;
+            for id in live {
+                let Ok(drive) = set.drive(id) else {
+                    failed = true;
+                    continue;
+                };
+                let superblock = Superblock { drive: id, ..next.clone() };
+                if let Err(e) = superblock.write(drive.as_ref()) {
+                    let why = format!("writing its superblock: {e}");
+                    if !set.take_out(id, DriveState::Fenced, &why) {
+                        return Err(Error::ReadOnly(format!("{}: {why}", drive.label())));
+                    }
+                    failed = true;
+                }
+            }
+            if !failed {
+                *recorded = next;
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! MD5 and checksums of a body in one pass over it.
+
+use crc_fast::CrcAlgorithm;
+use md5::{Digest as _, Md5};
+use sha1::Sha1;
+use sha2::Sha256;
+
+use crate::error::{Error, Result};
+use crate::types::{Checksum, ChecksumAlgorithm, ChecksumKind};
+
+#[cfg(test)]
+mod tests;
+
+/// Data is fed to all digests in pieces of this size, so that it is still in the cache for the
+/// second.
+const PIECE_BYTES: usize = 16 << 10;
+
+/// MD5 of `data`.
+pub fn md5(data: &[u8]) -> [u8; 16] {
+    Md5::digest(data).into()
+}
+
+/// `bytes` in lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut out = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        out.push(DIGITS[usize::from(byte >> 4)] as char);
+        out.push(DIGITS[usize::from(byte & 15)] as char);
+    }
+    out
+}
+
+/// A checksum being computed.
+#[derive(Clone)]
+pub struct Summer {
+    algorithm: ChecksumAlgorithm,
+    state: State,
+}
+
+#[derive(Clone)]
+enum State {
+    Crc(crc_fast::Digest),
+    Sha1(Sha1),
+    Sha256(Sha256),
+}
+
+impl Summer {
+    /// Starts with no bytes.
+    pub fn new(algorithm: ChecksumAlgorithm) -> Self {
+        let state = match algorithm {
+            ChecksumAlgorithm::Sha1 => State::Sha1(Sha1::new()),
+            ChecksumAlgorithm::Sha256 => State::Sha256(Sha256::new()),
+            crc => State::Crc(crc_fast::Digest::new(crc_algorithm(crc))),
+        };
+        Self { algorithm, state }
+    }
+
+    /// Takes the next bytes.
+    pub fn update(&mut self, data: &[u8]) {
+        match &mut self.state {
+            State::Crc(crc) => crc.update(data),
+            State::Sha1(sha) => sha.update(data),
+            State::Sha256(sha) => sha.update(data),
+        }
+    }
+
+    /// The checksum of all bytes taken.
+    pub fn finish(self) -> Checksum {
+        let value = match self.state {
+            State::Crc(crc) => crc_bytes(self.algorithm, crc.finalize()),
+            State::Sha1(sha) => sha.finalize().to_vec(),
+            State::Sha256(sha) => sha.finalize().to_vec(),
+        };
+        Checksum::full(self.algorithm, value)
+    }
+}
+
+fn crc_algorithm(algorithm: ChecksumAlgorithm) -> CrcAlgorithm {
+    match algorithm {
+        ChecksumAlgorithm::Crc32 => CrcAlgorithm::Crc32IsoHdlc,
+        ChecksumAlgorithm::Crc32c => CrcAlgorithm::Crc32Iscsi,
+        ChecksumAlgorithm::Crc64Nvme => CrcAlgorithm::Crc64Nvme,
+        ChecksumAlgorithm::Sha1 | ChecksumAlgorithm::Sha256 => {
+            panic!("{algorithm} is not a CRC")
+        }
+    }
+}
+
+/// Big-endian, as S3 writes CRCs.
+fn crc_bytes(algorithm: ChecksumAlgorithm, crc: u64) -> Vec<u8> {
+    crc.to_be_bytes()[8 - algorithm.digest_bytes()..].to_vec()
+}
+
+/// Computes the checksum of `data`.
+pub fn checksum(algorithm: ChecksumAlgorithm, data: &[u8]) -> Checksum {
+    let mut summer = Summer::new(algorithm);
+    summer.update(data);
+    summer.finish()
+}
+
+/// The checksum of a whole from those of its parts and their sizes, in order. Only for
+/// algorithms that [combine](ChecksumAlgorithm::combines).
+pub fn combine(algorithm: ChecksumAlgorithm, parts: &[(&Checksum, u64)]) -> Checksum {
+    assert!(algorithm.combines(), "{algorithm} of a whole does not follow from its parts");
+    let mut whole = crc_fast::Digest::new(crc_algorithm(algorithm)).finalize();
+    for (part, size) in parts {
+        assert_eq!(part.algorithm, algorithm, "parts of one object have one algorithm");
+        if *size > 0 {
+            let crc = part.value.iter().fold(0, |crc, byte| crc << 8 | u64::from(*byte));
+            whole = crc_fast::checksum_combine(crc_algorithm(algorithm), whole, crc, *size);
+        }
+    }
+    Checksum::full(algorithm, crc_bytes(algorithm, whole))
+}
+
+/// The composite checksum: of the raw checksums of the parts, one after the other.
+pub fn composite<'a>(
+    algorithm: ChecksumAlgorithm,
+    parts: impl Iterator<Item = &'a Checksum>,
+) -> Checksum {
+    let mut summer = Summer::new(algorithm);
+    let mut count = 0;
+    for part in parts {
+        assert_eq!(part.algorithm, algorithm, "parts of one object have one algorithm");
+        summer.update(&part.value);
+        count += 1;
+    }
+    let mut whole = summer.finish();
+    whole.kind = ChecksumKind::Composite { parts: count };
+    whole
+}
+
+/// MD5 and any number of checksums, being computed over one body.
+#[derive(Clone)]
+pub struct Digester {
+    md5: Md5,
+    summers: Vec<Summer>,
+}
+
+impl Digester {
+    /// MD5 and these, each once.
+    pub fn new(algorithms: &[ChecksumAlgorithm]) -> Self {
+        let mut algorithms = algorithms.to_vec();
+        algorithms.sort_unstable();
+        algorithms.dedup();
+        Self { md5: Md5::new(), summers: algorithms.into_iter().map(Summer::new).collect() }
+    }
+
+    /// Takes the next bytes of the body.
+    pub fn update(&mut self, data: &[u8]) {
+        for piece in data.chunks(PIECE_BYTES) {
+            self.summers.iter_mut().for_each(|summer| summer.update(piece));
+            self.md5.update(piece);
+        }
+    }
+
+    /// The digests of all bytes taken.
+    pub fn finish(self) -> Digests {
+        Digests {
+            md5: self.md5.finalize().into(),
+            checksums: self.summers.into_iter().map(Summer::finish).collect(),
+        }
+    }
+}
+
+/// The digests of a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digests {
+    /// Its MD5.
+    pub md5: [u8; 16],
+    /// Its checksums.
+    pub checksums: Vec<Checksum>,
+}
+
+impl Digests {
+    /// The one of this algorithm, if it was computed.
+    pub fn of(&self, algorithm: ChecksumAlgorithm) -> Option<&Checksum> {
+        self.checksums.iter().find(|sum| sum.algorithm == algorithm)
+    }
+
+    /// Refuses unless `expected` is what was computed.
+    pub(crate) fn verify(&self, expected: &Checksum) -> Result<()> {
+        match self.of(expected.algorithm) {
+            Some(computed) if computed.value == expected.value => Ok(()),
+            _ => Err(Error::BadDigest(crate::DigestKind::Checksum(expected.algorithm))),
+        }
+    }
+}

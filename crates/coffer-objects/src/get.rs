@@ -1,0 +1,286 @@
+//! GET and HEAD: one look into the catalog decides everything; then the bytes stream.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::pin::Pin as PinBox;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use coffer_iam::{Action, Grant};
+use coffer_log::{Extent, Log};
+
+use crate::blocking::{self, Blocking};
+use crate::conditions::ReadDecision;
+use crate::error::{Error, Result};
+use crate::objects::{Objects, Rows, object_key};
+use crate::pin::Pin;
+use crate::rows::blob::{Manifest, ManifestRow};
+use crate::rows::bucket::BucketRow;
+use crate::rows::head::{Body, HeadHeaders, HeadRow};
+use crate::rows::headers::ColdRow;
+use crate::rows::keys;
+use crate::types::{Get, Headers, ObjectHead, ObjectInfo};
+
+/// One read from the log. One is being sent and the next one read ahead.
+const CHUNK_BYTES: u64 = 512 << 10;
+
+/// An object as one state of the catalog has it.
+pub(crate) struct Found {
+    pub bucket: BucketRow,
+    pub key: String,
+    pub head: HeadRow,
+    pub headers: Headers,
+    /// Of a blob, if it was wanted.
+    pub manifest: Option<Arc<Manifest>>,
+}
+
+impl Found {
+    /// What callers see.
+    pub(crate) fn info(&self) -> ObjectInfo {
+        self.head.info(self.key.clone(), self.headers.clone())
+    }
+
+    /// The extents of the body.
+    pub(crate) fn extents(&self) -> Vec<Extent> {
+        match (self.head.body, &self.manifest) {
+            (Body::Empty, _) => Vec::new(),
+            (Body::Inline(extent), _) => vec![extent],
+            (Body::Blob(_), Some(manifest)) => manifest.extents().copied().collect(),
+            (Body::Blob(blob), None) => panic!("the manifest of {blob} was not looked up"),
+        }
+    }
+}
+
+/// The body of an object being read. What it needs it holds: an overwrite or a delete does not
+/// disturb it.
+pub struct ObjectReader {
+    /// The object.
+    pub info: ObjectInfo,
+    /// The bytes that come.
+    pub range: Range<u64>,
+    /// Whether a range or a part was asked for (206).
+    pub partial: bool,
+    /// With a part number, of an object uploaded by multipart: how many parts it has.
+    pub parts_count: Option<u32>,
+    bytes: ByteReader,
+}
+
+impl ObjectReader {
+    /// The next bytes; `None` at the end of the range.
+    pub async fn next(&mut self) -> Option<Result<Bytes>> {
+        self.bytes.next().await
+    }
+}
+
+impl Objects {
+    /// Begins to read an object (`GetObject`). Its first bytes have been read and verified when
+    /// this returns.
+    pub async fn get(&self, grant: &Grant, request: Get) -> Result<ObjectReader> {
+        let key = object_key(grant, Action::GetObject)?;
+        let found = self.find(grant, key, true).await?;
+        let ObjectHead { info, range, partial, parts_count } = resolve(&found, &request)?;
+        let mut bytes = self.read_bytes(found.extents(), range.clone());
+        bytes.fill_first().await?;
+        Ok(ObjectReader { info, range, partial, parts_count, bytes })
+    }
+
+    /// What [`Objects::get`] would begin to read (`HeadObject`).
+    pub async fn head(&self, grant: &Grant, request: Get) -> Result<ObjectHead> {
+        let key = object_key(grant, Action::GetObject)?;
+        let found = self.find(grant, key, request.part_number.is_some()).await?;
+        resolve(&found, &request)
+    }
+
+    /// Looks an object up, with its manifest if that is wanted.
+    pub(crate) async fn find(
+        &self,
+        grant: &Grant,
+        key: String,
+        want_manifest: bool,
+    ) -> Result<Found> {
+        let bucket = self.bucket_row(grant)?;
+        let head_key = keys::head(bucket.id, &key);
+        let head: HeadRow = self.catalog().row(&head_key)?.ok_or(Error::NoSuchKey)?;
+        // Most objects have everything in their head. The others are looked up again in one
+        // state, lest a head is paired with the headers of another.
+        let in_rows = |head: &HeadRow| {
+            (head.headers == HeadHeaders::Cold, head.blob().filter(|_| want_manifest))
+        };
+        if let HeadRow { headers: HeadHeaders::Here(headers), .. } = &head
+            && in_rows(&head).1.is_none()
+        {
+            let headers = headers.clone();
+            return Ok(Found { bucket, key, head, headers, manifest: None });
+        }
+        let snapshot = self.catalog().snapshot();
+        let head: HeadRow = snapshot.row(&head_key)?.ok_or(Error::NoSuchKey)?;
+        let (is_cold, blob) = in_rows(&head);
+        let lost = |what: &str| {
+            Error::Corrupt(format!("object {} has lost its {what}", head.object_id))
+        };
+        let headers = match &head.headers {
+            HeadHeaders::Here(headers) => headers.clone(),
+            HeadHeaders::Cold => {
+                debug_assert!(is_cold, "the pattern says so");
+                let cold: Option<ColdRow> = snapshot.row(&keys::cold(bucket.id, &key))?;
+                cold.ok_or_else(|| lost("headers"))?.0
+            }
+        };
+        let manifest = match blob {
+            None => None,
+            Some(blob) => {
+                let row: Option<ManifestRow> = snapshot.row(&keys::manifest(blob))?;
+                let row = row.ok_or_else(|| lost("manifest"))?;
+                drop(snapshot);
+                Some(self.resolve_manifest(blob, row).await?)
+            }
+        };
+        Ok(Found { bucket, key, head, headers, manifest })
+    }
+
+    /// A reader of `range` of the bytes in `extents`.
+    pub(crate) fn read_bytes(&self, extents: Vec<Extent>, range: Range<u64>) -> ByteReader {
+        ByteReader::new(
+            self.catalog().log().clone(),
+            self.blocking().clone(),
+            Pin::new(extents),
+            range,
+        )
+    }
+}
+
+/// Decides conditions, part and range.
+fn resolve(found: &Found, request: &Get) -> Result<ObjectHead> {
+    let head = &found.head;
+    let mut info = found.info();
+    match request.conditions.evaluate(&info.etag, head.modified) {
+        ReadDecision::Proceed => {}
+        ReadDecision::NotModified => return Err(Error::NotModified(Box::new(info))),
+        ReadDecision::Failed(condition) => return Err(Error::PreconditionFailed { condition }),
+    }
+    let mut parts_count = None;
+    let (range, partial) = match (request.part_number, request.range) {
+        (Some(_), Some(_)) => {
+            return Err(Error::InvalidRequest(
+                "Cannot specify both Range header and partNumber query parameter".to_owned(),
+            ));
+        }
+        (None, None) => (0..head.size, false),
+        (None, Some(range)) => (range.resolve(head.size)?, true),
+        (Some(number), None) => match (head.etag.parts(), &found.manifest) {
+            (Some(parts), Some(manifest)) => {
+                parts_count = Some(parts);
+                let (range, part) = manifest
+                    .part(number)
+                    .ok_or(Error::InvalidPartNumber { parts })?;
+                info.checksum = part.checksum.clone();
+                (range, true)
+            }
+            (Some(_), None) => {
+                let what = format!("object {} has parts but no blob", head.object_id);
+                return Err(Error::Corrupt(what));
+            }
+            (None, _) if number == 1 => (0..head.size, true),
+            (None, _) => return Err(Error::InvalidPartNumber { parts: 1 }),
+        },
+    };
+    Ok(ObjectHead { info, range, partial, parts_count })
+}
+
+type Reading = PinBox<Box<dyn Future<Output = Result<Result<Bytes>>> + Send>>;
+
+/// Reads a range of the bytes in extents, one chunk ahead of its caller.
+pub(crate) struct ByteReader {
+    log: Log,
+    blocking: Arc<dyn Blocking>,
+    pin: Pin,
+    /// The next extent, and where it begins in the body.
+    extent: usize,
+    extent_start: u64,
+    /// What is not yet asked for.
+    range: Range<u64>,
+    /// At most one that has been read, for [`ObjectReader`]'s first.
+    ready: VecDeque<Result<Bytes>>,
+    ahead: Option<Reading>,
+}
+
+impl ByteReader {
+    fn new(log: Log, blocking: Arc<dyn Blocking>, pin: Pin, range: Range<u64>) -> Self {
+        ByteReader {
+            log,
+            blocking,
+            pin,
+            extent: 0,
+            extent_start: 0,
+            range,
+            ready: VecDeque::new(),
+            ahead: None,
+        }
+    }
+
+    /// Reads the first chunk, so that what is unreadable is known before anything is sent.
+    async fn fill_first(&mut self) -> Result<()> {
+        if let Some(first) = self.next().await {
+            self.ready.push_back(Ok(first?));
+        }
+        Ok(())
+    }
+
+    /// The next bytes; `None` at the end of the range, and after an error.
+    pub(crate) async fn next(&mut self) -> Option<Result<Bytes>> {
+        if let Some(ready) = self.ready.pop_front() {
+            return Some(ready);
+        }
+        let reading = match self.ahead.take() {
+            Some(reading) => reading,
+            None => self.begin()?,
+        };
+        let read = reading.await.and_then(|read| read);
+        match &read {
+            Ok(_) => self.ahead = self.begin(),
+            Err(_) => self.range = self.range.end..self.range.end,
+        }
+        Some(read)
+    }
+
+    /// Starts to read the next chunk.
+    fn begin(&mut self) -> Option<Reading> {
+        let Range { start, end } = self.range;
+        if start >= end {
+            return None;
+        }
+        let extent = loop {
+            let Some(extent) = self.pin.extents().get(self.extent) else {
+                self.range = end..end;
+                let what = format!("the extents end at {}, before {end}", self.extent_start);
+                return Some(Box::pin(std::future::ready(Ok(Err(Error::Corrupt(what))))));
+            };
+            if start < self.extent_start + extent.len {
+                break *extent;
+            }
+            self.extent += 1;
+            self.extent_start += extent.len;
+        };
+        let from = start - self.extent_start;
+        let to = (from + chunk_bytes(&extent, from)).min(extent.len).min(end - self.extent_start);
+        self.range.start = self.extent_start + to;
+        let log = self.log.clone();
+        let reading = blocking::call(&*self.blocking, move || {
+            let bytes = log.read(&extent, from..to)?;
+            assert_eq!(bytes.len() as u64, to - from, "the log gives what it is asked for");
+            Ok(bytes)
+        });
+        Some(Box::pin(reading))
+    }
+}
+
+/// How much to read at `from`: up to the next multiple of the chunk within the row, so that
+/// every read but the first begins where a checksummed block does.
+fn chunk_bytes(extent: &Extent, from: u64) -> u64 {
+    let in_row = if extent.is_bulk() { from % u64::from(extent.row_bytes) } else { from };
+    let to_boundary = CHUNK_BYTES - in_row % CHUNK_BYTES;
+    if !extent.is_bulk() {
+        return to_boundary;
+    }
+    to_boundary.min(u64::from(extent.row_bytes) - in_row)
+}

@@ -1,0 +1,261 @@
+//! The store as callers see it, and what its verbs share: reading rows, and the one commit.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use coffer_base::{Ack, Clock, ObjectId, Rng, Timestamp};
+use coffer_catalog::{Catalog, CommitError, Snapshot, Txn, TxnError, decode_counters};
+use coffer_iam::{Action, Grant};
+
+use crate::blocking::{self, Blocking};
+use crate::error::{Error, Result};
+use crate::manifest::KnownManifests;
+use crate::rows::bucket::BucketRow;
+use crate::rows::{self, Row, keys};
+use crate::types::{Bucket, Headers, KEY_BYTES_MAX, USER_METADATA_BYTES_MAX, Usage};
+use crate::users::PrincipalCache;
+
+/// The seams the domain stands on.
+#[derive(Clone)]
+pub struct ObjectSeams {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness, fit for keys in a server.
+    pub rng: Arc<dyn Rng>,
+    /// Where blocking work runs.
+    pub blocking: Arc<dyn Blocking>,
+}
+
+/// The store: every verb is a method. Cheap to clone.
+#[derive(Clone)]
+pub struct Objects {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    catalog: Catalog,
+    seams: ObjectSeams,
+    principals: PrincipalCache,
+}
+
+/// Bytes that the rows of a commit about `key` take, without payloads, manifests and parts: some
+/// of them repeat the key, one the headers.
+pub(crate) fn commit_bytes(key: &str, headers: &Headers) -> usize {
+    512 + 5 * key.len() + rows::headers::encode(headers).len()
+}
+
+/// Why a plan was refused.
+#[derive(Clone, Debug)]
+pub(crate) enum Refusal {
+    /// The answer.
+    Answer(Error),
+    /// The blob's manifest, which is kept in the log, has to be read first.
+    NeedManifest(ObjectId),
+    /// The source of a copy was replaced meanwhile: look again.
+    SourceGone,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Refusal::Answer(error)
+    }
+}
+
+impl From<TxnError> for Refusal {
+    fn from(error: TxnError) -> Self {
+        Refusal::Answer(error.into())
+    }
+}
+
+impl Objects {
+    /// The domain over `catalog`.
+    pub fn open(catalog: Catalog, seams: ObjectSeams) -> Result<Objects> {
+        let inner = Inner { catalog, seams, principals: PrincipalCache::default() };
+        let objects = Objects { inner: Arc::new(inner) };
+        objects.usage()?;
+        Ok(objects)
+    }
+
+    /// The catalog below.
+    pub fn catalog(&self) -> &Catalog {
+        &self.inner.catalog
+    }
+
+    /// What the store holds.
+    pub fn usage(&self) -> Result<Usage> {
+        let value = self.catalog().get(&keys::totals())?;
+        let counters = value.map_or_else(Vec::new, |value| decode_counters(&value));
+        let counter = |i: usize| counters.get(i).map_or(0, |n| u64::try_from(*n).unwrap_or(0));
+        Ok(Usage {
+            buckets: counter(0),
+            objects: counter(1),
+            bytes: counter(2),
+            uploads: counter(3),
+        })
+    }
+
+    pub(crate) fn principals(&self) -> &PrincipalCache {
+        &self.inner.principals
+    }
+
+    pub(crate) fn rng(&self) -> &dyn Rng {
+        &*self.inner.seams.rng
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.inner.seams.clock.now()
+    }
+
+    pub(crate) fn blocking(&self) -> &Arc<dyn Blocking> {
+        &self.inner.seams.blocking
+    }
+
+    /// Runs `work` where it may block.
+    pub(crate) fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = Result<T>> + Send + 'static {
+        blocking::call(&**self.blocking(), work)
+    }
+
+    /// The bucket of `grant`.
+    pub(crate) fn bucket_row(&self, grant: &Grant) -> Result<BucketRow> {
+        let key = keys::bucket(grant.bucket());
+        row(&key, self.catalog().get(&key))?.ok_or(Error::NoSuchBucket)
+    }
+
+    /// The acknowledgement level of a write: the request's, the bucket's, or the default.
+    pub(crate) fn ack(request: Option<Ack>, bucket: Option<Ack>) -> Ack {
+        request.or(bucket).unwrap_or(Ack::All)
+    }
+
+    /// Commits `plan`. It may be run several times, in vain all but the last: the first to say
+    /// which manifests it needs, which can't be read from within the sequencer.
+    pub(crate) async fn commit<T, P>(&self, ack: Ack, bytes_hint: usize, plan: P) -> Result<T>
+    where
+        T: Send + 'static,
+        P: Fn(&mut Txn<'_>, &KnownManifests) -> Result<T, Refusal> + Clone + Send + 'static,
+    {
+        match self.try_commit(ack, bytes_hint, plan).await? {
+            Some(value) => Ok(value),
+            None => panic!("only copies have a source that can go"),
+        }
+    }
+
+    /// As [`Objects::commit`]; `None` if the source of a copy is gone.
+    pub(crate) async fn try_commit<T, P>(
+        &self,
+        ack: Ack,
+        bytes_hint: usize,
+        plan: P,
+    ) -> Result<Option<T>>
+    where
+        T: Send + 'static,
+        P: Fn(&mut Txn<'_>, &KnownManifests) -> Result<T, Refusal> + Clone + Send + 'static,
+    {
+        let mut known = KnownManifests::default();
+        loop {
+            let (plan, seen) = (plan.clone(), known.clone());
+            let outcome =
+                self.catalog().commit(ack, bytes_hint, move |txn| plan(txn, &seen)).await;
+            let refusal = match outcome {
+                Ok(value) => return Ok(Some(value)),
+                Err(CommitError::Rejected(refusal)) => refusal,
+                Err(other) => return Err(commit_error(other)),
+            };
+            match refusal {
+                Refusal::Answer(error) => return Err(error),
+                Refusal::SourceGone => return Ok(None),
+                Refusal::NeedManifest(blob) => {
+                    // Gone by now: then the next run of the plan does not ask for it.
+                    if let Some(manifest) = self.manifest(blob).await? {
+                        known.insert(blob, manifest);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn commit_error(error: CommitError<Refusal>) -> Error {
+    match error {
+        CommitError::Rejected(_) => unreachable!("told apart before"),
+        CommitError::Log(error) => error.into(),
+        // The group may be in the log already.
+        CommitError::Index(error) => Error::Unknown(error.to_string()),
+        CommitError::TooLarge { bytes } => {
+            Error::InvalidRequest(format!("the commit would take {bytes} bytes, too many"))
+        }
+        CommitError::Panicked(what) => panic!("the plan of a commit panicked: {what}"),
+        CommitError::Closed => Error::Unavailable("the store is stopping".to_owned()),
+    }
+}
+
+/// Where rows are read from: the catalog as it is, a snapshot, or a transaction.
+pub(crate) trait Rows {
+    fn value(&self, key: &[u8]) -> Result<Option<Bytes>>;
+
+    /// The row of `key`.
+    fn row<T: Row>(&self, key: &[u8]) -> Result<Option<T>> {
+        row(key, self.value(key))
+    }
+}
+
+impl Rows for Snapshot {
+    fn value(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        Ok(self.get(key)?)
+    }
+}
+
+impl Rows for Catalog {
+    fn value(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        Ok(self.get(key)?)
+    }
+}
+
+impl Rows for Txn<'_> {
+    fn value(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        Ok(self.get(key)?)
+    }
+}
+
+/// Decodes what was found under `key`.
+pub(crate) fn row<T: Row, E: Into<Error>>(
+    key: &[u8],
+    found: Result<Option<Bytes>, E>,
+) -> Result<Option<T>> {
+    found.map_err(Into::into)?.map(|value| T::read(key, &value)).transpose()
+}
+
+/// The bucket of this name, which must still be the one that was looked at before.
+pub(crate) fn same_bucket(txn: &Txn<'_>, seen: &Bucket) -> Result<BucketRow> {
+    let found: Option<BucketRow> = txn.row(&keys::bucket(&seen.name))?;
+    found.filter(|row| row.id == seen.id).ok_or(Error::NoSuchBucket)
+}
+
+/// The object key of `grant`, which must be for `action`.
+pub(crate) fn object_key(grant: &Grant, action: Action) -> Result<String> {
+    expect(grant, action);
+    let key = grant.key().expect("a grant of an object action names a key");
+    if key.is_empty() {
+        return Err(Error::InvalidArgument("a key has at least one byte".to_owned()));
+    }
+    if key.len() > KEY_BYTES_MAX {
+        return Err(Error::KeyTooLong { size: key.len() });
+    }
+    Ok(key.to_owned())
+}
+
+/// A grant for another action than the one about to happen is a defect of the caller.
+pub(crate) fn expect(grant: &Grant, action: Action) {
+    assert_eq!(grant.action(), action, "the grant is for another action");
+}
+
+/// Refuses more user metadata than S3 takes.
+pub(crate) fn check_headers(headers: &Headers) -> Result<()> {
+    let size = headers.user.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if size > USER_METADATA_BYTES_MAX {
+        return Err(Error::MetadataTooLarge { size });
+    }
+    Ok(())
+}

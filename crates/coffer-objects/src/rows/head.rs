@@ -1,0 +1,149 @@
+//! The head: what GET, HEAD and LIST need of an object's current version.
+
+use coffer_base::wire::{Put, Reader};
+use coffer_base::{ObjectId, Timestamp};
+use coffer_log::Extent;
+
+use super::{Row, checksum, headers};
+use crate::etag::Etag;
+use crate::types::{Checksum, Headers, ObjectInfo};
+use crate::uploads::UploadId;
+
+/// Where an object's bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// There are none.
+    Empty,
+    /// One payload in the commit lane, which belongs to this head alone.
+    Inline(Extent),
+    /// A blob, which may have several owners.
+    Blob(ObjectId),
+}
+
+/// The headers, or where they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum HeadHeaders {
+    Here(Headers),
+    /// In the row `C`.
+    Cold,
+}
+
+/// `O` bucket key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HeadRow {
+    pub object_id: ObjectId,
+    pub size: u64,
+    pub etag: Etag,
+    pub modified: Timestamp,
+    pub checksum: Option<Checksum>,
+    /// The upload that made it, so that completing it once more can be answered.
+    pub upload: Option<UploadId>,
+    pub headers: HeadHeaders,
+    pub body: Body,
+}
+
+const BODY_INLINE: u8 = 1;
+const BODY_BLOB: u8 = 2;
+const BODY_BITS: u8 = 3;
+const COLD_HEADERS: u8 = 1 << 2;
+const SOME_HEADERS: u8 = 1 << 3;
+const MULTIPART: u8 = 1 << 4;
+const CHECKSUM: u8 = 1 << 5;
+const UPLOAD: u8 = 1 << 6;
+/// The blob was made by another object (this one is a copy), so its id stands here.
+const FOREIGN_BLOB: u8 = 1 << 7;
+
+impl HeadRow {
+    /// What callers see; headers as given.
+    pub(crate) fn info(&self, key: String, headers: Headers) -> ObjectInfo {
+        ObjectInfo {
+            key,
+            object_id: self.object_id,
+            size: self.size,
+            etag: self.etag.to_string(),
+            modified: self.modified,
+            headers,
+            checksum: self.checksum.clone(),
+            parts: self.etag.parts(),
+        }
+    }
+
+    /// The blob, if the body is one.
+    pub(crate) fn blob(&self) -> Option<ObjectId> {
+        match self.body {
+            Body::Blob(blob) => Some(blob),
+            Body::Empty | Body::Inline(_) => None,
+        }
+    }
+}
+
+impl Row for HeadRow {
+    const NAME: &'static str = "head";
+
+    fn encode_fields(&self, out: &mut Vec<u8>) {
+        let header_block = match &self.headers {
+            HeadHeaders::Here(here) => headers::encode(here),
+            HeadHeaders::Cold => Vec::new(),
+        };
+        let mut flags = match self.body {
+            Body::Empty => 0,
+            Body::Inline(_) => BODY_INLINE,
+            Body::Blob(blob) if blob == self.object_id => BODY_BLOB,
+            Body::Blob(_) => BODY_BLOB | FOREIGN_BLOB,
+        };
+        for (bit, is_set) in [
+            (COLD_HEADERS, self.headers == HeadHeaders::Cold),
+            (SOME_HEADERS, !header_block.is_empty()),
+            (MULTIPART, self.etag.parts().is_some()),
+            (CHECKSUM, self.checksum.is_some()),
+            (UPLOAD, self.upload.is_some()),
+        ] {
+            flags |= if is_set { bit } else { 0 };
+        }
+        out.put_u8(flags);
+        out.put_u128(self.object_id.0);
+        out.put_varint(self.size);
+        self.etag.encode(out);
+        out.put_varint(self.modified.0);
+        if let Some(sum) = &self.checksum {
+            checksum::encode(sum, out);
+        }
+        if let Some(upload) = &self.upload {
+            out.extend_from_slice(&upload.0);
+        }
+        if !header_block.is_empty() {
+            out.put_bytes(&header_block);
+        }
+        match self.body {
+            Body::Inline(extent) => extent.encode(out),
+            Body::Blob(blob) if blob != self.object_id => out.put_u128(blob.0),
+            Body::Empty | Body::Blob(_) => {}
+        }
+    }
+
+    fn decode_fields(r: &mut Reader<'_>) -> Option<Self> {
+        let flags = r.u8()?;
+        let has = |bit: u8| flags & bit != 0;
+        let object_id = ObjectId(r.u128()?);
+        let size = r.varint()?;
+        let etag = Etag::decode(r, has(MULTIPART))?;
+        let modified = Timestamp(r.varint()?);
+        let checksum = if has(CHECKSUM) { Some(checksum::decode(r)?) } else { None };
+        let upload =
+            if has(UPLOAD) { Some(UploadId(r.take(16)?.try_into().ok()?)) } else { None };
+        let headers = match (has(COLD_HEADERS), has(SOME_HEADERS)) {
+            (true, true) => return None,
+            (true, false) => HeadHeaders::Cold,
+            (false, true) => HeadHeaders::Here(headers::decode(r.bytes()?)?),
+            (false, false) => HeadHeaders::Here(Headers::default()),
+        };
+        let body = match (flags & BODY_BITS, has(FOREIGN_BLOB)) {
+            (0, false) => Body::Empty,
+            (BODY_INLINE, false) => Body::Inline(Extent::decode(r)?),
+            (BODY_BLOB, false) => Body::Blob(object_id),
+            (BODY_BLOB, true) => Body::Blob(ObjectId(r.u128()?)),
+            _ => return None,
+        };
+        Some(HeadRow { object_id, size, etag, modified, checksum, upload, headers, body })
+    }
+}

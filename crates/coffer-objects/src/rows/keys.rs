@@ -1,0 +1,177 @@
+//! The keys of all rows; the first byte is the subspace.
+
+use coffer_base::{BucketId, ObjectId, SegmentId};
+use coffer_catalog::keys::{Key, KeyReader};
+
+use crate::uploads::UploadId;
+
+pub(crate) const BUCKET: u8 = b'B';
+pub(crate) const HEAD: u8 = b'O';
+pub(crate) const COLD: u8 = b'C';
+pub(crate) const MANIFEST: u8 = b'M';
+pub(crate) const OWNER: u8 = b'R';
+pub(crate) const UPLOAD: u8 = b'U';
+pub(crate) const PART: u8 = b'P';
+pub(crate) const IDENTITY: u8 = b'I';
+pub(crate) const ACCESS_KEY: u8 = b'K';
+pub(crate) const COUNTER: u8 = b'#';
+
+/// `B` name
+pub(crate) fn bucket(name: &str) -> Vec<u8> {
+    Key::new(BUCKET).bytes(name.as_bytes()).finish()
+}
+
+/// All buckets whose name begins with `prefix`.
+pub(crate) fn buckets(prefix: &str) -> Vec<u8> {
+    Key::new(BUCKET).bytes_prefix(prefix.as_bytes()).finish()
+}
+
+/// `O` bucket key
+pub(crate) fn head(bucket: BucketId, key: &str) -> Vec<u8> {
+    Key::new(HEAD).u64(bucket.0).bytes(key.as_bytes()).finish()
+}
+
+/// All heads of a bucket whose key begins with `prefix`.
+pub(crate) fn heads(bucket: BucketId, prefix: &str) -> Vec<u8> {
+    Key::new(HEAD).u64(bucket.0).bytes_prefix(prefix.as_bytes()).finish()
+}
+
+/// `C` bucket key
+pub(crate) fn cold(bucket: BucketId, key: &str) -> Vec<u8> {
+    Key::new(COLD).u64(bucket.0).bytes(key.as_bytes()).finish()
+}
+
+/// `M` blob
+pub(crate) fn manifest(blob: ObjectId) -> Vec<u8> {
+    Key::new(MANIFEST).u128(blob.0).finish()
+}
+
+/// `R` blob bucket key
+pub(crate) fn owner(blob: ObjectId, bucket: BucketId, key: &str) -> Vec<u8> {
+    Key::new(OWNER).u128(blob.0).u64(bucket.0).bytes(key.as_bytes()).finish()
+}
+
+/// All owners of a blob.
+pub(crate) fn owners(blob: ObjectId) -> Vec<u8> {
+    Key::new(OWNER).u128(blob.0).finish()
+}
+
+/// `U` bucket key upload
+pub(crate) fn upload(bucket: BucketId, key: &str, upload: UploadId) -> Vec<u8> {
+    Key::new(UPLOAD)
+        .u64(bucket.0)
+        .bytes(key.as_bytes())
+        .u128(u128::from_be_bytes(upload.0))
+        .finish()
+}
+
+/// All uploads of a bucket whose key begins with `prefix`.
+pub(crate) fn uploads(bucket: BucketId, prefix: &str) -> Vec<u8> {
+    Key::new(UPLOAD).u64(bucket.0).bytes_prefix(prefix.as_bytes()).finish()
+}
+
+/// All uploads of one key.
+pub(crate) fn uploads_of_key(bucket: BucketId, key: &str) -> Vec<u8> {
+    Key::new(UPLOAD).u64(bucket.0).bytes(key.as_bytes()).finish()
+}
+
+/// `P` upload number
+pub(crate) fn part(upload: UploadId, number: u32) -> Vec<u8> {
+    let number = u16::try_from(number).expect("part numbers are checked when a request comes");
+    let mut key = parts(upload);
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// All parts of an upload.
+pub(crate) fn parts(upload: UploadId) -> Vec<u8> {
+    Key::new(PART).u128(u128::from_be_bytes(upload.0)).finish()
+}
+
+/// `I` name
+pub(crate) fn identity(name: &str) -> Vec<u8> {
+    Key::new(IDENTITY).bytes(name.as_bytes()).finish()
+}
+
+/// `K` access key
+pub(crate) fn access_key(access_key: &str) -> Vec<u8> {
+    Key::new(ACCESS_KEY).bytes(access_key.as_bytes()).finish()
+}
+
+/// Counters of the store: buckets, objects, bytes, uploads.
+pub(crate) fn totals() -> Vec<u8> {
+    Key::new(COUNTER).u8(b'T').finish()
+}
+
+/// Counters of a bucket: objects, bytes, uploads.
+pub(crate) fn bucket_counters(bucket: BucketId) -> Vec<u8> {
+    Key::new(COUNTER).u8(b'B').u64(bucket.0).finish()
+}
+
+/// Counter of a segment: live bytes of payloads.
+pub(crate) fn segment_counter(segment: SegmentId) -> Vec<u8> {
+    Key::new(COUNTER).u8(b'G').u64(segment.0).finish()
+}
+
+/// A key taken apart again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Parsed {
+    Bucket(String),
+    Head(BucketId, String),
+    Cold(BucketId, String),
+    Manifest(ObjectId),
+    Owner(ObjectId, BucketId, String),
+    Upload(BucketId, String, UploadId),
+    Part(UploadId, u32),
+    Identity(String),
+    AccessKey(String),
+    Totals,
+    BucketCounters(BucketId),
+    SegmentCounter(SegmentId),
+}
+
+/// Takes a key apart; `None` if no row has such a key.
+pub(crate) fn parse(key: &[u8]) -> Option<Parsed> {
+    let mut r = KeyReader::new(key);
+    let text = |r: &mut KeyReader<'_>| String::from_utf8(r.bytes()?).ok();
+    let upload_id = |r: &mut KeyReader<'_>| r.u128().map(|id| UploadId(id.to_be_bytes()));
+    let parsed = match r.subspace()? {
+        BUCKET => Parsed::Bucket(text(&mut r)?),
+        HEAD => Parsed::Head(BucketId(r.u64()?), text(&mut r)?),
+        COLD => Parsed::Cold(BucketId(r.u64()?), text(&mut r)?),
+        MANIFEST => Parsed::Manifest(ObjectId(r.u128()?)),
+        OWNER => Parsed::Owner(ObjectId(r.u128()?), BucketId(r.u64()?), text(&mut r)?),
+        UPLOAD => Parsed::Upload(BucketId(r.u64()?), text(&mut r)?, upload_id(&mut r)?),
+        PART => {
+            let upload = upload_id(&mut r)?;
+            let number = u32::from(r.u8()?) << 8 | u32::from(r.u8()?);
+            Parsed::Part(upload, number)
+        }
+        IDENTITY => Parsed::Identity(text(&mut r)?),
+        ACCESS_KEY => Parsed::AccessKey(text(&mut r)?),
+        COUNTER => match r.u8()? {
+            b'T' => Parsed::Totals,
+            b'B' => Parsed::BucketCounters(BucketId(r.u64()?)),
+            b'G' => Parsed::SegmentCounter(SegmentId(r.u64()?)),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    r.is_empty().then_some(parsed)
+}
+
+/// The key of a head or upload row, of which the object's key alone is wanted (listings).
+pub(crate) fn object_key(row_key: &[u8]) -> Option<String> {
+    let mut r = KeyReader::new(row_key);
+    r.subspace()?;
+    r.u64()?;
+    String::from_utf8(r.bytes()?).ok()
+}
+
+/// For messages.
+pub(crate) fn show(key: &[u8]) -> String {
+    match parse(key) {
+        Some(parsed) => format!("{parsed:?}"),
+        None => crate::digest::hex(key),
+    }
+}

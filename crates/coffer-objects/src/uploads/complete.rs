@@ -1,0 +1,231 @@
+//! Completing an upload: one manifest, one head, one commit.
+
+use coffer_base::ObjectId;
+use coffer_catalog::Txn;
+use coffer_iam::{Action, Grant};
+
+use super::abort::end_upload;
+use super::{UploadId, check_part_number, drop_part, part_rows, upload_row};
+use crate::digest;
+use crate::error::{DigestKind, Error, Result};
+use crate::etag::Etag;
+use crate::manifest::{KnownManifests, NewManifest};
+use crate::objects::{Objects, Refusal, Rows, commit_bytes, object_key, same_bucket};
+use crate::replace::{self, NewBody, NewHead, Place};
+use crate::rows::blob::{BlobPart, Manifest};
+use crate::rows::head::{Body, HeadHeaders, HeadRow};
+use crate::rows::keys;
+use crate::rows::upload::{PartRow, UploadRow};
+use crate::types::{
+    Checksum, ChecksumType, Complete, CompletePart, OBJECT_BYTES_MAX, ObjectInfo,
+    PART_BYTES_MIN, PART_NUMBER_MAX,
+};
+
+/// Bytes a part takes in a commit besides its extents: its entry in the manifest and the removal
+/// of its row.
+const PART_BYTES_HINT: usize = 128;
+
+impl Objects {
+    /// Completes an upload (`CompleteMultipartUpload`). Done once, it may be asked again with the
+    /// same parts, as long as the object is the one it made.
+    pub async fn complete_upload(
+        &self,
+        grant: &Grant,
+        upload_id: &str,
+        request: Complete,
+    ) -> Result<ObjectInfo> {
+        let key = object_key(grant, Action::PutObject)?;
+        check_parts(&request.parts)?;
+        let bucket = self.bucket_row(grant)?.bucket(grant.bucket().to_owned());
+        let id = UploadId::parse(upload_id)?;
+        let upload: Option<UploadRow> =
+            self.catalog().row(&keys::upload(bucket.id, &key, id))?;
+        let Some(upload) = upload else {
+            let found = self.find(grant, key, false).await.map_err(|error| match error {
+                Error::NoSuchKey => Error::NoSuchUpload,
+                other => other,
+            })?;
+            return completed_before(&found.head, found.info(), id, &request.parts);
+        };
+        let ack = Objects::ack(request.ack, bucket.ack);
+        let mut hint = commit_bytes(&key, &upload.headers);
+        for entry in self.catalog().snapshot().prefix(&keys::parts(id)) {
+            hint += PART_BYTES_HINT + entry?.1.len();
+        }
+        let object_id = ObjectId::random(self.rng());
+        let modified = self.now();
+        let plan = move |txn: &mut Txn<'_>, known: &KnownManifests| -> Result<_, Refusal> {
+            same_bucket(txn, &bucket)?;
+            let upload = upload_row(&*txn, bucket.id, &key, id)?;
+            let place = Place { bucket: bucket.id, key: &key };
+            let old = replace::current(txn, place)?;
+            let etag = old.as_ref().map(|old| old.etag.to_string());
+            request.condition.evaluate(etag.as_deref())?;
+            let stored = part_rows(txn, id, PART_NUMBER_MAX as usize)?;
+            let (wanted, unwanted) = choose(stored, &request.parts)?;
+            let whole = Whole::of(&upload, &wanted)?;
+            whole.check(&request)?;
+            let row = HeadRow {
+                object_id,
+                size: whole.size,
+                etag: whole.etag,
+                modified,
+                checksum: Some(whole.checksum),
+                upload: Some(id),
+                headers: HeadHeaders::Cold,
+                body: Body::Empty,
+            };
+            let info = row.info(key.clone(), upload.headers.clone());
+            for (number, part) in &unwanted {
+                drop_part(txn, id, *number, part);
+            }
+            wanted.iter().for_each(|(number, _)| txn.delete(&keys::part(id, *number)));
+            end_upload(txn, bucket.id, &key, id);
+            let manifest = NewManifest::new(Manifest {
+                parts: wanted.into_iter().map(|(_, part)| blob_part(part)).collect(),
+            });
+            // The parts' bytes are counted already.
+            let body = NewBody::Blob { manifest: &manifest, uncounted: &[] };
+            let new = NewHead { row, headers: &upload.headers, body };
+            replace::place(txn, known, place, old.as_ref(), new)?;
+            Ok(info)
+        };
+        self.commit(ack, hint, plan).await
+    }
+}
+
+fn blob_part(part: PartRow) -> BlobPart {
+    BlobPart { size: part.size, checksum: Some(part.checksum), extents: part.extents }
+}
+
+/// What the request alone can get wrong.
+fn check_parts(parts: &[CompletePart]) -> Result<()> {
+    if parts.is_empty() {
+        return Err(Error::InvalidRequest("You must specify at least one part".to_owned()));
+    }
+    parts.iter().try_for_each(|part| check_part_number(part.number))?;
+    if !parts.is_sorted_by(|a, b| a.number < b.number) {
+        return Err(Error::InvalidPartOrder);
+    }
+    Ok(())
+}
+
+/// The answer to completing once more.
+fn completed_before(
+    head: &HeadRow,
+    info: ObjectInfo,
+    id: UploadId,
+    parts: &[CompletePart],
+) -> Result<ObjectInfo> {
+    let md5s: Option<Vec<[u8; 16]>> = parts.iter().map(|part| parse_etag(&part.etag)).collect();
+    match md5s {
+        Some(md5s) if head.upload == Some(id) && Etag::of_parts(md5s.iter()) == head.etag => {
+            Ok(info)
+        }
+        _ => Err(Error::NoSuchUpload),
+    }
+}
+
+/// The MD5 in the ETag of a part.
+fn parse_etag(etag: &str) -> Option<[u8; 16]> {
+    let etag = etag.trim();
+    let etag = etag.strip_prefix('"').and_then(|e| e.strip_suffix('"')).unwrap_or(etag);
+    if etag.len() != 32 || !etag.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    u128::from_str_radix(etag, 16).ok().map(u128::to_be_bytes)
+}
+
+type Numbered = Vec<(u32, PartRow)>;
+
+/// Splits the stored parts into those that are asked for, in order, and the rest.
+fn choose(stored: Numbered, asked: &[CompletePart]) -> Result<(Numbered, Numbered)> {
+    let (mut wanted, mut unwanted) = (Vec::with_capacity(asked.len()), Vec::new());
+    let mut asked = asked.iter().peekable();
+    for (number, part) in stored {
+        match asked.peek() {
+            Some(next) if next.number < number => break,
+            Some(next) if next.number == number => {
+                let same_checksum = next.checksum.as_ref().is_none_or(|given| {
+                    [Some(&part.checksum), part.asked_checksum.as_ref()]
+                        .into_iter()
+                        .flatten()
+                        .any(|kept| kept.algorithm == given.algorithm && kept.value == given.value)
+                });
+                if parse_etag(&next.etag) != Some(part.md5) || !same_checksum {
+                    return Err(Error::InvalidPart { number });
+                }
+                asked.next();
+                wanted.push((number, part));
+            }
+            _ => unwanted.push((number, part)),
+        }
+    }
+    match asked.next() {
+        Some(missing) => Err(Error::InvalidPart { number: missing.number }),
+        None => Ok((wanted, unwanted)),
+    }
+}
+
+/// What the object will be.
+struct Whole {
+    size: u64,
+    etag: Etag,
+    checksum: Checksum,
+}
+
+impl Whole {
+    fn of(upload: &UploadRow, parts: &Numbered) -> Result<Whole> {
+        let (_, all_but_last) = parts.split_last().expect("there is a part at least");
+        for (number, part) in all_but_last {
+            if part.size < PART_BYTES_MIN {
+                return Err(Error::EntityTooSmall {
+                    number: *number,
+                    size: part.size,
+                    min: PART_BYTES_MIN,
+                });
+            }
+        }
+        let size = parts.iter().map(|(_, part)| part.size).sum();
+        if size > OBJECT_BYTES_MAX {
+            return Err(Error::EntityTooLarge { size, max: OBJECT_BYTES_MAX });
+        }
+        let algorithm = upload.checksum_algorithm;
+        let checksum = match upload.checksum_type {
+            ChecksumType::Composite => {
+                digest::composite(algorithm, parts.iter().map(|(_, part)| &part.checksum))
+            }
+            ChecksumType::FullObject => {
+                let sums: Vec<_> =
+                    parts.iter().map(|(_, part)| (&part.checksum, part.size)).collect();
+                digest::combine(algorithm, &sums)
+            }
+        };
+        let etag = Etag::of_parts(parts.iter().map(|(_, part)| &part.md5));
+        Ok(Whole { size, etag, checksum })
+    }
+
+    /// Against what the request says it must be.
+    fn check(&self, request: &Complete) -> Result<()> {
+        if let Some(given) = &request.checksum {
+            let algorithm = given.algorithm;
+            if algorithm != self.checksum.algorithm {
+                return Err(Error::InvalidRequest(format!(
+                    "the upload's checksum is {}, not {algorithm}",
+                    self.checksum.algorithm
+                )));
+            }
+            if given.value != self.checksum.value {
+                return Err(Error::BadDigest(DigestKind::Checksum(algorithm)));
+            }
+        }
+        match request.object_size {
+            Some(size) if size != self.size => Err(Error::InvalidRequest(format!(
+                "The provided 'x-amz-mp-object-size' header value {size} does not match what \
+                 was computed: {}",
+                self.size
+            ))),
+            _ => Ok(()),
+        }
+    }
+}

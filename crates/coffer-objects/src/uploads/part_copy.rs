@@ -1,0 +1,63 @@
+//! Uploading a part from an object: its bytes are read and written again, because the part's
+//! ETag is their MD5 and a part's extents belong to it alone.
+
+use coffer_iam::{Action, Grant};
+
+use super::{UploadId, check_part_number, upload_row};
+use crate::error::{Error, Result};
+use crate::objects::{Objects, object_key};
+use crate::range::ByteRange;
+use crate::types::{BODY_BYTES_MAX, PartInfo, Put, ReadConditions};
+
+impl Objects {
+    /// Uploads a part from (a range of) an object (`UploadPartCopy`). Unlike that of a GET, the
+    /// range must lie wholly inside.
+    pub async fn upload_part_copy(
+        &self,
+        read: &Grant,
+        write: &Grant,
+        upload_id: &str,
+        part_number: u32,
+        range: Option<ByteRange>,
+        conditions: ReadConditions,
+    ) -> Result<PartInfo> {
+        let from_key = object_key(read, Action::GetObject)?;
+        let to_key = object_key(write, Action::PutObject)?;
+        check_part_number(part_number)?;
+        let bucket = self.bucket_row(write)?.bucket(write.bucket().to_owned());
+        let id = UploadId::parse(upload_id)?;
+        let upload = upload_row(self.catalog(), bucket.id, &to_key, id)?;
+        let found = self.find(read, from_key, true).await?;
+        let info = found.info();
+        conditions.evaluate_source(&info.etag, info.modified)?;
+        let range = match range {
+            None => 0..info.size,
+            Some(ByteRange::FromTo(first, last)) if last < info.size => first..last + 1,
+            Some(ByteRange::FromTo(first, last)) => {
+                return Err(Error::InvalidArgument(format!(
+                    "Range specified is not valid for source object of size: {} ({first}-{last})",
+                    info.size
+                )));
+            }
+            Some(ByteRange::From(_) | ByteRange::Suffix(_)) => {
+                return Err(Error::InvalidArgument(
+                    "The x-amz-copy-source-range value must be of the form bytes=first-last \
+                     where first and last are the zero-based offsets of the first and last \
+                     bytes to copy"
+                        .to_owned(),
+                ));
+            }
+        };
+        let size = range.end - range.start;
+        if size > BODY_BYTES_MAX {
+            return Err(Error::EntityTooLarge { size, max: BODY_BYTES_MAX });
+        }
+        let put = Put { content_length: Some(size), ..Put::default() };
+        let mut writer = self.part_writer(bucket, to_key, id, &upload, part_number, put)?;
+        let mut reader = self.read_bytes(found.extents(), range);
+        while let Some(bytes) = reader.next().await {
+            writer.write(bytes?).await?;
+        }
+        writer.finish_part(None).await
+    }
+}

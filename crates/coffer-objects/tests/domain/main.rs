@@ -1,0 +1,12 @@
+//! The domain over simulated drives, the real log and the real catalog with its engine in
+//! memory.
+
+mod conditions;
+mod copies;
+mod damage;
+mod listing;
+mod model;
+mod multipart;
+mod objects;
+mod store;
+mod users;

@@ -1,0 +1,54 @@
+//! The S3 protocol over HTTP/1.1: from a socket to calls of [`coffer_objects`] and back.
+//!
+//! The crate has two halves. The *wire* half reads a request (address, signature, body) and
+//! writes a reply (XML, errors, streams); the *verbs* half, below `ops`, has one table of every S3
+//! operation and one file for each family. It does not know how an object is stored, what a policy
+//! says, or where credentials are kept: it asks [`coffer_objects`] and [`coffer_iam`].
+//!
+//! | module | concept |
+//! |---|---|
+//! | [`server`] | connections: accepting, timeouts, draining |
+//! | [`service`] | one request from head to reply |
+//! | [`address`] | which bucket and key a request names |
+//! | [`auth`] | who asks: SigV4 in the header or in the query |
+//! | [`sign`] | the client's side of SigV4, for load generators and tests |
+//! | [`request`] | what a verb is given |
+//! | [`body`] | the payload: decoded, verified, in order |
+//! | [`respond`] | what a verb gives back |
+//! | [`error`] | S3's error codes, and the one table from the domain's errors |
+//! | [`xml`] | bounded reading, escaped writing |
+//! | [`time`] | the three forms of a date |
+//! | [`metrics`] | counts and latencies by operation |
+//! | `ops` | every operation: routing and the verbs |
+//!
+//! Invariants:
+//! 1. No verb runs before the caller is known, except a CORS preflight and a form upload, which
+//!    run as a principal without any permission.
+//! 2. A body's end is reported only after its length, its digest and its signatures were found
+//!    right. Bytes of a signed chunk are released only after its signature was.
+//! 3. No byte of a body is asked for before the head was accepted: a client that waits for
+//!    `100 Continue` never sends what would be refused.
+//! 4. A key is percent-decoded once, and never normalised.
+//! 5. Secrets and signatures are compared in constant time.
+//! 6. Memory for a request is bounded whatever the client sends.
+//!
+//! Read [`service::Service`] first.
+
+pub mod address;
+pub mod auth;
+pub mod body;
+pub mod error;
+pub mod metrics;
+mod ops;
+pub mod request;
+pub mod respond;
+pub mod server;
+pub mod service;
+pub mod time;
+pub mod xml;
+
+pub use auth::sign;
+pub use error::{Code, S3Error};
+pub use request::{Call, CallHead, Query};
+pub use respond::{Reply, ReplyBody};
+pub use service::{RootCredential, Service, ServiceSettings};

@@ -1,0 +1,87 @@
+//! The verbs: which operation a request asks for, and one file for each family of them.
+//!
+//! Every verb does the same in the same order: what the request says is read and refused where it
+//! makes no sense, iam is asked for a grant, the domain is called with it, and the reply is
+//! written. A verb does not check a permission itself and does not touch what is stored.
+//!
+//! | module | concept |
+//! |---|---|
+//! | `table` | every operation of S3, built or not |
+//! | `route` | from a request's head to its operation |
+//! | `refuse` | headers that ask for what is not built |
+//! | `buckets`, `put`, `get`, `delete`, `copy`, `list`, `uploads`, `parts` | the verbs |
+//! | `stored` | headers kept with an object |
+//! | `checksums`, `conditions`, `copy_source`, `parameters`, `token` | values in requests |
+//! | `documents` | XML in bodies |
+//! | `caller` | owners |
+
+mod buckets;
+mod caller;
+mod checksums;
+mod conditions;
+mod copy;
+mod copy_source;
+mod delete;
+mod documents;
+mod get;
+mod list;
+mod parameters;
+mod parts;
+mod put;
+mod refuse;
+mod route;
+mod stored;
+mod table;
+mod token;
+mod uploads;
+
+pub(crate) use route::route;
+pub(crate) use table::Operation;
+
+use crate::error::S3Error;
+use crate::request::Call;
+use crate::respond::Reply;
+use crate::service::Service;
+
+/// Does what the request asks for.
+pub(crate) async fn dispatch(
+    service: &Service,
+    operation: Operation,
+    mut call: Call,
+) -> Result<Reply, S3Error> {
+    if !operation.is_built() {
+        return Err(refuse::unbuilt(operation.name()));
+    }
+    refuse::take_query_for_headers(&mut call.head)?;
+    refuse::check(&call)?;
+    caller::check_owner(&call, "x-amz-expected-bucket-owner")?;
+    match operation {
+        Operation::ListBuckets => buckets::list(service, call).await,
+        Operation::CreateBucket => buckets::create(service, call).await,
+        Operation::HeadBucket => buckets::head(service, call).await,
+        Operation::DeleteBucket => buckets::delete(service, call).await,
+        Operation::GetBucketLocation => buckets::location(service, call).await,
+        Operation::GetBucketVersioning => buckets::versioning(service, call).await,
+        Operation::GetBucketAck => buckets::get_ack(service, call).await,
+        Operation::PutBucketAck => buckets::put_ack(service, call).await,
+        Operation::ListObjects => list::first(service, call).await,
+        Operation::ListObjectsV2 => list::second(service, call).await,
+        Operation::PutObject => put::put(service, call).await,
+        Operation::GetObject => get::get(service, call).await,
+        Operation::HeadObject => get::head(service, call).await,
+        Operation::DeleteObject => delete::one(service, call).await,
+        Operation::DeleteObjects => delete::many(service, call).await,
+        Operation::CopyObject => copy::copy(service, call).await,
+        Operation::CreateMultipartUpload => uploads::create(service, call).await,
+        Operation::CompleteMultipartUpload => uploads::complete(service, call).await,
+        Operation::AbortMultipartUpload => uploads::abort(service, call).await,
+        Operation::ListMultipartUploads => uploads::list(service, call).await,
+        Operation::UploadPart => parts::upload(service, call).await,
+        Operation::UploadPartCopy => parts::copy(service, call).await,
+        Operation::ListParts => parts::list(service, call).await,
+        unbuilt => Err(refuse::unbuilt(unbuilt.name())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,60 @@
+//! The header that names what is copied.
+
+use percent_encoding::percent_decode_str;
+
+use super::refuse;
+use crate::error::{Code, S3Error};
+use crate::request::CallHead;
+
+/// A bucket and a key in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CopySource {
+    /// The bucket.
+    pub bucket: String,
+    /// The key.
+    pub key: String,
+}
+
+impl CopySource {
+    /// What `x-amz-copy-source` names, and refuses headers about it that don't hold.
+    pub(super) fn of(head: &CallHead) -> Result<CopySource, S3Error> {
+        let text = head.header("x-amz-copy-source")?.unwrap_or("");
+        let source = CopySource::parse(text)?;
+        super::caller::check_owner(head, "x-amz-source-expected-bucket-owner")?;
+        Ok(source)
+    }
+
+    /// Reads `[/]bucket/key[?versionId=id]`, percent-encoded.
+    fn parse(text: &str) -> Result<CopySource, S3Error> {
+        let invalid = || {
+            S3Error::invalid_argument(
+                "x-amz-copy-source",
+                text,
+                "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+            )
+        };
+        let (path, version) = match text.split_once("?versionId=") {
+            Some((path, version)) => (path, Some(version)),
+            None => (text, None),
+        };
+        refuse::version(version)?;
+        if path.starts_with("arn:") {
+            return Err(refuse::unbuilt("x-amz-copy-source with an ARN"));
+        }
+        let path = percent_decode_str(path).decode_utf8().map_err(|_| {
+            S3Error::with_message(Code::InvalidArgument, "Copy Source is not valid UTF-8.")
+        })?;
+        let path = path.strip_prefix('/').unwrap_or(&path);
+        let (bucket, key) = path.split_once('/').ok_or_else(invalid)?;
+        if bucket.is_empty() || key.is_empty() {
+            return Err(invalid());
+        }
+        Ok(CopySource {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! DeleteObject and DeleteObjects.
+
+use coffer_iam::{Action, Grant};
+use http::StatusCode;
+
+use super::documents::{self, Digest};
+use super::refuse::{self, unbuilt};
+use crate::error::{Code, S3Error};
+use crate::request::{Call, CallHead};
+use crate::respond::{Reply, reply_empty, reply_xml};
+use crate::service::Service;
+use crate::xml::{Element, Writer};
+
+/// Most keys of one DeleteObjects.
+const KEYS_MAX: usize = 1000;
+
+/// Longest document of DeleteObjects, in bytes: a thousand of the longest keys, each character
+/// escaped.
+const DOCUMENT_BYTES_MAX: usize = 8 << 20;
+
+/// DeleteObject: what is not there is deleted, too.
+pub(super) async fn one(service: &Service, call: Call) -> Result<Reply, S3Error> {
+    let grant = call.grant(Action::DeleteObject)?;
+    for name in ["if-match", "if-none-match"] {
+        if call.headers.contains_key(name) {
+            return Err(unbuilt(&format!("{name} on DeleteObject")));
+        }
+    }
+    service.objects.delete(&grant).await?;
+    Ok(reply_empty(StatusCode::NO_CONTENT))
+}
+
+/// DeleteObjects: each key is authorised, deleted and answered for itself.
+pub(super) async fn many(service: &Service, mut call: Call) -> Result<Reply, S3Error> {
+    let document = documents::read(&mut call, DOCUMENT_BYTES_MAX, Digest::Required).await?;
+    let document = document.ok_or_else(|| S3Error::new(Code::MissingRequestBody))?;
+    let asked = Asked::read(&document)?;
+
+    let mut outcomes: Vec<Result<(), S3Error>> = Vec::with_capacity(asked.keys.len());
+    let mut grants: Vec<Grant> = Vec::new();
+    for key in &asked.keys {
+        let granted = key
+            .refusal
+            .clone()
+            .map_or(Ok(()), Err)
+            .and_then(|()| grant(&call, &key.name));
+        outcomes.push(granted.map(|grant| grants.push(grant)));
+    }
+    let mut deleted = service.objects.delete_many(grants).await.into_iter();
+    for outcome in outcomes.iter_mut().filter(|outcome| outcome.is_ok()) {
+        *outcome = match deleted.next() {
+            Some(result) => result.map_err(S3Error::from),
+            None => Err(S3Error::new(Code::InternalError)),
+        };
+    }
+    if let Some(Err(error)) = outcomes.iter().find(|o| concerns_the_bucket(o)) {
+        return Err(error.clone());
+    }
+    Ok(reply_xml(StatusCode::OK, result(&asked, &outcomes)))
+}
+
+fn grant(call: &CallHead, key: &str) -> Result<Grant, S3Error> {
+    call.grant_on(Action::DeleteObject, call.bucket()?, Some(key))
+}
+
+/// Whether an outcome is of the request as a whole rather than of a key.
+fn concerns_the_bucket(outcome: &Result<(), S3Error>) -> bool {
+    matches!(
+        outcome,
+        Err(S3Error {
+            code: Code::NoSuchBucket,
+            ..
+        })
+    )
+}
+
+/// What the document asks for.
+#[derive(Debug)]
+struct Asked {
+    keys: Vec<Key>,
+    quiet: bool,
+}
+
+#[derive(Debug)]
+struct Key {
+    name: String,
+    /// Whether the document names the one version there is.
+    named_version: bool,
+    /// Why this key is refused before anything is looked up.
+    refusal: Option<S3Error>,
+}
+
+impl Asked {
+    fn read(document: &Element) -> Result<Asked, S3Error> {
+        let malformed = || S3Error::new(Code::MalformedXML);
+        if document.name != "Delete" {
+            return Err(malformed());
+        }
+        let keys = document
+            .children_named("Object")
+            .map(Key::read)
+            .collect::<Result<Vec<_>, _>>()?;
+        if keys.is_empty() || keys.len() > KEYS_MAX {
+            return Err(malformed());
+        }
+        let quiet = match document.child_text("Quiet").map(str::trim) {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(malformed()),
+        };
+        Ok(Asked { keys, quiet })
+    }
+}
+
+impl Key {
+    fn read(element: &Element) -> Result<Key, S3Error> {
+        let name = element.child_text("Key").filter(|name| !name.is_empty());
+        let name = name.ok_or_else(|| S3Error::new(Code::MalformedXML))?;
+        let version = element.child_text("VersionId").filter(|id| !id.is_empty());
+        let conditions = ["ETag", "LastModifiedTime", "Size"];
+        let refusal = match conditions.into_iter().find(|c| element.child(c).is_some()) {
+            Some(condition) => Some(unbuilt(&format!("Object/{condition}"))),
+            None => refuse::version(version).err(),
+        };
+        Ok(Key {
+            name: name.to_owned(),
+            named_version: version == Some("null"),
+            refusal,
+        })
+    }
+}
+
+/// The document that answers.
+fn result(asked: &Asked, outcomes: &[Result<(), S3Error>]) -> String {
+    let mut xml = Writer::with_root("DeleteResult");
+    for (key, outcome) in asked.keys.iter().zip(outcomes) {
+        match outcome {
+            Ok(()) if asked.quiet => continue,
+            Ok(()) => xml.open("Deleted").text("Key", &key.name),
+            Err(error) => xml
+                .open("Error")
+                .text("Key", &key.name)
+                .text("Code", error.code.name())
+                .text("Message", &error.message),
+        };
+        if key.named_version {
+            xml.text("VersionId", "null");
+        }
+        xml.close();
+    }
+    xml.finish()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+use coffer_base::{ObjectId, Timestamp};
+use coffer_objects::{Checksum, ChecksumAlgorithm, Headers};
+
+use super::*;
+use crate::ops::tests::with;
+
+#[test]
+fn markers() {
+    let key = |name: &str| Some(ListAfter::Key(name.to_owned()));
+    let prefix = |name: &str| Some(ListAfter::Prefix(name.to_owned()));
+    assert_eq!(after_marker("", "", None), None);
+    assert_eq!(after_marker("a", "", None), key("a"));
+    assert_eq!(after_marker("a/", "", None), key("a/"));
+    assert_eq!(after_marker("a/", "", Some("/")), prefix("a/"));
+    assert_eq!(after_marker("a/b", "", Some("/")), key("a/b"));
+    assert_eq!(after_marker("a/b/", "", Some("/")), key("a/b/"));
+    assert_eq!(after_marker("a/b/", "a/", Some("/")), prefix("a/b/"));
+    assert_eq!(after_marker("a/", "a/", Some("/")), key("a/"));
+    assert_eq!(after_marker("z/", "a/", Some("/")), key("z/"));
+    assert_eq!(after_marker("a--", "", Some("--")), prefix("a--"));
+}
+
+#[test]
+fn entries() {
+    let info = ObjectInfo {
+        key: "a b".to_owned(),
+        object_id: ObjectId(1),
+        size: 3,
+        etag: "abc".to_owned(),
+        modified: Timestamp(10_500),
+        headers: Headers::default(),
+        checksum: Some(Checksum::full(ChecksumAlgorithm::Crc32, vec![0; 4])),
+        parts: None,
+    };
+    let page = ListPage {
+        entries: vec![Entry::Object(info), Entry::Prefix("c d/".to_owned())],
+        truncated: false,
+        next: None,
+    };
+    let head = with(&[]);
+    let asked = Asked {
+        prefix: "",
+        delimiter: Some("/"),
+        max: 2,
+        encoding: Encoding::Url,
+    };
+    let mut xml = Writer::new();
+    asked.write_question(&mut xml, true);
+    asked.write_entries(&mut xml, &page, Some(&head));
+    let text = xml.finish();
+    let (_, text) = text.split_once('\n').unwrap();
+    assert_eq!(
+        text,
+        "<MaxKeys>2</MaxKeys><Delimiter>/</Delimiter><EncodingType>url</EncodingType>\
+         <IsTruncated>true</IsTruncated><Contents><Key>a%20b</Key>\
+         <LastModified>1970-01-01T00:00:10.500Z</LastModified><ETag>&quot;abc&quot;</ETag>\
+         <ChecksumAlgorithm>CRC32</ChecksumAlgorithm><ChecksumType>FULL_OBJECT</ChecksumType>\
+         <Size>3</Size><Owner><ID>0123abcd</ID><DisplayName>coffer</DisplayName></Owner>\
+         <StorageClass>STANDARD</StorageClass></Contents>\
+         <CommonPrefixes><Prefix>c%20d/</Prefix></CommonPrefixes>"
+    );
+}

@@ -1,0 +1,346 @@
+//! One request from its head to its reply.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use coffer_base::{Clock, Rng, Timestamp};
+use coffer_iam::Principal;
+use coffer_objects::Objects;
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, DATE, EXPECT, HOST, SERVER};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, StatusCode};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use tokio::time::timeout;
+
+use crate::address::Address;
+use crate::auth::{ChunkSigner, Claim, SignedHead, SigningKeys};
+use crate::body::{Body, SourceError, Supply, Unread};
+use crate::error::{Code, S3Error};
+use crate::metrics::{Account, Counters, Metrics};
+use crate::ops;
+use crate::request::{Call, CallHead, Query};
+use crate::respond::{Reply, reply_empty, reply_xml};
+use crate::time;
+
+/// How much of a body that nobody reads is taken in, so that the connection can go on.
+const DRAIN_BYTES_MAX: usize = 256 << 10;
+/// How long that may take.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
+/// Whom a request counts for that was refused before it was known what it wants.
+const UNROUTED: &str = "none";
+
+/// What a service is told.
+#[derive(Clone, Debug)]
+pub struct ServiceSettings {
+    /// The region that signatures must name.
+    pub region: String,
+    /// Domains below which a host name names a bucket. Empty: path style only.
+    pub base_domains: Vec<String>,
+}
+
+/// The credential that exists without the store.
+#[derive(Clone)]
+pub struct RootCredential {
+    /// Its access key.
+    pub access_key: String,
+    /// Its secret.
+    pub secret: String,
+    /// Who it is.
+    pub principal: Arc<Principal>,
+}
+
+/// Answers S3 requests out of a store.
+pub struct Service {
+    /// The store.
+    pub objects: Objects,
+    /// What it was told.
+    pub settings: ServiceSettings,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// For request ids.
+    pub rng: Arc<dyn Rng>,
+    /// Root's credential.
+    pub root: Option<RootCredential>,
+    /// What was counted.
+    pub metrics: Metrics,
+    keys: SigningKeys,
+    nobody: Arc<Principal>,
+    host_id: String,
+}
+
+impl Service {
+    /// A service over `objects`.
+    pub fn new(
+        objects: Objects,
+        settings: ServiceSettings,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+        root: Option<RootCredential>,
+    ) -> Service {
+        let mut host_id = [0; 48];
+        rng.fill(&mut host_id);
+        let nobody = Principal {
+            name: "anonymous".to_owned(),
+            owner_id: String::new(),
+            root: false,
+            policies: Vec::new(),
+        };
+        Service {
+            objects,
+            settings,
+            clock,
+            rng,
+            root,
+            metrics: Metrics::default(),
+            keys: SigningKeys::default(),
+            nobody: Arc::new(nobody),
+            host_id: BASE64_STANDARD.encode(host_id),
+        }
+    }
+
+    /// Answers one request. Whatever happens becomes a reply.
+    pub async fn handle<B>(&self, request: Request<B>) -> Reply
+    where
+        B: http_body::Body<Data = Bytes> + Send + Sync + 'static,
+        B::Error: Into<SourceError>,
+    {
+        let started = self.clock.monotonic();
+        let presence = self.metrics.request();
+        let now = self.clock.now();
+        let request_id = format!("{:016X}", self.rng.next_u64());
+        let (mut parts, body) = request.into_parts();
+        if !parts.headers.contains_key(HOST)
+            && let Some(authority) = parts.uri.authority()
+            && let Ok(host) = HeaderValue::from_str(authority.as_str())
+        {
+            parts.headers.insert(HOST, host);
+        }
+        let method = parts.method.clone();
+        let path = parts.uri.path().to_owned();
+        let expects_continue = parts.headers.contains_key(EXPECT);
+        let mut course = Course::default();
+        let supply = Supply::new(body.map_err(Into::into).boxed());
+        let leftover = supply.leftover();
+        let result = self
+            .serve(parts, supply, &request_id, now, &mut course)
+            .await;
+        let mut reply = match result {
+            Ok(reply) => reply,
+            Err(error) => self.on_error(error, &path, &request_id, &course),
+        };
+        if let Some(unread) = leftover.take()
+            && !drained(unread, expects_continue).await
+        {
+            reply
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        self.dress(&mut reply, &request_id, now);
+        if method == Method::HEAD || reply.status() == StatusCode::NOT_MODIFIED {
+            reply.body_mut().clear();
+        }
+        let counters = course
+            .counters
+            .unwrap_or_else(|| self.metrics.operation(UNROUTED));
+        let (status, clock) = (reply.status(), self.clock.clone());
+        let body_bytes = reply.body().size_hint().exact().unwrap_or(0);
+        let took_us = self.clock.monotonic().saturating_sub(started).as_micros() as u64;
+        tracing::debug!(
+            request_id,
+            %method,
+            path,
+            operation = course.operation.unwrap_or(UNROUTED),
+            principal = course.principal.as_deref().unwrap_or("-"),
+            status = status.as_u16(),
+            took_us,
+            "request"
+        );
+        let account = Account::new(counters, clock, started, status, body_bytes, presence);
+        reply.body_mut().accounted(account);
+        reply
+    }
+
+    async fn serve(
+        &self,
+        parts: Parts,
+        supply: Supply,
+        request_id: &str,
+        now: Timestamp,
+        course: &mut Course,
+    ) -> Result<Reply, S3Error> {
+        let query_raw = parts.uri.query().unwrap_or("");
+        let host = parts
+            .headers
+            .get(HOST)
+            .and_then(|h| h.to_str().ok())
+            .unwrap_or("");
+        let address = Address::read(host, parts.uri.path(), &self.settings.base_domains)?;
+        let query = Query::parse(query_raw)?;
+        let (principal, signer) = self.authenticate(&parts, &query, now).await?;
+        course.principal = Some(principal.name.clone());
+        let raw_path = parts.uri.path().to_owned();
+        let head = CallHead {
+            method: parts.method,
+            bucket: address.bucket,
+            key: address.key,
+            query,
+            headers: parts.headers,
+            raw_path,
+            principal,
+            request_id: request_id.to_owned(),
+            now,
+        };
+        course.named = (head.bucket.clone(), head.key.clone());
+        let operation = ops::route(&head)?;
+        course.operation = Some(operation.name());
+        let counters = self.metrics.operation(operation.name());
+        course.counters = Some(counters.clone());
+        let mut body = Body::over(supply, &head.headers, signer)?;
+        body.count_into(counters);
+        ops::dispatch(self, operation, Call { head, body }).await
+    }
+
+    /// Who asks, and for payloads in signed chunks, how their signatures go on.
+    async fn authenticate(
+        &self,
+        parts: &Parts,
+        query: &Query,
+        now: Timestamp,
+    ) -> Result<(Arc<Principal>, Option<ChunkSigner>), S3Error> {
+        let Some(claim) = Claim::read(&parts.headers, query, &self.settings.region)? else {
+            // A preflight has no credentials by its nature, and a form upload has them in its
+            // body. Both go on as somebody without any permission.
+            return match is_form(parts) || parts.method == Method::OPTIONS {
+                true => Ok((self.nobody.clone(), None)),
+                false => Err(S3Error::new(Code::AccessDenied)),
+            };
+        };
+        let (secret, principal) = self.credential(&claim.access_key).await?.ok_or_else(|| {
+            S3Error::new(Code::InvalidAccessKeyId).extra("AWSAccessKeyId", &claim.access_key)
+        })?;
+        let head = SignedHead {
+            method: &parts.method,
+            path: parts.uri.path(),
+            query: parts.uri.query().unwrap_or(""),
+            headers: &parts.headers,
+        };
+        let signer = claim.verify(head, &secret, &self.keys, now)?;
+        // A presigned URL signs no payload that chunks could continue from.
+        let in_header = parts.headers.contains_key(AUTHORIZATION);
+        Ok((principal, if in_header { Some(signer) } else { None }))
+    }
+
+    /// The secret and the principal of an access key that exists and is enabled.
+    async fn credential(
+        &self,
+        access_key: &str,
+    ) -> Result<Option<(String, Arc<Principal>)>, S3Error> {
+        if let Some(root) = &self.root
+            && root.access_key == access_key
+        {
+            return Ok(Some((root.secret.clone(), root.principal.clone())));
+        }
+        let found = self.objects.principal_by_access_key(access_key).await?;
+        Ok(found
+            .filter(|c| c.enabled)
+            .map(|c| (c.secret, c.principal)))
+    }
+
+    /// The reply that tells `error`.
+    fn on_error(&self, mut error: S3Error, path: &str, request_id: &str, course: &Course) -> Reply {
+        let operation = course.operation.unwrap_or(UNROUTED);
+        let (code, status) = (error.code.name(), error.code.status());
+        let cause = error.cause.take();
+        if status.is_server_error() && error.code != Code::NotImplemented {
+            tracing::error!(
+                request_id,
+                operation,
+                path,
+                code,
+                cause,
+                "{}",
+                error.message
+            );
+        } else {
+            tracing::debug!(
+                request_id,
+                operation,
+                path,
+                code,
+                cause,
+                "{}",
+                error.message
+            );
+        }
+        match (error.code, &course.named) {
+            (Code::NoSuchBucket | Code::BucketNotEmpty, (Some(bucket), _)) => {
+                error = error.extra("BucketName", bucket);
+            }
+            (Code::NoSuchKey, (_, Some(key))) => error = error.extra("Key", key),
+            _ => {}
+        }
+        let mut reply = if status == StatusCode::NOT_MODIFIED {
+            reply_empty(status)
+        } else {
+            reply_xml(status, error.to_xml(path, request_id, &self.host_id))
+        };
+        for (name, value) in error.headers {
+            reply.headers_mut().insert(name, value);
+        }
+        reply
+    }
+
+    /// Adds the headers that all replies have.
+    fn dress(&self, reply: &mut Reply, request_id: &str, now: Timestamp) {
+        let value = |text: &str| HeaderValue::from_str(text).expect("hex, base64 and dates fit");
+        let headers = reply.headers_mut();
+        headers.insert("x-amz-request-id", value(request_id));
+        headers.insert("x-amz-id-2", value(&self.host_id));
+        headers.insert(SERVER, HeaderValue::from_static("Coffer"));
+        headers.insert(DATE, value(&time::http_date(now)));
+    }
+}
+
+/// What became known of a request on its way.
+#[derive(Default)]
+struct Course {
+    operation: Option<&'static str>,
+    principal: Option<String>,
+    /// Bucket and key.
+    named: (Option<String>, Option<String>),
+    counters: Option<Arc<Counters>>,
+}
+
+/// Takes in what is left of a body, within bounds: whether its end was reached, so that the
+/// connection can carry another request. A client that waits for `100 Continue` sends nothing.
+async fn drained(unread: Unread, expects_continue: bool) -> bool {
+    let Unread {
+        mut source,
+        touched,
+    } = unread;
+    let hopeless = source.size_hint().lower() > DRAIN_BYTES_MAX as u64;
+    if hopeless || (expects_continue && !touched) {
+        return false;
+    }
+    let draining = async {
+        let mut bytes = 0;
+        while let Some(frame) = source.frame().await {
+            let Ok(frame) = frame else { return false };
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > DRAIN_BYTES_MAX {
+                return false;
+            }
+        }
+        true
+    };
+    timeout(DRAIN_TIME_MAX, draining).await.unwrap_or(false)
+}
+
+fn is_form(parts: &Parts) -> bool {
+    let form = |value: &HeaderValue| value.as_bytes().starts_with(b"multipart/form-data");
+    parts.method == Method::POST && parts.headers.get(CONTENT_TYPE).is_some_and(form)
+}

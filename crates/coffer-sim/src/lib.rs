@@ -1,0 +1,32 @@
+//! The whole store in a simulation: drives in memory, a clock that steps back, randomness from a
+//! seed, and power cuts at every operation of a drive.
+//!
+//! It stands on the same crates as the server, with other seams: nothing of the store is
+//! imitated. It does not know HTTP, nor the server's index engine, which campaigns on a real
+//! kernel exercise.
+//!
+//! | module | concept |
+//! |---|---|
+//! | [`campaign`] | one run, cut everywhere, checked each time |
+//! | [`model`] | the oracle |
+//! | [`step`] | an operation of a client: on the store and on the model |
+//! | [`workload`] | which operation comes next |
+//! | [`observe`] | reading a store back, in every way |
+//! | [`store`] | opening log, catalog and objects over simulated drives |
+//! | [`clock`], [`executor`] | time that jumps, futures that never wait |
+//!
+//! Invariants:
+//! 1. The same seed gives the same run, the same cuts and the same trace.
+//! 2. The oracle compares whole bytes; it takes nothing from the store but the ids it gave out.
+//! 3. With syncs planted out, a campaign fails.
+//!
+//! Read [`campaign::run`] first.
+
+pub mod campaign;
+pub mod clock;
+pub mod executor;
+pub mod model;
+pub mod observe;
+pub mod step;
+pub mod store;
+pub mod workload;

@@ -1,0 +1,248 @@
+//! Reads a whole store back, through every way there is to see it.
+//!
+//! What it checks itself: the pages of a listing fit together, a listing with a delimiter says
+//! the same as one without, ranges are parts of the whole, the sums agree with what was found,
+//! and fsck finds nothing. Whether it is what should be there is [`Model::difference`]'s matter.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use coffer_catalog::MemEngine;
+use coffer_iam::Action;
+use coffer_objects as o;
+
+use crate::model::{Bucket, Model, Part, Stored, Upload};
+use crate::store::Store;
+
+/// Small, so that there are several pages.
+const PAGE: usize = 5;
+
+/// All that `store` holds; an error says what in it disagrees with itself.
+pub async fn observe(store: &Store) -> Result<Model, String> {
+    let mut model = Model::default();
+    for name in bucket_names(store).await? {
+        let bucket = observe_bucket(store, &name)
+            .await
+            .map_err(|e| format!("{name}: {e}"))?;
+        model.buckets.insert(name, bucket);
+    }
+    let (kept, found) = (store.objects.usage().map_err(say)?, model.usage());
+    if kept != found {
+        return Err(format!("the store counts {kept:?} and holds {found:?}"));
+    }
+    Ok(model)
+}
+
+/// Whether everything agrees, byte for byte: every cell of the drives, every row, and the index
+/// with the log.
+pub fn fsck(store: &Store) -> Result<(), String> {
+    let mut findings = Vec::new();
+    let catalog = store.objects.catalog();
+    let options = o::fsck::FsckOptions {
+        fresh: Some(Arc::new(MemEngine::new())),
+        ..Default::default()
+    };
+    o::fsck::fsck_with(catalog, options, &mut |finding| {
+        findings.push(finding.to_string())
+    })
+    .map_err(|e| format!("fsck stopped: {e}"))?;
+    catalog.log().verify(&mut |finding| findings.push(finding));
+    match findings.is_empty() {
+        true => Ok(()),
+        false => Err(format!("fsck: {}", findings.join("; "))),
+    }
+}
+
+fn say(error: o::Error) -> String {
+    error.to_string()
+}
+
+async fn bucket_names(store: &Store) -> Result<Vec<String>, String> {
+    let grant = store.on_store(Action::ListAllMyBuckets);
+    let mut names = Vec::new();
+    let mut after = None;
+    loop {
+        let query = o::ListBuckets {
+            prefix: String::new(),
+            after,
+            max: 2,
+        };
+        let page = store
+            .objects
+            .list_buckets(&grant, query)
+            .await
+            .map_err(say)?;
+        names.extend(page.buckets.into_iter().map(|b| b.name));
+        after = page.next;
+        if after.is_none() {
+            return Ok(names);
+        }
+    }
+}
+
+async fn observe_bucket(store: &Store, name: &str) -> Result<Bucket, String> {
+    let mut bucket = Bucket::default();
+    let mut names = Vec::new();
+    for entry in list(store, name, None).await? {
+        let o::Entry::Object(info) = entry else {
+            return Err("a listing without delimiter has a common prefix".to_owned());
+        };
+        let object = read(store, name, &info)
+            .await
+            .map_err(|e| format!("{:?}: {e}", info.key))?;
+        names.push(info.key.clone());
+        bucket.objects.insert(info.key, Arc::new(object));
+    }
+    if !names.is_sorted() || names.len() != bucket.objects.len() {
+        return Err(format!("the listing is out of order or repeats: {names:?}"));
+    }
+    let rolled: Vec<String> = list(store, name, Some("/"))
+        .await?
+        .iter()
+        .map(|e| e.name().to_owned())
+        .collect();
+    let expected = roll_up(bucket.objects.keys());
+    if rolled != expected {
+        return Err(format!(
+            "by delimiter it lists {rolled:?}, should list {expected:?}"
+        ));
+    }
+    bucket.uploads = uploads(store, name).await?;
+    Ok(bucket)
+}
+
+fn roll_up<'a>(keys: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut names: Vec<String> = keys
+        .map(|key| match key.find('/') {
+            Some(at) => key[..=at].to_owned(),
+            None => key.clone(),
+        })
+        .collect();
+    names.dedup();
+    names
+}
+
+async fn list(
+    store: &Store,
+    bucket: &str,
+    delimiter: Option<&str>,
+) -> Result<Vec<o::Entry>, String> {
+    let grant = store.on_bucket(Action::ListBucket, bucket);
+    let mut entries = Vec::new();
+    let mut after = None;
+    loop {
+        let query = o::List {
+            prefix: String::new(),
+            delimiter: delimiter.map(str::to_owned),
+            after,
+            max: PAGE,
+        };
+        let page = store.objects.list(&grant, query).await.map_err(say)?;
+        if page.entries.len() > PAGE || page.truncated != page.next.is_some() {
+            return Err("a page of a listing is malformed".to_owned());
+        }
+        entries.extend(page.entries);
+        after = page.next;
+        if after.is_none() {
+            return Ok(entries);
+        }
+    }
+}
+
+async fn body(store: &Store, grant: &coffer_iam::Grant, get: o::Get) -> Result<Bytes, String> {
+    let mut reader = store.objects.get(grant, get).await.map_err(say)?;
+    let mut body = Vec::new();
+    while let Some(piece) = reader.next().await {
+        body.extend_from_slice(&piece.map_err(say)?);
+    }
+    Ok(body.into())
+}
+
+async fn read(store: &Store, bucket: &str, listed: &o::ObjectInfo) -> Result<Stored, String> {
+    let grant = store.on_object(Action::GetObject, bucket, &listed.key);
+    let head = store
+        .objects
+        .head(&grant, o::Get::default())
+        .await
+        .map_err(say)?;
+    let body_whole = body(store, &grant, o::Get::default()).await?;
+    let size = body_whole.len() as u64;
+    if (listed.size, &listed.etag) != (size, &head.info.etag) || head.info.size != size {
+        return Err(format!(
+            "listed with {} bytes and ETag {}, has {size} and {}",
+            listed.size, listed.etag, head.info.etag
+        ));
+    }
+    if size > 2 {
+        let (from, to) = (size / 3, size / 3 * 2);
+        let range = Some(o::ByteRange::FromTo(from, to));
+        let part = body(
+            store,
+            &grant,
+            o::Get {
+                range,
+                ..Default::default()
+            },
+        )
+        .await?;
+        if part != body_whole.slice(from as usize..=to as usize) {
+            return Err(format!("range {from}-{to} is not a part of the whole"));
+        }
+    }
+    Ok(Stored {
+        body: body_whole,
+        content_type: head.info.headers.content_type,
+        user: head.info.headers.user,
+        etag: Some(head.info.etag),
+    })
+}
+
+async fn uploads(
+    store: &Store,
+    bucket: &str,
+) -> Result<BTreeMap<(String, String), Upload>, String> {
+    let grant = store.on_bucket(Action::ListBucketMultipartUploads, bucket);
+    let mut uploads = BTreeMap::new();
+    let mut query = o::ListUploads {
+        max: 2,
+        ..Default::default()
+    };
+    loop {
+        let page = store
+            .objects
+            .list_uploads(&grant, query.clone())
+            .await
+            .map_err(say)?;
+        for upload in page.uploads {
+            let found = parts(store, bucket, &upload).await?;
+            uploads.insert((upload.key, upload.upload_id), found);
+        }
+        query.key_after = page.next_key;
+        query.upload_after = page.next_upload;
+        if query.key_after.is_none() {
+            return Ok(uploads);
+        }
+    }
+}
+
+async fn parts(store: &Store, bucket: &str, upload: &o::Upload) -> Result<Upload, String> {
+    let grant = store.on_object(Action::ListMultipartUploadParts, bucket, &upload.key);
+    let page = store
+        .objects
+        .list_parts(&grant, &upload.upload_id, 0, 1000)
+        .await
+        .map_err(say)?;
+    let parts = page.parts.into_iter().map(|part| {
+        let found = Part {
+            body: Bytes::new(),
+            size: part.size,
+            etag: part.etag,
+        };
+        (part.number, found)
+    });
+    Ok(Upload {
+        parts: parts.collect(),
+        headers: page.upload.headers,
+    })
+}

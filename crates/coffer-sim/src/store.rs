@@ -1,0 +1,161 @@
+//! A whole store over the drives of a simulated world: log, catalog, objects.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use coffer_base::Drive;
+use coffer_base::drive::SimWorld;
+use coffer_base::rng::SeededRng;
+use coffer_catalog::{Catalog, Engine, EngineSnapshot, MemEngine, Sequencing, Write};
+use coffer_iam::{Action, Grant, Principal, Resource, authorize};
+use coffer_log::{Log, LogOptions, Mark, Seams};
+use coffer_objects::blocking::InlineBlocking;
+use coffer_objects::{ObjectSeams, Objects};
+
+use crate::clock::SimClock;
+
+/// The erasure scheme of a store, and so its number of drives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scheme {
+    /// Data cells.
+    pub k: u8,
+    /// Parity cells.
+    pub m: u8,
+}
+
+impl Scheme {
+    /// The names of its drives.
+    pub fn drives(self) -> Vec<String> {
+        (0..self.k + self.m).map(|i| format!("drive-{i}")).collect()
+    }
+}
+
+/// Payloads of at least this many bytes are bulk.
+pub const BULK_THRESHOLD_BYTES: u64 = 12 << 10;
+
+/// Sizes so small that segments fill, seal and roll within tens of operations.
+fn options(scheme: Scheme, present: usize) -> LogOptions {
+    let all = usize::from(scheme.k + scheme.m);
+    LogOptions {
+        k: scheme.k,
+        m: scheme.m,
+        commit_segment_bytes: 64 << 10,
+        bulk_file_bytes: 192 << 10,
+        bulk_threshold_bytes: BULK_THRESHOLD_BYTES,
+        cell_bytes_max: 64 << 10,
+        degraded: present < all,
+        // The operator's word, where too few are left to decide: 1 of 2.
+        force: present * 2 <= all,
+        probe_interval: None,
+        ..LogOptions::default()
+    }
+}
+
+/// An index as it was at some moment.
+#[derive(Clone)]
+pub struct IndexState {
+    snapshot: Arc<dyn EngineSnapshot>,
+    mark: Mark,
+}
+
+impl IndexState {
+    /// An engine that holds this state.
+    fn revive(&self) -> Result<MemEngine, String> {
+        let engine = MemEngine::new();
+        let writes: Result<Vec<Write>, _> = self
+            .snapshot
+            .range(Bound::Unbounded, Bound::Unbounded)
+            .map(|entry| entry.map(|(key, value)| Write::Put { key, value }))
+            .collect();
+        let writes = writes.map_err(|e| e.to_string())?;
+        engine.apply(writes, self.mark).map_err(|e| e.to_string())?;
+        Ok(engine)
+    }
+}
+
+/// An open store.
+pub struct Store {
+    /// The domain, as the faces use it.
+    pub objects: Objects,
+    /// What recovery had to say.
+    pub notes: Vec<String>,
+    engine: Arc<MemEngine>,
+    root: Principal,
+}
+
+impl Store {
+    /// Opens the store that the drives `present` of `world` hold, or makes a new one. `index` is
+    /// what the index remembers; `None`: it was lost.
+    pub fn open(
+        world: &SimWorld,
+        scheme: Scheme,
+        present: &[String],
+        index: Option<&IndexState>,
+        seed: u64,
+    ) -> Result<Store, String> {
+        let drives = present
+            .iter()
+            .map(|name| world.drive(name) as Arc<dyn Drive>)
+            .collect();
+        let clock = Arc::new(SimClock::new(seed));
+        let rng = Arc::new(SeededRng::new(seed));
+        let seams = Seams::inline(clock.clone(), rng.clone());
+        let (log, lane, recovery) = Log::open(drives, options(scheme, present.len()), seams)
+            .map_err(|e| format!("the log does not open: {e}"))?;
+        let engine = Arc::new(match index {
+            Some(state) => state.revive()?,
+            None => MemEngine::new(),
+        });
+        let catalog = Catalog::open(log, lane, engine.clone(), Sequencing::Inline)
+            .map_err(|e| format!("the catalog does not open: {e}"))?;
+        let seams = ObjectSeams {
+            clock,
+            rng,
+            blocking: Arc::new(InlineBlocking),
+        };
+        let objects =
+            Objects::open(catalog, seams).map_err(|e| format!("the objects do not open: {e}"))?;
+        Ok(Store {
+            objects,
+            notes: recovery.notes,
+            engine,
+            root: Principal::root("root"),
+        })
+    }
+
+    /// The state of the index now; `None` while it is empty.
+    pub fn index(&self) -> Result<Option<IndexState>, String> {
+        let mark = self.engine.mark().map_err(|e| e.to_string())?;
+        Ok(mark.map(|mark| IndexState {
+            snapshot: self.engine.snapshot(),
+            mark,
+        }))
+    }
+
+    /// Stops cleanly.
+    pub fn close(self) -> Result<(), String> {
+        self.objects
+            .catalog()
+            .close()
+            .map_err(|e| format!("the store does not close: {e}"))
+    }
+
+    /// Root's permission for an action on the store.
+    pub fn on_store(&self, action: Action) -> Grant {
+        self.grant(action, Resource::store())
+    }
+
+    /// Root's permission for an action on a bucket.
+    pub fn on_bucket(&self, action: Action, bucket: &str) -> Grant {
+        self.grant(action, Resource::bucket(bucket))
+    }
+
+    /// Root's permission for an action on an object.
+    pub fn on_object(&self, action: Action, bucket: &str, key: &str) -> Grant {
+        self.grant(action, Resource::object(bucket, key))
+    }
+
+    fn grant(&self, action: Action, resource: Resource) -> Grant {
+        authorize(&self.root, action, &resource).expect("root may do everything")
+    }
+}

@@ -1,0 +1,159 @@
+//! Random operations.
+
+use bytes::Bytes;
+use coffer_base::Ack;
+use coffer_base::rng::{Rng, SeededRng};
+use coffer_objects as o;
+
+use crate::model::Model;
+use crate::step::{Content, Place, Step, UploadPlace};
+use crate::store::BULK_THRESHOLD_BYTES;
+
+const BUCKETS: [&str; 3] = ["alpha", "beta", "gamma-3"];
+const KEYS: [&str; 14] = [
+    "a",
+    "a/1",
+    "a/2",
+    "a/b/1",
+    "a0",
+    "b/1",
+    "b/2",
+    "c",
+    "dir/",
+    "dir/x",
+    "z\u{e9}",
+    "\u{1f980}",
+    "~",
+    "q?&=%2F",
+];
+
+pub(crate) fn chance(rng: &SeededRng, of: u64, outcomes: u64) -> bool {
+    rng.below(outcomes) < of
+}
+
+pub(crate) fn pick<'a, T>(rng: &SeededRng, from: &'a [T]) -> &'a T {
+    &from[rng.below(from.len() as u64) as usize]
+}
+
+fn random_bytes(rng: &SeededRng, len: u64) -> Bytes {
+    let mut bytes = vec![0; len as usize];
+    rng.fill(&mut bytes);
+    bytes.into()
+}
+
+fn random_body(rng: &SeededRng) -> Bytes {
+    let len = match rng.below(10) {
+        0 => 0,
+        1..=4 => rng.below(600),
+        5 | 6 => rng.below(BULK_THRESHOLD_BYTES),
+        7 => BULK_THRESHOLD_BYTES - 1 + rng.below(3),
+        8 => BULK_THRESHOLD_BYTES + rng.below(60_000),
+        _ => 60_000 + rng.below(240_000),
+    };
+    random_bytes(rng, len)
+}
+
+fn random_content(rng: &SeededRng) -> Content {
+    let mut headers = o::Headers::default();
+    if chance(rng, 1, 2) {
+        headers.content_type = Some(format!("text/x-{}", rng.below(100)));
+    }
+    if chance(rng, 1, 3) {
+        let len = rng.below(60);
+        headers
+            .user
+            .push(("note".to_owned(), random_bytes(rng, len).to_vec()));
+    }
+    Content {
+        body: random_body(rng),
+        headers,
+    }
+}
+
+/// The next operation, drawn for a store that holds `model`. With `weak_acks` some writes ask for
+/// less than all drives; with `big_parts` some uploads have a part of full size.
+pub fn next_step(rng: &SeededRng, model: &Model, weak_acks: bool, big_parts: bool) -> Step {
+    let names: Vec<String> = model.buckets.keys().cloned().collect();
+    if names.is_empty() || (names.len() < BUCKETS.len() && chance(rng, 1, 12)) {
+        let free: Vec<_> = BUCKETS
+            .iter()
+            .filter(|b| !model.buckets.contains_key(**b))
+            .collect();
+        return Step::CreateBucket((**pick(rng, &free)).to_owned());
+    }
+    let bucket = pick(rng, &names).clone();
+    let held = &model.buckets[&bucket];
+    if held.objects.is_empty() && names.len() > 1 && chance(rng, 1, 4) {
+        return Step::DeleteBucket(bucket);
+    }
+    let key = (*pick(rng, &KEYS)).to_owned();
+    let place = Place {
+        bucket: bucket.clone(),
+        key,
+    };
+    let present: Vec<&String> = held.objects.keys().collect();
+    let uploads: Vec<_> = held.uploads.iter().collect();
+    match rng.below(20) {
+        0..=6 => {}
+        7..=9 if !present.is_empty() => {
+            return Step::Delete(Place {
+                bucket,
+                key: (*pick(rng, &present)).clone(),
+            });
+        }
+        10 if present.len() > 2 => {
+            let from = rng.below(present.len() as u64 - 2) as usize;
+            let keys = present[from..from + 3]
+                .iter()
+                .map(|key| (*key).clone())
+                .collect();
+            return Step::DeleteMany(bucket, keys);
+        }
+        11 | 12 if !present.is_empty() => {
+            let source = Place {
+                bucket,
+                key: (*pick(rng, &present)).clone(),
+            };
+            let to = Place {
+                bucket: pick(rng, &names).clone(),
+                key: place.key.clone(),
+            };
+            if source != to {
+                return Step::Copy(source, to);
+            }
+        }
+        13 if uploads.len() < 3 => return Step::CreateUpload(place, random_content(rng)),
+        14..=17 if !uploads.is_empty() => {
+            let ((key, id), held) = *pick(rng, &uploads);
+            let upload = UploadPlace {
+                place: Place {
+                    bucket,
+                    key: key.clone(),
+                },
+                id: id.clone(),
+            };
+            return match rng.below(6) {
+                0 => Step::Abort(upload),
+                1 | 2 if !held.parts.is_empty() => Step::Complete(upload),
+                // Only the last part may be small.
+                3 if big_parts => Step::UploadPart(upload, 1, random_bytes(rng, o::PART_BYTES_MIN)),
+                _ => Step::UploadPart(upload, 3, random_body(rng)),
+            };
+        }
+        18 => return Step::PutAbandoned(place, random_content(rng)),
+        19 if !present.is_empty() => {
+            let place = Place {
+                bucket,
+                key: (*pick(rng, &present)).clone(),
+            };
+            return Step::PutRefused(place, random_content(rng));
+        }
+        _ => {}
+    }
+    let ack = if weak_acks {
+        *pick(rng, &[Ack::All, Ack::Quorum, Ack::Primary])
+    } else {
+        Ack::All
+    };
+    Step::Put(place, random_content(rng), ack)
+}

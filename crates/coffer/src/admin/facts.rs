@@ -1,0 +1,141 @@
+//! What a running server knows of itself.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use coffer_objects::Objects;
+use coffer_s3::Service;
+
+use crate::status::{DriveReport, Index, Report, SegmentsReport, Usage};
+
+/// How far a server is.
+#[derive(Clone)]
+pub enum Readiness {
+    /// The store is being opened.
+    Starting,
+    /// Requests are answered.
+    Serving(Arc<Facts>),
+    /// It was told to stop.
+    Draining,
+}
+
+/// The parts of a running server that have something to tell.
+pub struct Facts {
+    service: Arc<Service>,
+    owner_id: String,
+    started: Instant,
+}
+
+impl Facts {
+    /// Facts of `service`, which starts now.
+    pub fn new(service: Arc<Service>, owner_id: String) -> Facts {
+        Facts {
+            service,
+            owner_id,
+            started: Instant::now(),
+        }
+    }
+
+    /// The domain.
+    pub fn objects(&self) -> &Objects {
+        &self.service.objects
+    }
+
+    /// Whose the buckets are.
+    pub fn owner_id(&self) -> &str {
+        &self.owner_id
+    }
+
+    /// The counters of requests, as Prometheus text.
+    pub fn requests(&self) -> String {
+        self.service.metrics.render()
+    }
+
+    /// Why nothing can be written, if so; else why the set is not whole. Blocks.
+    pub fn ready(&self) -> Result<Vec<String>, String> {
+        let status = self.objects().catalog().log().status();
+        match (status.read_only, status.writing) {
+            (Some(why), _) => Err(format!("read-only: {why}")),
+            (None, None) => Err(format!("read-only: {}", status.degraded.join("; "))),
+            (None, Some(_)) => Ok(status.degraded),
+        }
+    }
+
+    /// Everything. Asks the drives for their space, so it blocks.
+    pub fn report(&self) -> anyhow::Result<Report> {
+        let catalog = self.objects().catalog();
+        let (log, index) = (catalog.log().status(), catalog.status()?);
+        let usage = self.objects().usage()?;
+        let counts = log.segments;
+        let segments =
+            |kind: &str, state: &str, count: u64, body_bytes: Option<u64>| SegmentsReport {
+                kind: kind.to_owned(),
+                state: state.to_owned(),
+                count,
+                body_bytes,
+            };
+        let drives = log.drives.iter().map(|drive| DriveReport {
+            path: drive.label.clone(),
+            id: drive.id.to_string(),
+            state: drive.state.name().to_owned(),
+            why: Some(drive.why.clone()).filter(|why| !why.is_empty()),
+            total_bytes: drive.space.map_or(0, |space| space.total),
+            free_bytes: drive.space.map_or(0, |space| space.free),
+            barriers: drive.barriers,
+        });
+        Ok(Report {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            store: log.store.to_string(),
+            scheme: log.geometry.to_string(),
+            writing: log.writing.map(|geometry| geometry.to_string()),
+            uptime_secs: self.started.elapsed().as_secs(),
+            degraded: log.degraded.clone(),
+            read_only: log.read_only.clone(),
+            drives: drives.collect(),
+            segments: vec![
+                segments("commit", "open", counts.commit_open, None),
+                segments(
+                    "commit",
+                    "sealed",
+                    counts.commit_sealed,
+                    Some(counts.commit_sealed_bytes),
+                ),
+                segments("bulk", "any", counts.bulk, None),
+            ],
+            segments_degraded: counts.degraded,
+            segments_to_seal: log.unsealed as u64,
+            log_position: log.end.position.0,
+            epoch: log.epoch_number,
+            index: Index {
+                position: index.applied.position.0,
+                disk_bytes: index.index_disk_bytes,
+                groups: index.groups,
+                group_bytes: index.group_bytes,
+                commits: index.commits,
+                rejected: index.rejected,
+                failed: index.failed,
+                persist_failure: index.persist_failure,
+            },
+            usage: Usage {
+                buckets: usage.buckets,
+                objects: usage.objects,
+                bytes: usage.bytes,
+                uploads: usage.uploads,
+            },
+            connections: self.service.metrics.connections(),
+            memory_bytes: memory_bytes(),
+        })
+    }
+}
+
+/// Resident memory of this process in bytes, from the kernel; 0 where there is no `/proc`.
+fn memory_bytes() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|text| {
+            text.split_ascii_whitespace()
+                .nth(1)
+                .and_then(|pages| pages.parse::<u64>().ok())
+        });
+    pages.unwrap_or(0) * rustix::param::page_size() as u64
+}

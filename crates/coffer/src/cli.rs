@@ -1,0 +1,108 @@
+//! The commands, and how a failure is told.
+
+use std::process::ExitCode;
+
+use clap::{Args, Command, FromArgMatches};
+
+use crate::fault::Fault;
+use crate::settings::{self, Scope};
+use crate::{bench, config, fsck, index, serve, status, user};
+
+fn command() -> Command {
+    let store = |name: &'static str, about: &'static str| {
+        settings::flags(Command::new(name).about(about), Scope::Store)
+    };
+    Command::new("coffer")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A self-hosted object store that speaks S3")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(settings::flags(
+            Command::new("serve").about("Serves a store over S3; makes it at the first start"),
+            Scope::Serve,
+        ))
+        .subcommand(settings::flags(
+            Command::new("config").about("Prints the effective settings and where each is from"),
+            Scope::Serve,
+        ))
+        .subcommand(status::Args::augment_args(store(
+            "status",
+            "Shows drives, space, objects and the log of a running server",
+        )))
+        .subcommand(
+            Command::new("user")
+                .about("Adds, lists, disables and removes users, in a running server or offline")
+                .subcommand_required(true)
+                .arg_required_else_help(true)
+                .subcommands(user::commands()),
+        )
+        .subcommand(fsck::Args::augment_args(store(
+            "fsck",
+            "Checks a stopped store: every record, cell, checksum and catalog entry",
+        )))
+        .subcommand(
+            Command::new("index")
+                .about("The index, which can always be made anew")
+                .subcommand_required(true)
+                .arg_required_else_help(true)
+                .subcommand(store(
+                    "rebuild",
+                    "Makes the index of a stopped store from the log",
+                )),
+        )
+        .subcommand(bench::Args::augment_args(
+            Command::new("bench").about("Measures an S3 endpoint or a bare drive"),
+        ))
+}
+
+/// Runs the command line. Failures are one line on stderr.
+pub fn main() -> ExitCode {
+    let matches = match command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(e) => {
+            // Also how clap says --help and --version. A closed stdout is nobody's concern here.
+            let _ = e.print();
+            return ExitCode::from(e.exit_code() as u8);
+        }
+    };
+    match run(&matches) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("coffer: {}", one_line(&format!("{error:#}")));
+            Fault::exit_code(&error)
+        }
+    }
+}
+
+fn run(matches: &clap::ArgMatches) -> anyhow::Result<ExitCode> {
+    match matches.subcommand() {
+        Some(("serve", m)) => serve::run(settings::from_matches(m)?),
+        Some(("config", m)) => config::run(&settings::from_matches(m)?),
+        Some(("status", m)) => status::run(
+            &settings::from_matches(m)?,
+            &status::Args::from_arg_matches(m)?,
+        ),
+        Some(("user", m)) => user::run(m),
+        Some(("fsck", m)) => fsck::run(
+            &settings::from_matches(m)?,
+            &fsck::Args::from_arg_matches(m)?,
+        ),
+        Some(("index", m)) => match m.subcommand() {
+            Some(("rebuild", m)) => index::rebuild(&settings::from_matches(m)?),
+            _ => unreachable!("clap refuses other commands"),
+        },
+        Some(("bench", m)) => {
+            bench::run(bench::Args::from_arg_matches(m)?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => unreachable!("clap refuses other commands"),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}

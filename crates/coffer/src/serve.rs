@@ -1,0 +1,323 @@
+//! `coffer serve`: a store on its ports until a signal ends it.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coffer_base::net::{Listener, Net, RealNet};
+use coffer_base::{SystemClock, SystemRng};
+use coffer_iam::Principal;
+use coffer_s3::server::{self, Limits};
+use coffer_s3::{RootCredential, Service, ServiceSettings};
+use tokio::runtime::Handle;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::admin::facts::{Facts, Readiness};
+use crate::admin::http::{self, Watched};
+use crate::admin::socket::Socket;
+use crate::banner::Banner;
+use crate::credentials::{self, Credentials, Source};
+use crate::fault::Fault;
+use crate::logging;
+use crate::settings::{Address, Settings};
+use crate::store::{self, HeldDrive, Looked, Purpose, Store};
+
+/// Threads for work that blocks: reading from drives, hashing.
+const BLOCKING_THREADS_MAX: usize = 64;
+
+/// Runs the server to its end.
+pub fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+    settings.scheme()?;
+    let given = credentials::from_settings(&settings)?;
+    let looked = store::look(&settings)?;
+    if given.is_none() {
+        // Before anything is touched; read again when the drives are locked.
+        credentials::read(&looked.present())?;
+    }
+    logging::start(&settings)?;
+    raise_file_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .build()?;
+    let code = runtime.block_on(serve(settings, looked, given))?;
+    // What still blocks is no longer waited for: the log is closed.
+    runtime.shutdown_background();
+    Ok(code)
+}
+
+/// As many open files as the system lets this process have.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files can't be raised");
+    }
+}
+
+async fn serve(
+    settings: Settings,
+    looked: Looked,
+    given: Option<(Credentials, crate::settings::Origin)>,
+) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::new()?;
+    let listeners = listen(&settings)?;
+    let admin = listen_admin(&settings.admin_listen).await?;
+    let endpoint = endpoint_of(listeners[0].local_addr()?);
+    let admin_endpoint = endpoint_of(admin.local_addr()?);
+    let (readiness, watched) = watch::channel(Readiness::Starting);
+    tokio::spawn(http::serve(admin, Watched::new(watched)));
+
+    let opening = {
+        let (settings, handle) = (settings.clone(), Handle::current());
+        tokio::task::spawn_blocking(move || open(&settings, &looked, given, &handle))
+    };
+    let opened = tokio::select! {
+        opened = opening => opened??,
+        () = signals.next() => {
+            // Opening is safe to cut short anywhere, as a crash would.
+            tracing::info!(event = "stopped", "stopped before the store was open");
+            std::process::exit(0);
+        }
+    };
+    let Opened {
+        store,
+        root,
+        source,
+        socket,
+    } = opened;
+
+    let service = Arc::new(Service::new(
+        store.objects.clone(),
+        ServiceSettings {
+            region: settings.region.clone(),
+            base_domains: settings.domain.clone(),
+        },
+        Arc::new(SystemClock),
+        Arc::new(SystemRng),
+        Some(RootCredential {
+            access_key: root.access_key.clone(),
+            secret: root.secret_key.clone(),
+            principal: Arc::new(Principal::root(store.owner_id.clone())),
+        }),
+    ));
+    let facts = Arc::new(Facts::new(service.clone(), store.owner_id.clone()));
+    readiness.send_replace(Readiness::Serving(facts.clone()));
+    let talking = tokio::spawn(socket.serve(facts.clone()));
+    tell_listening(
+        &settings,
+        &store,
+        &root,
+        &source,
+        &endpoint,
+        &admin_endpoint,
+    );
+
+    let limits = Limits {
+        drain_time_max: Duration::from_secs(settings.drain_secs),
+        ..Limits::default()
+    };
+    let told_to_stop = async {
+        signals.next().await;
+        tracing::info!(
+            event = "draining",
+            "requests under way may end, no more are taken"
+        );
+        readiness.send_replace(Readiness::Draining);
+        tokio::spawn(async move {
+            signals.next().await;
+            tracing::warn!(event = "stopped", "stopped at once by a second signal");
+            std::process::exit(130);
+        });
+    };
+    let cut_off = server::serve(listeners, service.clone(), told_to_stop, limits).await;
+    if cut_off > 0 {
+        tracing::warn!(cut_off, "connections were cut off");
+    }
+    talking.abort();
+    // Waits for the task to be gone, and with it the socket's name.
+    drop(talking.await);
+    tokio::task::spawn_blocking(move || store.close()).await??;
+    tracing::info!(event = "stopped", "stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn listen(settings: &Settings) -> anyhow::Result<Vec<Box<dyn Listener>>> {
+    let mut listeners = Vec::new();
+    for address in &settings.listen {
+        for resolved in resolve(address)? {
+            let listener = RealNet.listen(resolved);
+            listeners.push(listener.map_err(|e| address_fault(address, &e))?);
+        }
+    }
+    Ok(listeners)
+}
+
+async fn listen_admin(address: &Address) -> anyhow::Result<tokio::net::TcpListener> {
+    let resolved = resolve(address)?;
+    let listener = tokio::net::TcpListener::bind(&resolved[..]).await;
+    Ok(listener.map_err(|e| address_fault(address, &e))?)
+}
+
+fn resolve(address: &Address) -> Result<Vec<std::net::SocketAddr>, Fault> {
+    match address.resolve() {
+        Ok(resolved) if !resolved.is_empty() => Ok(resolved),
+        Ok(_) => Err(Fault::Address(format!("{address} stands for no address"))),
+        Err(e) => Err(Fault::Address(format!("{address} can't be resolved: {e}"))),
+    }
+}
+
+fn address_fault(address: &Address, error: &io::Error) -> Fault {
+    Fault::Address(match error.kind() {
+        io::ErrorKind::AddrInUse => format!("{address} is taken by another program"),
+        io::ErrorKind::AddrNotAvailable => format!("{address} is not an address of this machine"),
+        io::ErrorKind::PermissionDenied => {
+            format!("{address} may not be taken by this user: {error}")
+        }
+        _ => format!("{address}: {error}"),
+    })
+}
+
+/// The URL under which a listener is reached from this machine.
+fn endpoint_of(address: std::net::SocketAddr) -> String {
+    let mut reached = address;
+    if address.ip().is_unspecified() {
+        reached.set_ip(match address {
+            std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    format!("http://{reached}")
+}
+
+struct Opened {
+    store: Store,
+    root: Credentials,
+    source: Source,
+    socket: Socket,
+}
+
+/// Everything that blocks: recovering the log, bringing the index up to it.
+fn open(
+    settings: &Settings,
+    looked: &Looked,
+    given: Option<(Credentials, crate::settings::Origin)>,
+    handle: &Handle,
+) -> anyhow::Result<Opened> {
+    let log = store::open_log(looked, settings, Purpose::Serve)?;
+    for note in &log.recovery.notes {
+        tracing::warn!("{note}");
+    }
+    let (root, source) = match given {
+        Some((root, origin)) => (root, Source::Settings(origin)),
+        None => root_of(&log.held)?,
+    };
+    let dir = log.held[0].path.clone();
+    let _entered = handle.enter();
+    let socket = Socket::bind(&dir)
+        .map_err(|e| Fault::Data(format!("{}: the admin socket: {e}", dir.display())))?;
+    let store = store::open_above(log, settings, handle)?;
+    Ok(Opened {
+        store,
+        root,
+        source,
+        socket,
+    })
+}
+
+/// The keys in the drive directories, made now if there are none, in every directory on return.
+fn root_of(held: &[HeldDrive]) -> anyhow::Result<(Credentials, Source)> {
+    let dirs: Vec<PathBuf> = held.iter().map(|h| h.path.clone()).collect();
+    let found = credentials::read(&dirs)?;
+    let (root, source) = match found.pair {
+        Some((root, path)) => (root, Source::File(path)),
+        None => {
+            let path = dirs[0].join(credentials::FILE);
+            (Credentials::random(&SystemRng), Source::Made(path))
+        }
+    };
+    for i in found.lacking {
+        credentials::write(&*held[i].drive, &root).map_err(|e| {
+            Fault::Data(format!(
+                "{}: {e}",
+                dirs[i].join(credentials::FILE).display()
+            ))
+        })?;
+    }
+    Ok((root, source))
+}
+
+fn tell_listening(
+    settings: &Settings,
+    store: &Store,
+    root: &Credentials,
+    source: &Source,
+    endpoint: &str,
+    admin: &str,
+) {
+    let scheme = store.objects.catalog().log().status().geometry;
+    if !logging::is_for_people(settings) {
+        tracing::info!(
+            event = "listening",
+            endpoint,
+            admin,
+            region = settings.region,
+            store = %store.recovery.store,
+            created = store.recovery.created,
+            drives = store.held.len(),
+            scheme = %scheme,
+            position = store.recovery.end.position.0,
+            access_key = root.access_key,
+            credentials = %credentials_place(source),
+            "serving S3"
+        );
+        return;
+    }
+    let drives = match settings.data.len() {
+        1 => format!("1 drive ({scheme}): {}", settings.dirs()),
+        n => format!("{n} drives ({scheme}): {}", settings.dirs()),
+    };
+    let banner = Banner {
+        endpoint,
+        admin,
+        region: &settings.region,
+        drives: &drives,
+        root,
+        source,
+    };
+    print!("{}", banner.text());
+}
+
+/// For logs: where the secret can be found.
+fn credentials_place(source: &Source) -> String {
+    match source {
+        Source::File(path) | Source::Made(path) => path.display().to_string(),
+        Source::Settings(origin) => origin.to_string(),
+    }
+}

@@ -1,0 +1,108 @@
+//! What there is to say of a running store, for the socket, the metrics and readiness.
+
+use serde::{Deserialize, Serialize};
+
+/// Everything.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// Version of the program.
+    pub version: String,
+    /// The store's id.
+    pub store: String,
+    /// Erasure scheme of the set, `K+M`.
+    pub scheme: String,
+    /// Scheme of new segments over the drives that are live; none if too few are.
+    pub writing: Option<String>,
+    /// Since when the server is up, in seconds.
+    pub uptime_secs: u64,
+    /// Why the set is not whole; empty when it is.
+    pub degraded: Vec<String>,
+    /// Why nothing can be written, if so.
+    pub read_only: Option<String>,
+    /// Each drive, in the order of the set.
+    pub drives: Vec<Drive>,
+    /// Segments by kind and state.
+    pub segments: Vec<Segments>,
+    /// Segments that miss a drive.
+    pub segments_degraded: u64,
+    /// Full commit segments that wait to be sealed.
+    pub segments_to_seal: u64,
+    /// Position of the last commit group in the log.
+    pub log_position: u64,
+    /// Epoch of the log.
+    pub epoch: u32,
+    /// The index.
+    pub index: Index,
+    /// What is stored.
+    pub usage: Usage,
+    /// Open S3 connections.
+    pub connections: u64,
+    /// Memory of the process, in bytes.
+    pub memory_bytes: u64,
+}
+
+/// A drive.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Drive {
+    /// Its directory.
+    pub path: String,
+    /// Its id.
+    pub id: String,
+    /// active, lost or fenced.
+    pub state: String,
+    /// Why it isn't active.
+    pub why: Option<String>,
+    /// Size of its file system in bytes.
+    pub total_bytes: u64,
+    /// What can still be written, in bytes.
+    pub free_bytes: u64,
+    /// Durability barriers since the start.
+    pub barriers: u64,
+}
+
+/// Segments of one kind in one state.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Segments {
+    /// commit or bulk.
+    pub kind: String,
+    /// open, sealed, or any.
+    pub state: String,
+    /// How many.
+    pub count: u64,
+    /// Bytes in them, before erasure coding, where that is known.
+    pub body_bytes: Option<u64>,
+}
+
+/// The index.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Index {
+    /// Position up to which it was brought.
+    pub position: u64,
+    /// Bytes on its drive.
+    pub disk_bytes: u64,
+    /// Commit groups since the start.
+    pub groups: u64,
+    /// Their bytes.
+    pub group_bytes: u64,
+    /// Commits in them.
+    pub commits: u64,
+    /// Commits that were refused by their own conditions.
+    pub rejected: u64,
+    /// Commits that failed in the log or the index.
+    pub failed: u64,
+    /// Why the last attempt to make the index durable failed, if it did.
+    pub persist_failure: Option<String>,
+}
+
+/// What is stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Usage {
+    /// Buckets.
+    pub buckets: u64,
+    /// Objects.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Uploads under way.
+    pub uploads: u64,
+}

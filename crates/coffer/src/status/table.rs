@@ -1,0 +1,151 @@
+//! A report for people.
+
+use std::fmt::Write as _;
+
+use super::report::Report;
+
+/// Several lines of text.
+pub fn render(report: &Report) -> String {
+    let mut out = String::new();
+    let mut line = |text: String| {
+        let _ = writeln!(out, "{}", text.trim_end());
+    };
+    let state = match (&report.read_only, &report.writing) {
+        (Some(why), _) => format!("READ-ONLY: {why}"),
+        (None, None) => "READ-ONLY: too few drives are live".to_owned(),
+        (None, Some(_)) if report.degraded.is_empty() => "all well".to_owned(),
+        (None, Some(scheme)) if *scheme == report.scheme => "DEGRADED".to_owned(),
+        (None, Some(scheme)) => format!("DEGRADED, writing {scheme}"),
+    };
+    line(format!(
+        "store     {}  Coffer {}",
+        report.store, report.version
+    ));
+    line(format!("state     {state}"));
+    for why in &report.degraded {
+        line(format!("          {why}"));
+    }
+    if let Some(why) = &report.index.persist_failure {
+        line(format!("          the index can't be made durable: {why}"));
+    }
+    line(format!("up        {}", duration(report.uptime_secs)));
+    line(format!(
+        "process   {} of memory, {}",
+        bytes(report.memory_bytes),
+        count(report.connections, "connection")
+    ));
+    let usage = &report.usage;
+    line(format!(
+        "stored    {} in {} and {}, {} under way",
+        bytes(usage.bytes),
+        count(usage.objects, "object"),
+        count(usage.buckets, "bucket"),
+        count(usage.uploads, "upload"),
+    ));
+    line(format!(
+        "log       position {}, epoch {}, {} since the start",
+        report.log_position,
+        report.epoch,
+        count(report.drives.iter().map(|d| d.barriers).sum(), "barrier")
+    ));
+    let index = &report.index;
+    line(format!(
+        "index     position {}, {} on its drive, {} in {} since the start",
+        index.position,
+        bytes(index.disk_bytes),
+        count(index.commits, "commit"),
+        count(index.groups, "group")
+    ));
+    line(String::new());
+    line(format!("drives ({})", report.scheme));
+    let width = report
+        .drives
+        .iter()
+        .map(|d| d.path.chars().count())
+        .max()
+        .unwrap_or(0);
+    for drive in &report.drives {
+        line(format!(
+            "  {:width$}  {:7}  {:>10} free of {:>10}  {}",
+            drive.path,
+            drive.state,
+            bytes(drive.free_bytes),
+            bytes(drive.total_bytes),
+            drive.why.as_deref().unwrap_or_default()
+        ));
+    }
+    line(String::new());
+    line("segments".to_owned());
+    for s in &report.segments {
+        let body = s.body_bytes.map(bytes).unwrap_or_default();
+        line(format!(
+            "  {:7} {:8} {:>6}  {body:>10}",
+            s.kind, s.state, s.count
+        ));
+    }
+    if report.segments_to_seal > 0 {
+        line(format!(
+            "  {} full and not sealed yet",
+            report.segments_to_seal
+        ));
+    }
+    out
+}
+
+fn count(n: u64, what: &str) -> String {
+    if n == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{n} {what}s")
+    }
+}
+
+/// A size with a unit of 1024.
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if n < 1024 {
+        return format!("{n} B");
+    }
+    let exponent = (n.ilog2() / 10) as usize;
+    format!(
+        "{:.1} {}",
+        n as f64 / (1u64 << (10 * exponent)) as f64,
+        UNITS[exponent - 1]
+    )
+}
+
+fn duration(secs: u64) -> String {
+    let (days, hours, minutes) = (secs / 86_400, secs / 3_600 % 24, secs / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{secs} s"),
+        (0, 0, _) => format!("{minutes} min {} s", secs % 60),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_read_well() {
+        for (n, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1_572_864, "1.5 MiB"),
+            (u64::MAX, "16.0 EiB"),
+        ] {
+            assert_eq!(bytes(n), text);
+        }
+        for (secs, text) in [
+            (5, "5 s"),
+            (65, "1 min 5 s"),
+            (7_260, "2 h 1 min"),
+            (90_000, "1 d 1 h"),
+        ] {
+            assert_eq!(duration(secs), text);
+        }
+    }
+}

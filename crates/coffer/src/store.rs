@@ -1,0 +1,420 @@
+//! From data directories to an open store.
+//!
+//! The order matters: look at the directories without a trace, then (for a server) take the
+//! ports, then make directories and lock them, then open the log, and only then write anything
+//! else. A start that fails before the log is open leaves everything as it was.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coffer_base::drive::{Drive, Lock, RealDrive};
+use coffer_base::{StoreId, SystemClock, SystemRng};
+use coffer_catalog::{Catalog, EngineOptions, LsmEngine, Sequencing};
+use coffer_log::{Lane, Log, LogOptions, OpenError, Recovery, Seams};
+use coffer_objects::blocking::{Blocking, Job};
+use coffer_objects::{ObjectSeams, Objects};
+use sha2::{Digest, Sha256};
+use tokio::runtime::Handle;
+
+use crate::admin::client;
+use crate::credentials;
+use crate::fault::Fault;
+use crate::settings::Settings;
+
+#[cfg(test)]
+mod tests;
+
+/// The superblocks of the log: what makes a directory Coffer's.
+const SUPERBLOCKS: [&str; 2] = ["super.a", "super.b"];
+
+/// The index, in the first data directory that is there.
+const INDEX: &str = "index";
+
+/// What the locks of drives are called; also made in a directory that turns out unusable.
+const LOCK: &str = "lock";
+
+/// What a data directory is before anything was touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// There is nothing at the path.
+    Absent,
+    /// An empty directory.
+    Empty,
+    /// It has a superblock.
+    Coffer,
+}
+
+/// The data directories, looked at and not touched.
+#[derive(Debug)]
+pub struct Looked {
+    dirs: Vec<(PathBuf, State)>,
+}
+
+/// Looks at the data directories of `settings` and refuses what can't become or be a store.
+pub fn look(settings: &Settings) -> Result<Looked, Fault> {
+    let mut dirs = Vec::new();
+    let mut real: Vec<(PathBuf, &PathBuf)> = Vec::new();
+    for path in &settings.data {
+        dirs.push((path.clone(), look_at(path)?));
+        if let Ok(canonical) = path.canonicalize() {
+            if let Some((_, other)) = real.iter().find(|(c, _)| *c == canonical) {
+                let (a, b) = (other.display(), path.display());
+                return Err(Fault::Usage(format!("{a} and {b} are the same directory")));
+            }
+            real.push((canonical, path));
+        }
+    }
+    for (i, path) in settings.data.iter().enumerate() {
+        if settings.data[..i].contains(path) {
+            return Err(Fault::Usage(format!("{} is named twice", path.display())));
+        }
+    }
+    Ok(Looked { dirs })
+}
+
+fn look_at(path: &Path) -> Result<State, Fault> {
+    let wrong = |what: &str| Fault::Data(format!("{}: {what}", path.display()));
+    match std::fs::symlink_metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(State::Absent),
+        Err(e) => return Err(wrong(&e.to_string())),
+        Ok(_) => {}
+    }
+    let names = match RealDrive::open(path).and_then(|drive| drive.list()) {
+        Ok(names) => names,
+        Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
+            return Err(wrong("it is not a directory"));
+        }
+        Err(e) => return Err(wrong(&e.to_string())),
+    };
+    if names
+        .iter()
+        .any(|name| SUPERBLOCKS.contains(&name.as_str()))
+    {
+        return Ok(State::Coffer);
+    }
+    match names.iter().find(|name| !is_ours(name)) {
+        None => Ok(State::Empty),
+        Some(found) => Err(wrong(&format!(
+            "it is not empty and not Coffer's (it holds {found:?})"
+        ))),
+    }
+}
+
+/// What a directory may hold without a superblock, as the log sees it: left by a start that
+/// did not get far.
+fn is_ours(name: &str) -> bool {
+    matches!(
+        name,
+        credentials::FILE | credentials::FILE_NEW | client::SOCKET | INDEX
+    )
+}
+
+impl Looked {
+    /// Whether a store is there already.
+    pub fn holds_a_store(&self) -> bool {
+        self.dirs.iter().any(|(_, state)| *state == State::Coffer)
+    }
+
+    /// The directories that hold parts of a store.
+    pub fn present(&self) -> Vec<PathBuf> {
+        let coffers = self
+            .dirs
+            .iter()
+            .filter(|(_, state)| *state == State::Coffer);
+        coffers.map(|(path, _)| path.clone()).collect()
+    }
+
+    fn in_state(&self, wanted: &[State]) -> Vec<(PathBuf, State)> {
+        self.dirs
+            .iter()
+            .filter(|(_, state)| wanted.contains(state))
+            .cloned()
+            .collect()
+    }
+}
+
+/// How a store is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To serve it; makes it where there is none.
+    Serve,
+    /// To change something while no server runs.
+    Change,
+    /// To look only: nothing is written.
+    Inspect,
+}
+
+/// A data directory that is ours until the process ends.
+pub struct HeldDrive {
+    /// Its path as given.
+    pub path: PathBuf,
+    /// The directory.
+    pub drive: Arc<RealDrive>,
+    _lock: Lock,
+}
+
+/// An open log, and what is held for it.
+pub struct OpenLog {
+    /// The log.
+    pub log: Log,
+    /// Its commit lane.
+    pub lane: Lane,
+    /// What opening found.
+    pub recovery: Recovery,
+    /// The drives that are here, in the order they were given.
+    pub held: Vec<HeldDrive>,
+}
+
+/// Locks the directories and opens the log: the first thing that writes.
+pub fn open_log(looked: &Looked, settings: &Settings, purpose: Purpose) -> anyhow::Result<OpenLog> {
+    let scheme = settings.scheme()?;
+    let options = LogOptions {
+        k: scheme.k,
+        m: scheme.m,
+        degraded: settings.degraded,
+        force: settings.force,
+        write_floor_drives: settings.write_floor,
+        read_only: purpose == Purpose::Inspect,
+        probe_interval: (purpose == Purpose::Serve).then_some(PROBE_INTERVAL),
+        ..LogOptions::default()
+    };
+    if !looked.holds_a_store() {
+        if purpose != Purpose::Serve {
+            return Err(Fault::Data(format!("there is no store in {}", settings.dirs())).into());
+        }
+        return Ok(open_dirs(&looked.dirs, &options)?);
+    }
+    // A store knows its own scheme; only one that is asked for by name must agree.
+    let known = match settings.erasure {
+        Some(_) => options.clone(),
+        None => LogOptions {
+            k: 0,
+            m: 0,
+            ..options.clone()
+        },
+    };
+    let has_empty = looked.dirs.iter().any(|(_, state)| *state == State::Empty);
+    match open_dirs(&looked.in_state(&[State::Coffer]), &known) {
+        // The log says better what is missing when it sees the empty ones, too.
+        Err(OpenFailure::Log(OpenError::Missing(_))) if has_empty => Ok(open_dirs(
+            &looked.in_state(&[State::Coffer, State::Empty]),
+            &known,
+        )?),
+        // Perhaps the power went while the set was made: then it is made again.
+        Err(OpenFailure::Log(OpenError::Scheme(_))) if purpose == Purpose::Serve => {
+            Ok(open_dirs(&looked.dirs, &options)?)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// How often drives are probed for having gone.
+const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+
+enum OpenFailure {
+    Log(OpenError),
+    Fault(Fault),
+    Io(io::Error),
+}
+
+impl From<OpenFailure> for anyhow::Error {
+    fn from(failure: OpenFailure) -> Self {
+        match failure {
+            OpenFailure::Log(error) => Fault::Data(error.to_string()).into(),
+            OpenFailure::Fault(fault) => fault.into(),
+            OpenFailure::Io(error) => error.into(),
+        }
+    }
+}
+
+fn open_dirs(dirs: &[(PathBuf, State)], options: &LogOptions) -> Result<OpenLog, OpenFailure> {
+    let mut held = Vec::new();
+    // After the locks, so that it is dropped before they are.
+    let mut undo = Undo::default();
+    for (path, state) in dirs {
+        held.push(hold(path, *state, &mut undo).map_err(OpenFailure::Fault)?);
+    }
+    let (log, lane, recovery) = open_held(&held, options)?;
+    undo.keep();
+    Ok(OpenLog {
+        log,
+        lane,
+        recovery,
+        held,
+    })
+}
+
+fn open_held(
+    held: &[HeldDrive],
+    options: &LogOptions,
+) -> Result<(Log, Lane, Recovery), OpenFailure> {
+    let seams = Seams::real(held.len()).map_err(OpenFailure::Io)?;
+    let drives = held
+        .iter()
+        .map(|h| h.drive.clone() as Arc<dyn Drive>)
+        .collect();
+    Log::open(drives, options.clone(), seams).map_err(OpenFailure::Log)
+}
+
+fn hold(path: &Path, state: State, undo: &mut Undo) -> Result<HeldDrive, Fault> {
+    let wrong = |e: io::Error| Fault::Data(format!("{}: {e}", path.display()));
+    if state == State::Absent {
+        undo.made_below(path);
+    }
+    let drive = match state {
+        State::Absent => RealDrive::create(path),
+        State::Empty | State::Coffer => RealDrive::open(path),
+    };
+    let drive = drive.map_err(wrong)?;
+    let lock = drive.lock().map_err(|e| match e.kind() {
+        io::ErrorKind::WouldBlock => {
+            Fault::Data(format!("{} is in use by another coffer", path.display()))
+        }
+        _ => wrong(e),
+    })?;
+    if state != State::Coffer {
+        undo.files.push(path.join(LOCK));
+    }
+    Ok(HeldDrive {
+        path: path.to_owned(),
+        drive: Arc::new(drive),
+        _lock: lock,
+    })
+}
+
+/// Takes back the lock files and directories of a start that failed.
+#[derive(Default)]
+struct Undo {
+    files: Vec<PathBuf>,
+    /// Outermost first.
+    dirs: Vec<PathBuf>,
+}
+
+impl Undo {
+    /// Remembers which directories on the way to `path` are not there yet.
+    fn made_below(&mut self, path: &Path) {
+        let absent = |p: &&Path| !p.as_os_str().is_empty() && !p.exists();
+        let missing: Vec<_> = path
+            .ancestors()
+            .take_while(absent)
+            .map(Path::to_owned)
+            .collect();
+        self.dirs.extend(missing.into_iter().rev());
+    }
+
+    fn keep(mut self) {
+        self.files.clear();
+        self.dirs.clear();
+    }
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        // What can't be taken back is empty and harmless; the failure itself is being told.
+        for file in &self.files {
+            let _ = std::fs::remove_file(file);
+        }
+        for dir in self.dirs.iter().rev() {
+            let _ = std::fs::remove_dir(dir);
+        }
+    }
+}
+
+/// Where the index of an open store lives.
+pub fn index_dir(settings: &Settings, held: &[HeldDrive]) -> PathBuf {
+    settings
+        .index_dir
+        .clone()
+        .unwrap_or_else(|| held[0].path.join(INDEX))
+}
+
+/// Opens the index and brings it to the end of the log. Damage of the index is repaired by
+/// making it anew, and told.
+pub fn open_catalog(dir: &Path, log: Log, lane: Lane) -> anyhow::Result<Catalog> {
+    let wrong = |e: &dyn std::fmt::Display| Fault::Data(format!("{}: {e}", dir.display()));
+    std::fs::create_dir_all(dir).map_err(|e| wrong(&e))?;
+    let (engine, damage) =
+        LsmEngine::open_or_wipe(dir, EngineOptions::default()).map_err(|e| wrong(&e))?;
+    if let Some(damage) = damage {
+        tracing::warn!(dir = %dir.display(), damage, "the index was damaged and is made anew");
+    }
+    let catalog = Catalog::open(log, lane, Arc::new(engine), Sequencing::Thread)
+        .map_err(|e| Fault::Data(e.to_string()))?;
+    Ok(catalog)
+}
+
+/// Blocking work on the threads of the runtime.
+pub struct Threads(pub Handle);
+
+impl Blocking for Threads {
+    fn run(&self, job: Job) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let running = self.0.spawn_blocking(job);
+        Box::pin(async move {
+            if let Err(error) = running.await {
+                // The caller notices that it has no result.
+                tracing::error!(%error, "blocking work did not end");
+            }
+        })
+    }
+}
+
+/// A store, open from the drives to the domain.
+pub struct Store {
+    /// The domain.
+    pub objects: Objects,
+    /// What opening the log found.
+    pub recovery: Recovery,
+    /// Whose the buckets are.
+    pub owner_id: String,
+    /// The drives that are here.
+    pub held: Vec<HeldDrive>,
+}
+
+/// Opens all of a store.
+pub fn open(
+    looked: &Looked,
+    settings: &Settings,
+    purpose: Purpose,
+    handle: &Handle,
+) -> anyhow::Result<Store> {
+    open_above(open_log(looked, settings, purpose)?, settings, handle)
+}
+
+/// Opens what stands on the log.
+pub fn open_above(log: OpenLog, settings: &Settings, handle: &Handle) -> anyhow::Result<Store> {
+    let OpenLog {
+        log,
+        lane,
+        recovery,
+        held,
+    } = log;
+    let catalog = open_catalog(&index_dir(settings, &held), log, lane)?;
+    let seams = ObjectSeams {
+        clock: Arc::new(SystemClock),
+        rng: Arc::new(SystemRng),
+        blocking: Arc::new(Threads(handle.clone())),
+    };
+    let objects = Objects::open(catalog, seams)?;
+    let owner_id = owner_id(recovery.store);
+    Ok(Store {
+        objects,
+        recovery,
+        owner_id,
+        held,
+    })
+}
+
+impl Store {
+    /// Ends every commit, makes the index durable and closes the log. Blocking.
+    pub fn close(self) -> anyhow::Result<()> {
+        Ok(self.objects.catalog().close()?)
+    }
+}
+
+/// The id of the one account that a store has, of the form of AWS's canonical user ids.
+fn owner_id(store: StoreId) -> String {
+    hex::encode(Sha256::digest(format!("coffer account of {store}")))
+}

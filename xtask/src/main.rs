@@ -1,0 +1,102 @@
+//! The project's one toolbox: `cargo xtask COMMAND`. CI runs exactly what a person runs.
+//!
+//! It knows how to build, check, test and measure the workspace, and nothing of how a store works:
+//! it starts the programs that do.
+//!
+//! | module | concept |
+//! |---|---|
+//! | [`shell`] | running a program |
+//! | [`count`] | adding up what test runners counted |
+//! | [`python`] | the Python environment of the end-to-end tests, and other people's programs |
+//! | [`test`] | all tests |
+//! | [`tidy`] | rules that the compiler does not check |
+//! | [`soak`] | the campaigns in full size |
+//! | [`bench`] | the figures of `docs/benchmarks.md` |
+//!
+//! Invariants:
+//! 1. What can't be installed, and is therefore not tested, is said by name, and fails a CI run.
+//! 2. The last line of a test run is `N passed, N failed`.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+mod bench;
+mod count;
+mod python;
+mod shell;
+mod soak;
+mod test;
+mod tidy;
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+
+  test               builds, then runs the Rust tests and the end-to-end tests
+  ci                 rustfmt, clippy, tidy, test: what CI runs
+  tidy               rules that the compiler does not check
+  sim [ARGUMENTS]    runs the simulation in release mode, such as `sim --seeds 200`
+  soak [NAME…] [--scale F]
+                     runs campaigns in full size (or F times that), all if none is named;
+                     `soak --list` names them
+  bench [ARGUMENTS]  measures beside SeaweedFS and writes target/bench; `bench --help`
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    std::env::set_current_dir(shell::repository())?;
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    if !rest.is_empty() && matches!(&*command, "test" | "ci" | "tidy") {
+        bail!("{command} takes no arguments");
+    }
+    match &*command {
+        "test" => test::run(),
+        "ci" => ci(),
+        "tidy" => tidy::run(),
+        "sim" => {
+            let mut sim = vec![
+                "run",
+                "--release",
+                "--quiet",
+                "--package",
+                "coffer-sim",
+                "--",
+            ];
+            sim.extend(rest.iter().map(String::as_str));
+            shell::cargo(&sim)
+        }
+        "soak" => soak::run(&rest),
+        "bench" => bench::run(&rest),
+        "" | "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        other => bail!("there is no command `{other}`\n\n{USAGE}"),
+    }
+}
+
+fn ci() -> Result<()> {
+    shell::cargo(&["fmt", "--all", "--check"])?;
+    tidy::run()?;
+    shell::cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ])?;
+    test::run()
+}
