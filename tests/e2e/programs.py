@@ -35,8 +35,8 @@ def run(command, environment, timeout_s: float = 3600, **settings) -> str:
     return out
 
 
-def aws(store, *arguments, timeout_s: float = 3600) -> str:
-    environment = store.aws_environment()
+def aws(store, *arguments, config: str = "/dev/null", timeout_s: float = 3600) -> str:
+    environment = store.aws_environment() | {"AWS_CONFIG_FILE": str(config)}
     return run([find("aws"), *arguments], environment, timeout_s)
 
 

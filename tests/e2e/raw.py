@@ -6,7 +6,6 @@ import http.client
 import xml.etree.ElementTree as ElementTree
 import zlib
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
@@ -39,7 +38,10 @@ def send(store: Store, method: str, path: str, query="", headers=None, body=b"")
     """Sends one signed request; `path` and `query` are encoded already."""
     url = store.endpoint + path + (f"?{query}" if query else "")
     request = AWSRequest(method=method, url=url, data=body, headers=headers or {})
-    S3SigV4Auth(Credentials(ACCESS_KEY, SECRET_KEY), "s3", REGION).add_auth(request)
+    signer = S3SigV4Auth(Credentials(ACCESS_KEY, SECRET_KEY), "s3", REGION)
+    if payload := request.headers.get("X-Amz-Content-SHA256"):
+        signer.payload = lambda _: payload  # what the caller says, not the digest of the body
+    signer.add_auth(request)
     return _send(store, request, body)
 
 
@@ -66,10 +68,6 @@ def _send(store: Store, request: AWSRequest, body: bytes) -> Reply:
         return Reply(reply.status, names, reply.read())
     finally:
         connection.close()
-
-
-def path_of(bucket: str, key: str = "") -> str:
-    return f"/{bucket}/{quote(key, safe='/~')}" if key else f"/{bucket}"
 
 
 def base64_of(digest: bytes) -> str:

@@ -178,6 +178,8 @@ class Store:
         settings.setdefault("connect_timeout", 10)
         settings.setdefault("max_pool_connections", 32)
         settings.setdefault("s3", {"addressing_style": "path"})
+        # In us-east-1 boto3 still presigns by the retired SigV2 unless it is told.
+        settings.setdefault("signature_version", "s3v4")
         return boto3.session.Session().client(
             "s3",
             endpoint_url=self.endpoint,

@@ -52,7 +52,11 @@ def test_aws_cli_presigns_for_curl(store, bucket, folder):
     body = folder / "body"
     body.write_bytes(noise(100_000))
     programs.aws(store, "s3", "cp", body, f"s3://{bucket}/key with space")
-    url = programs.aws(store, "s3", "presign", f"s3://{bucket}/key with space").strip()
+    # In us-east-1 aws-cli 1 still presigns by the retired SigV2 unless it is told.
+    config = folder / "config"
+    config.write_text("[default]\ns3 =\n  signature_version = s3v4\n")
+    url = programs.aws(store, "s3", "presign", f"s3://{bucket}/key with space", config=config)
+    url = url.strip()
     programs.curl("--output", folder / "back", url)
     assert real_files.same_bytes(body, folder / "back")
 
@@ -126,6 +130,14 @@ def test_presigned_urls_work_with_curl(s3, bucket, folder):
     spoiled = url.replace("Signature=", "Signature=0")
     command = [programs.find("curl"), "--silent", "--output", "/dev/null", "--write-out", "%{http_code}"]
     assert subprocess.run([*command, spoiled], capture_output=True).stdout == b"403"
+
+
+def test_a_url_presigned_by_sigv2_is_refused_clearly(store, bucket):
+    old = store.client(signature_version="s3")
+    url = old.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "x"})
+    command = [programs.find("curl"), "--silent", url]
+    answer = subprocess.run(command, capture_output=True, text=True).stdout
+    assert "AWS4-HMAC-SHA256" in answer, answer
 
 
 def test_a_part_that_broke_off_is_sent_again(store, s3, bucket):

@@ -106,6 +106,20 @@ def test_the_acknowledgement_level_of_a_request(store, s3, bucket, level):
     assert (reply.status, reply.code) == (400, "InvalidArgument")
 
 
+def test_a_level_that_cannot_be_met_is_refused(store, s3, bucket):
+    raw.send(store, "PUT", f"/{bucket}", "x-coffer-ack=quorum")
+    fill(s3, bucket, "k")
+
+    def delete(level):
+        reply = raw.send(store, "DELETE", f"/{bucket}/k", headers={"x-coffer-ack": level})
+        return reply.status
+
+    assert delete("all") == 501 and delete("most") == 400
+    assert keys_of(s3.list_objects_v2(Bucket=bucket)) == ["k"]
+    assert delete("primary") == 204 and delete("quorum") == 204
+    assert keys_of(s3.list_objects_v2(Bucket=bucket)) == []
+
+
 def test_the_owner_can_be_expected(s3, bucket):
     owner = s3.list_buckets()["Owner"]["ID"]
     s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=owner)

@@ -30,7 +30,7 @@ def unbuilt_operations():
         yield pytest.param(operation.http["method"], operation.http["requestUri"], query, id=name)
 
 
-@pytest.mark.parametrize("method, uri, query", unbuilt_operations())
+@pytest.mark.parametrize("method, uri, query", list(unbuilt_operations()))
 def test_operations_that_are_not_built(store, bucket, request, method, uri, query):
     path, _, sub_resource = uri.replace("{Bucket}", bucket).replace("{Key+}", "key").partition("?")
     pairs = [pair if "=" in pair else f"{pair}=" for pair in sub_resource.split("&") if pair]

@@ -173,8 +173,7 @@ async fn listings(s3: &Client) -> Result<()> {
         keys.extend(page.contents().iter().filter_map(|o| o.key()).map(str::to_owned));
     }
     ensure!(keys.len() == 25 && keys.is_sorted(), "listed {keys:?}");
-    let folded =
-        s3.list_objects_v2().bucket(BUCKET).prefix("list/").delimiter("/").send().await?;
+    let folded = s3.list_objects_v2().bucket(BUCKET).prefix("list/").delimiter("/").send().await?;
     ensure!(folded.common_prefixes().len() == 5, "common prefixes");
     ensure!(folded.contents().is_empty(), "objects beside common prefixes");
     Ok(())

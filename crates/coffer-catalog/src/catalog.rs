@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
-use coffer_base::Ack;
+use coffer_base::{Ack, Position};
 use coffer_log::{Lane, Log, Mark, ReplayError};
 use tokio::sync::oneshot;
 
+use crate::checkpoint::{CheckpointOptions, CheckpointStatus, Checkpoints, Report};
 use crate::engine::{Engine, EngineError};
 use crate::persister::{Persisted, Persister};
 use crate::rebuild::{self, Replayed};
@@ -25,6 +26,16 @@ pub enum Sequencing {
     Thread,
     /// Inside [`Catalog::commit`], one by one: for simulations and tools. Deterministic.
     Inline,
+}
+
+/// How to open a catalog; the default is right for a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// When checkpoints are written.
+    pub checkpoints: CheckpointOptions,
+    /// Throw the index away and make it from the records of the log alone, whatever checkpoints
+    /// there are.
+    pub from_records: bool,
 }
 
 /// Why the catalog could not be opened, read or closed.
@@ -132,6 +143,10 @@ pub struct CatalogStatus {
     pub replayed_groups: u64,
     /// Why the opening threw the index away, if it did.
     pub rebuilt: Option<String>,
+    /// The position of the checkpoint that the opening loaded into the empty index, if it did.
+    pub loaded_checkpoint: Option<Position>,
+    /// Checkpoints of the catalog in the log.
+    pub checkpoints: CheckpointStatus,
     /// Why the last attempt to make the index durable failed, if it did.
     pub persist_failure: Option<String>,
 }
@@ -147,6 +162,7 @@ struct Inner {
     engine: Arc<dyn Engine>,
     counts: Arc<Mutex<Counts>>,
     persisted: Arc<Persisted>,
+    checkpoints: Arc<Report>,
     replayed: Replayed,
     running: Mutex<Running>,
     /// Present with [`Sequencing::Thread`].
@@ -161,14 +177,30 @@ enum Running {
 
 impl Catalog {
     /// Brings `engine` up to the end of the log and starts to take commits. An engine whose
-    /// state is not part of the log's history, or damaged, is wiped and rebuilt.
+    /// state is not part of the log's history, or damaged, is wiped and rebuilt, from the
+    /// checkpoint in the log if there is a good one.
     pub fn open(
         log: Log,
         lane: Lane,
         engine: Arc<dyn Engine>,
         mode: Sequencing,
     ) -> Result<Catalog, Error> {
-        let replayed = rebuild::bring_up(&log, &*engine)?;
+        Catalog::open_with(log, lane, engine, mode, OpenOptions::default())
+    }
+
+    /// [`Catalog::open`] with a say in how.
+    pub fn open_with(
+        log: Log,
+        lane: Lane,
+        engine: Arc<dyn Engine>,
+        mode: Sequencing,
+        options: OpenOptions,
+    ) -> Result<Catalog, Error> {
+        let replayed = if options.from_records {
+            rebuild::from_records(&log, &*engine)?
+        } else {
+            rebuild::bring_up(&log, &*engine)?
+        };
         let counts = Arc::new(Mutex::new(Counts::default()));
         let persisted = Arc::new(Persisted::default());
         let persister = match mode {
@@ -176,7 +208,11 @@ impl Catalog {
             Sequencing::Thread => Persister::thread(engine.clone(), persisted.clone())
                 .map_err(|e| Error::Thread(e.to_string()))?,
         };
-        let sequencer = Sequencer::new(lane, engine.clone(), counts.clone(), persister);
+        let checkpoints = Arc::new(Report::default());
+        let checkpointing =
+            Checkpoints::new(log.clone(), options.checkpoints, mode, checkpoints.clone());
+        let sequencer =
+            Sequencer::new(lane, engine.clone(), counts.clone(), persister, checkpointing);
         let (running, queue) = match mode {
             Sequencing::Inline => (Running::Inline(Box::new(sequencer)), None),
             Sequencing::Thread => {
@@ -189,7 +225,8 @@ impl Catalog {
             }
         };
         let running = Mutex::new(running);
-        let inner = Inner { log, engine, counts, persisted, replayed, running, queue };
+        let inner =
+            Inner { log, engine, counts, persisted, checkpoints, replayed, running, queue };
         Ok(Catalog { inner: Arc::new(inner) })
     }
 
@@ -258,6 +295,8 @@ impl Catalog {
             index_disk_bytes: inner.engine.disk_bytes(),
             replayed_groups: inner.replayed.groups,
             rebuilt: inner.replayed.rebuilt.clone(),
+            loaded_checkpoint: inner.replayed.loaded,
+            checkpoints: inner.checkpoints.status(),
             persist_failure: inner.persisted.failure.lock().expect("no holder panics").clone(),
         })
     }

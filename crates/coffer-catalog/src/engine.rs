@@ -58,8 +58,7 @@ impl std::error::Error for EngineError {}
 pub type Entry = (Bytes, Bytes);
 
 /// Entries in order of their keys, from either end.
-pub type Entries<'a> =
-    Box<dyn DoubleEndedIterator<Item = Result<Entry, EngineError>> + Send + 'a>;
+pub type Entries<'a> = Box<dyn DoubleEndedIterator<Item = Result<Entry, EngineError>> + Send + 'a>;
 
 /// A disposable ordered index with one writer and any number of readers.
 ///
@@ -78,7 +77,8 @@ pub trait Engine: Send + Sync {
     /// a broken index refuses writes instead of losing sight of durable ones.
     fn check(&self) -> Result<(), EngineError>;
 
-    /// Applies `writes` in order and remembers `mark`, both or neither, also across a crash.
+    /// Applies `writes`, which name each key at most once, and remembers `mark`: both or neither,
+    /// also across a crash.
     fn apply(&self, writes: Vec<Write>, mark: Mark) -> Result<(), EngineError>;
 
     /// The mark of the last batch; `None` in an empty engine.
@@ -99,7 +99,6 @@ pub trait EngineSnapshot: Send + Sync {
     /// The value of `key`.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError>;
 
-    /// The entries between the bounds, which are not an empty range. The iterator may outlive
-    /// neither the snapshot nor its bounds' meaning; it may be dropped at any time.
+    /// The entries between the bounds, which are not an empty range.
     fn range(&self, lo: Bound<&[u8]>, hi: Bound<&[u8]>) -> Entries<'_>;
 }

@@ -17,6 +17,7 @@
 //! | [`record`] | the bytes of a commit in the log |
 //! | [`keys`] | keys that sort as the tuples they stand for |
 //! | `rebuild` | replaying the log into the index |
+//! | `checkpoint` | writing the catalog itself into the log, and loading that |
 //! | `persister` | making the index durable now and then |
 //! | `snapshot` | a state that does not move |
 //! | [`engine`] | the index: a trait, the real one, the simulated one |
@@ -34,6 +35,7 @@
 //! Read [`Catalog`] first.
 
 mod catalog;
+mod checkpoint;
 pub mod engine;
 pub mod keys;
 mod overlay;
@@ -44,10 +46,15 @@ mod sequencer;
 mod snapshot;
 mod txn;
 
-pub use catalog::{Catalog, CatalogStatus, CommitError, Error, Sequencing};
+pub use catalog::{Catalog, CatalogStatus, CommitError, Error, OpenOptions, Sequencing};
+pub use checkpoint::{
+    CheckpointOptions, CheckpointStatus, CheckpointSummary, RANGE_BYTES_TARGET_MAX,
+    verify as verify_checkpoint,
+};
 pub use engine::{
     Engine, EngineError, EngineOptions, EngineSnapshot, Entry, LsmEngine, MemEngine, Write,
 };
+pub use rebuild::{catch_up, replay_records};
 pub use record::decode_counters;
 pub use snapshot::{Range, Snapshot};
 pub use txn::{Txn, TxnError};

@@ -1,8 +1,10 @@
 //! Bringing the index up to the end of the log.
 
+use coffer_base::Position;
 use coffer_log::{Log, Mark, ReplayError, ReplayedGroup};
 
 use crate::catalog::Error;
+use crate::checkpoint;
 use crate::engine::{Engine, EngineError};
 use crate::overlay::Overlay;
 use crate::record::mutations;
@@ -23,11 +25,15 @@ pub(crate) struct Replayed {
     pub(crate) records: u64,
     /// Why the index was thrown away.
     pub(crate) rebuilt: Option<String>,
+    /// Of the checkpoint that was loaded.
+    pub(crate) loaded: Option<Position>,
 }
 
-/// Replays what `engine` lacks; wipes it first if its state is not one of the log's history.
+/// Replays what `engine` lacks; wipes it first if its state is not one of the log's history. An
+/// empty engine starts from the checkpoint in the log, if there is a good one.
 pub(crate) fn bring_up(log: &Log, engine: &dyn Engine) -> Result<Replayed, Error> {
     let why = match engine.mark() {
+        Ok(None) => return fill(log, engine),
         Ok(from) => match replay(log, engine, from) {
             Ok(replayed) => return Ok(replayed),
             Err(Failed::NotOnChain) => "it is not part of the log's history".to_owned(),
@@ -39,11 +45,52 @@ pub(crate) fn bring_up(log: &Log, engine: &dyn Engine) -> Result<Replayed, Error
     };
     tracing::warn!("rebuilding the index from the log: {why}");
     engine.wipe()?;
-    match replay(log, engine, None) {
-        Ok(replayed) => Ok(Replayed { rebuilt: Some(why), ..replayed }),
-        Err(Failed::NotOnChain) => Err(ReplayError::NotOnChain.into()),
-        Err(Failed::Error(error)) => Err(error),
-    }
+    Ok(Replayed { rebuilt: Some(why), ..fill(log, engine)? })
+}
+
+/// Fills an empty engine from the checkpoint and what came after, or from the records alone if
+/// the checkpoint is of no use.
+fn fill(log: &Log, engine: &dyn Engine) -> Result<Replayed, Error> {
+    let why = match checkpoint::load(log, engine) {
+        Ok(None) => return replay_all(log, engine),
+        Ok(Some(mark)) => match replay(log, engine, Some(mark)) {
+            Ok(replayed) => return Ok(Replayed { loaded: Some(mark.position), ..replayed }),
+            Err(Failed::NotOnChain) => "it is not part of the log's history".to_owned(),
+            Err(Failed::Error(error)) => return Err(error),
+        },
+        Err(checkpoint::LoadFailed::Unusable(why)) => why.to_string(),
+        Err(checkpoint::LoadFailed::Engine(error)) => return Err(error.into()),
+    };
+    tracing::warn!("the checkpoint can't be used, replaying all of the log: {why}");
+    engine.wipe()?;
+    replay_all(log, engine)
+}
+
+fn replay_all(log: &Log, engine: &dyn Engine) -> Result<Replayed, Error> {
+    replay(log, engine, None).map_err(|failed| match failed {
+        Failed::NotOnChain => ReplayError::NotOnChain.into(),
+        Failed::Error(error) => error,
+    })
+}
+
+/// Throws away what `engine` holds and replays all records of the log, whatever checkpoints
+/// there are.
+pub(crate) fn from_records(log: &Log, engine: &dyn Engine) -> Result<Replayed, Error> {
+    engine.wipe()?;
+    let why = "it was to be made from the records alone".to_owned();
+    Ok(Replayed { rebuilt: Some(why), ..replay_all(log, engine)? })
+}
+
+/// Brings `engine` up to the end of the log as it is now, as [`crate::Catalog::open`] does: for
+/// an engine that is to take the place of one in use.
+pub fn catch_up(log: &Log, engine: &dyn Engine) -> Result<(), Error> {
+    bring_up(log, engine).map(|_| ())
+}
+
+/// Fills `engine` from the records of the log alone, whatever checkpoints there are: for
+/// comparing the two, and for whoever trusts neither.
+pub fn replay_records(log: &Log, engine: &dyn Engine) -> Result<(), Error> {
+    from_records(log, engine).map(|_| ())
 }
 
 enum Failed {
@@ -52,7 +99,7 @@ enum Failed {
 }
 
 fn replay(log: &Log, engine: &dyn Engine, from: Option<Mark>) -> Result<Replayed, Failed> {
-    let mut batch = Batch { engine, overlay: Overlay::default(), record_bytes: 0, mark: from };
+    let mut batch = Batch { engine, overlay: Overlay::default(), record_bytes: 0, applied: from };
     let mut replayed = Replayed::default();
     let mut stopped = None;
     let end = log.replay(from, &mut |group| {
@@ -79,10 +126,9 @@ fn replay(log: &Log, engine: &dyn Engine, from: Option<Mark>) -> Result<Replayed
         (Err(ReplayError::NotOnChain), None) => return Err(Failed::NotOnChain),
         (Err(error), None) => return Err(Failed::Error(error.into())),
     };
-    if batch.mark.is_some_and(|mark| mark != end) || batch.record_bytes > 0 {
+    if batch.applied != Some(end) {
         // Also when nothing was replayed: the end may carry a newer epoch.
-        batch.mark = Some(end);
-        batch.apply().map_err(|error| Failed::Error(error.into()))?;
+        batch.apply(end).map_err(|error| Failed::Error(error.into()))?;
     }
     if replayed.groups > 0 {
         let Replayed { groups, records, .. } = replayed;
@@ -96,7 +142,7 @@ struct Batch<'a> {
     engine: &'a dyn Engine,
     overlay: Overlay,
     record_bytes: usize,
-    mark: Option<Mark>,
+    applied: Option<Mark>,
 }
 
 impl Batch<'_> {
@@ -107,17 +153,18 @@ impl Batch<'_> {
             }
             self.record_bytes += record.len();
         }
-        self.mark = Some(group.mark);
         if self.overlay.len() >= KEYS_PER_BATCH || self.record_bytes >= RECORD_BYTES_PER_BATCH {
-            self.apply()?;
+            self.apply(group.mark)?;
         }
         Ok(())
     }
 
-    fn apply(&mut self) -> Result<(), EngineError> {
-        let Some(mark) = self.mark else { return Ok(()) };
+    fn apply(&mut self, mark: Mark) -> Result<(), EngineError> {
         self.engine.check()?;
+        let writes = std::mem::take(&mut self.overlay).into_writes();
+        self.engine.apply(writes, mark)?;
         self.record_bytes = 0;
-        self.engine.apply(std::mem::take(&mut self.overlay).into_writes(), mark)
+        self.applied = Some(mark);
+        Ok(())
     }
 }

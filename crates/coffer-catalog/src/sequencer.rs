@@ -23,6 +23,7 @@ use coffer_log::{Group, Lane};
 use tokio::sync::oneshot;
 
 use crate::catalog::CommitError;
+use crate::checkpoint::Checkpoints;
 use crate::engine::{Engine, EngineError};
 use crate::overlay::Overlay;
 use crate::persister::Persister;
@@ -145,6 +146,7 @@ pub(crate) struct Sequencer {
     engine: Arc<dyn Engine>,
     counts: Arc<Mutex<Counts>>,
     persister: Persister,
+    checkpoints: Checkpoints,
     /// Set when the engine refused a durable group: from then on it is behind the log, and
     /// plans would run on a stale state.
     behind: Option<EngineError>,
@@ -156,8 +158,9 @@ impl Sequencer {
         engine: Arc<dyn Engine>,
         counts: Arc<Mutex<Counts>>,
         persister: Persister,
+        checkpoints: Checkpoints,
     ) -> Self {
-        Self { lane, engine, counts, persister, behind: None }
+        Self { lane, engine, counts, persister, checkpoints, behind: None }
     }
 
     /// Serves a queue until [`Message::Close`], or until nobody can send any more.
@@ -200,6 +203,7 @@ impl Sequencer {
 
     /// Stops background work and gives the lane back.
     pub(crate) fn finish(self) -> Lane {
+        self.checkpoints.stop();
         self.persister.stop();
         self.lane
     }
@@ -239,8 +243,7 @@ impl Sequencer {
         }
         self.engine.check().map_err(Failure::Index)?;
         let room = batch.iter().fold(0, |sum: usize, request| sum.saturating_add(request.room()));
-        let mut group =
-            self.lane.begin(room.min(Lane::GROUP_BYTES_MAX)).map_err(Failure::Log)?;
+        let mut group = self.lane.begin(room.min(Lane::GROUP_BYTES_MAX)).map_err(Failure::Log)?;
         let mut overlay = Overlay::default();
         let ran = self.run_plans(batch, too_large, &mut overlay, &mut group, counts);
         if ran.is_err() || group.is_empty() {
@@ -252,12 +255,18 @@ impl Sequencer {
         counts.group_bytes = group.len() as u64;
         counts.changed_keys = overlay.len() as u64;
         let mark = self.lane.commit(group, ack).map_err(Failure::Log)?;
-        self.engine.apply(overlay.into_writes(), mark).map_err(|error| {
-            tracing::error!("a durable group did not get into the index, restart to replay it: \
-                {error}");
+        let writes = overlay.into_writes();
+        self.checkpoints.touch(&writes);
+        self.engine.apply(writes, mark).map_err(|error| {
+            tracing::error!(
+                "a durable group did not get into the index, restart to replay it: \
+                {error}"
+            );
             self.behind = Some(error.clone());
             Failure::Index(error)
-        })
+        })?;
+        self.checkpoints.after_apply(&*self.engine, mark, counts.group_bytes);
+        Ok(())
     }
 
     /// Runs the plans in order; the strictest acknowledgement that an accepted one wants.

@@ -171,11 +171,8 @@ impl Model {
                 assert_eq!(&value[..], &expected[..], "{when}");
             }
         }
-        let backwards: Vec<_> = snapshot
-            .prefix(&[1])
-            .rev()
-            .map(|entry| entry.expect("the index reads").0)
-            .collect();
+        let backwards: Vec<_> =
+            snapshot.prefix(&[1]).rev().map(|entry| entry.expect("the index reads").0).collect();
         let expected = self.0.keys().filter(|key| key[0] == 1).rev();
         assert!(backwards.iter().map(|key| &key[..]).eq(expected.map(|key| &key[..])), "{when}");
     }
@@ -201,7 +198,10 @@ fn random_steps(rng: &SeededRng) -> Vec<Step> {
 }
 
 fn size(steps: &[Step]) -> usize {
-    steps.iter().map(|step| if let Step::Append(_, payload) = step { payload.len() } else { 0 }).sum()
+    steps
+        .iter()
+        .map(|step| if let Step::Append(_, payload) = step { payload.len() } else { 0 })
+        .sum()
 }
 
 /// Commits `count` random plans one by one and compares what each saw.

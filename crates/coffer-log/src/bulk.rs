@@ -17,6 +17,7 @@ mod reader;
 mod row;
 mod verify;
 mod writer;
+mod writing;
 
 pub(crate) use lanes::{BulkLanes, recover_bulk};
 pub(crate) use reader::read_bulk;

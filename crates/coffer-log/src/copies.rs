@@ -16,7 +16,6 @@ use crate::geometry::Geometry;
 use crate::inner::Inner;
 use crate::mark::Chain;
 use crate::segment::{FileKind, HEADER_BYTES, Header, Layout, Segment};
-use crate::set::DriveState;
 
 /// The segment that takes groups now, or is prepared to.
 pub(crate) struct OpenSegment {
@@ -272,11 +271,10 @@ fn create_copies(
         match result {
             Ok(file) => files.push(file),
             Err(e) => {
-                let failure = Error::io(&inner.set.label(member), &e);
-                if failure != Error::Full {
-                    let state = state_after(&e);
-                    inner.set.take_out(member, state, &format!("creating a segment: {e}"));
-                }
+                let failure = match inner.set.take_out_failed(member, &e, "creating a segment") {
+                    Err(failure) => failure,
+                    Ok(()) => Error::io(&inner.set.label(member), &e),
+                };
                 // Full wins: nothing is wrong with the drives then.
                 if error != Some(Error::Full) {
                     error = Some(failure);
@@ -287,14 +285,6 @@ fn create_copies(
     match error {
         None => Ok(files),
         Some(error) => Err(error),
-    }
-}
-
-/// A directory that is gone may come back; anything else is a drive not to be trusted.
-pub(crate) fn state_after(error: &std::io::Error) -> DriveState {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => DriveState::Lost,
-        _ => DriveState::Fenced,
     }
 }
 

@@ -10,7 +10,8 @@ use coffer_base::{Clock, Pool, Rng, SystemClock, SystemRng};
 /// Settings of a log.
 #[derive(Clone, Debug)]
 pub struct LogOptions {
-    /// Data cells per row; with `m`, fixed when the drives are formatted.
+    /// Data cells per row; with `m`, fixed when the drives are formatted. Both 0: whatever the
+    /// drives were formatted with.
     pub k: u8,
     /// Parity cells per row.
     pub m: u8,

@@ -203,7 +203,8 @@ fn plan(
         }
     }
     let asked = Geometry { k: options.k, m: options.m };
-    if asked != newest.geometry && drives.len() == newest.members.len() {
+    let as_made = asked == Geometry { k: 0, m: 0 };
+    if !as_made && asked != newest.geometry && drives.len() == newest.members.len() {
         return Err(OpenError::Scheme(format!(
             "the store was made {} and can't become {}+{}",
             newest.geometry, options.k, options.m

@@ -13,7 +13,7 @@ use coffer_base::pool::map_all;
 use coffer_base::{AlignedBuf, DriveId};
 
 use crate::body::{BodyReader, block_checksum, walk};
-use crate::copies::{ClosedSegment, remove_copies, state_after};
+use crate::copies::{ClosedSegment, remove_copies};
 use crate::erasure::Coder;
 use crate::error::Error;
 use crate::geometry::Geometry;
@@ -212,11 +212,10 @@ fn encode_cells(
     let name = FileKind::Cell.file_name(closed.id);
     let temporary = format!("{name}{TEMPORARY}");
     let failed = |member: DriveId, e: std::io::Error| {
-        let error = Error::io(&inner.set.label(member), &e);
-        if error != Error::Full {
-            inner.set.take_out(member, state_after(&e), &format!("sealing {}: {e}", closed.id));
+        match inner.set.take_out_failed(member, &e, "sealing") {
+            Err(error) => error,
+            Ok(()) => Error::io(&inner.set.label(member), &e),
         }
-        error
     };
 
     let mut files = Vec::new();

@@ -55,6 +55,10 @@ pub(crate) struct Set {
     files: Mutex<HashMap<FileKey, Arc<dyn DriveFile>>>,
 }
 
+const ENOMEM: i32 = 12;
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+
 /// Open files that the cache holds at most.
 const FILES_MAX: usize = 4096;
 
@@ -132,6 +136,23 @@ impl Set {
         drop(slots);
         self.files.lock().expect("no holder panics").retain(|(drive, ..), _| *drive != id);
         true
+    }
+
+    /// Takes a drive out that failed while `doing` something. An error when going on over the
+    /// others does not help: it is full, which is not broken; the process has no more files or
+    /// memory; or it is the last live drive.
+    pub fn take_out_failed(&self, id: DriveId, e: &io::Error, doing: &str) -> Result<(), Error> {
+        let state = match e.kind() {
+            io::ErrorKind::StorageFull => return Err(Error::Full),
+            _ if matches!(e.raw_os_error(), Some(EMFILE | ENFILE | ENOMEM)) => {
+                return Err(Error::io(&self.label(id), e));
+            }
+            // The drive went, or its directory did; what it holds may be whole.
+            io::ErrorKind::NotFound => DriveState::Lost,
+            _ => DriveState::Fenced,
+        };
+        self.take_out(id, state, &format!("{doing}: {e}"));
+        if self.is_live(id) { Err(Error::io(&self.label(id), e)) } else { Ok(()) }
     }
 
     /// An open file of a live drive, from the cache or freshly opened.

@@ -19,7 +19,7 @@ use crate::uploads;
 mod tests;
 
 /// Upload parts removed in one commit while a bucket is deleted.
-const PARTS_PER_COMMIT_MAX: usize = 2000;
+const PARTS_PER_COMMIT_MAX: usize = 500;
 
 /// Whether S3 takes this as the name of a new bucket (general purpose bucket naming rules).
 pub fn is_valid_bucket_name(name: &str) -> bool {
@@ -62,8 +62,7 @@ impl Objects {
                 return Err(Error::BucketExists { owned_by_caller }.into());
             }
             let id = BucketId(txn.sequence());
-            let row =
-                BucketRow { id, created, ack, owner: owner.clone(), region: region.clone() };
+            let row = BucketRow { id, created, ack, owner: owner.clone(), region: region.clone() };
             txn.put(&key, &row.encode());
             txn.add(&keys::totals(), &[1]);
             Ok(row.bucket(name.clone()))

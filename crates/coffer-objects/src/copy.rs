@@ -136,9 +136,8 @@ impl Objects {
     ) -> Result<([u8; 16], Checksum)> {
         let kept = found.head.checksum.as_ref();
         let algorithm = wanted.or(kept.map(|sum| sum.algorithm)).unwrap_or(DEFAULT_CHECKSUM);
-        let fits = |sum: &&Checksum| {
-            sum.algorithm == algorithm && sum.kind == ChecksumKind::FullObject
-        };
+        let fits =
+            |sum: &&Checksum| sum.algorithm == algorithm && sum.kind == ChecksumKind::FullObject;
         if let (Etag::Single(md5), Some(sum)) = (found.head.etag, kept.filter(fits)) {
             return Ok((md5, sum.clone()));
         }

@@ -298,7 +298,9 @@ impl Walk<'_> {
         if owners == 0 {
             self.found(place, "nothing owns this blob");
         }
-        let Some(manifest) = self.manifest(place, blob, row) else { return Ok(()) };
+        let Some(manifest) = self.manifest(place, blob, row) else {
+            return Ok(());
+        };
         self.count(manifest.extents());
         if !is_brought_by_owner {
             // Else it is read with the head of the object that brought it.
@@ -404,7 +406,9 @@ impl Walk<'_> {
     ) {
         let sum = head.and_then(|head| head.checksum.as_ref());
         let algorithm = sum.map_or(ChecksumAlgorithm::Crc64Nvme, |sum| sum.algorithm);
-        let Some(digests) = self.digest(place, extents, algorithm) else { return };
+        let Some(digests) = self.digest(place, extents, algorithm) else {
+            return;
+        };
         if let Some(Etag::Single(md5)) = head.map(|head| head.etag)
             && digests.md5 != md5
         {

@@ -1,6 +1,5 @@
 //! GET and HEAD: one look into the catalog decides everything; then the bytes stream.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::pin::Pin as PinBox;
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use coffer_log::{Extent, Log};
 
 use crate::blocking::{self, Blocking};
 use crate::conditions::ReadDecision;
+use crate::crowd::Place;
 use crate::error::{Error, Result};
 use crate::objects::{Objects, Rows, object_key};
 use crate::pin::Pin;
@@ -20,9 +20,6 @@ use crate::rows::head::{Body, HeadHeaders, HeadRow};
 use crate::rows::headers::ColdRow;
 use crate::rows::keys;
 use crate::types::{Get, Headers, ObjectHead, ObjectInfo};
-
-/// One read from the log. One is being sent and the next one read ahead.
-const CHUNK_BYTES: u64 = 512 << 10;
 
 /// An object as one state of the catalog has it.
 pub(crate) struct Found {
@@ -115,9 +112,8 @@ impl Objects {
         let snapshot = self.catalog().snapshot();
         let head: HeadRow = snapshot.row(&head_key)?.ok_or(Error::NoSuchKey)?;
         let (is_cold, blob) = in_rows(&head);
-        let lost = |what: &str| {
-            Error::Corrupt(format!("object {} has lost its {what}", head.object_id))
-        };
+        let lost =
+            |what: &str| Error::Corrupt(format!("object {} has lost its {what}", head.object_id));
         let headers = match &head.headers {
             HeadHeaders::Here(headers) => headers.clone(),
             HeadHeaders::Cold => {
@@ -143,6 +139,7 @@ impl Objects {
         ByteReader::new(
             self.catalog().log().clone(),
             self.blocking().clone(),
+            self.crowd().enter(),
             Pin::new(extents),
             range,
         )
@@ -170,9 +167,8 @@ fn resolve(found: &Found, request: &Get) -> Result<ObjectHead> {
         (Some(number), None) => match (head.etag.parts(), &found.manifest) {
             (Some(parts), Some(manifest)) => {
                 parts_count = Some(parts);
-                let (range, part) = manifest
-                    .part(number)
-                    .ok_or(Error::InvalidPartNumber { parts })?;
+                let (range, part) =
+                    manifest.part(number).ok_or(Error::InvalidPartNumber { parts })?;
                 info.checksum = part.checksum.clone();
                 (range, true)
             }
@@ -194,42 +190,48 @@ pub(crate) struct ByteReader {
     log: Log,
     blocking: Arc<dyn Blocking>,
     pin: Pin,
+    place: Place,
     /// The next extent, and where it begins in the body.
     extent: usize,
     extent_start: u64,
     /// What is not yet asked for.
     range: Range<u64>,
-    /// At most one that has been read, for [`ObjectReader`]'s first.
-    ready: VecDeque<Result<Bytes>>,
+    /// The first bytes, if they have been read before they were asked for.
+    first: Option<Bytes>,
     ahead: Option<Reading>,
 }
 
 impl ByteReader {
-    fn new(log: Log, blocking: Arc<dyn Blocking>, pin: Pin, range: Range<u64>) -> Self {
+    fn new(
+        log: Log,
+        blocking: Arc<dyn Blocking>,
+        place: Place,
+        pin: Pin,
+        range: Range<u64>,
+    ) -> Self {
         ByteReader {
             log,
             blocking,
             pin,
+            place,
             extent: 0,
             extent_start: 0,
             range,
-            ready: VecDeque::new(),
+            first: None,
             ahead: None,
         }
     }
 
     /// Reads the first chunk, so that what is unreadable is known before anything is sent.
     async fn fill_first(&mut self) -> Result<()> {
-        if let Some(first) = self.next().await {
-            self.ready.push_back(Ok(first?));
-        }
+        self.first = self.next().await.transpose()?;
         Ok(())
     }
 
     /// The next bytes; `None` at the end of the range, and after an error.
     pub(crate) async fn next(&mut self) -> Option<Result<Bytes>> {
-        if let Some(ready) = self.ready.pop_front() {
-            return Some(ready);
+        if let Some(first) = self.first.take() {
+            return Some(Ok(first));
         }
         let reading = match self.ahead.take() {
             Some(reading) => reading,
@@ -237,7 +239,8 @@ impl ByteReader {
         };
         let read = reading.await.and_then(|read| read);
         match &read {
-            Ok(_) => self.ahead = self.begin(),
+            Ok(_) if self.place.may_read_ahead() => self.ahead = self.begin(),
+            Ok(_) => {}
             Err(_) => self.range = self.range.end..self.range.end,
         }
         Some(read)
@@ -262,7 +265,9 @@ impl ByteReader {
             self.extent_start += extent.len;
         };
         let from = start - self.extent_start;
-        let to = (from + chunk_bytes(&extent, from)).min(extent.len).min(end - self.extent_start);
+        let to = read_end(&extent, from, self.place.step_bytes())
+            .min(extent.len)
+            .min(end - self.extent_start);
         self.range.start = self.extent_start + to;
         let log = self.log.clone();
         let reading = blocking::call(&*self.blocking, move || {
@@ -274,13 +279,15 @@ impl ByteReader {
     }
 }
 
-/// How much to read at `from`: up to the next multiple of the chunk within the row, so that
-/// every read but the first begins where a checksummed block does.
-fn chunk_bytes(extent: &Extent, from: u64) -> u64 {
-    let in_row = if extent.is_bulk() { from % u64::from(extent.row_bytes) } else { from };
-    let to_boundary = CHUNK_BYTES - in_row % CHUNK_BYTES;
+/// Where a read of about `step_bytes` at `from` ends: payloads of the commit lane are read
+/// whole, bulk rows up to the next multiple of the step within the row, so that every read but
+/// the first begins where a checksummed block does.
+fn read_end(extent: &Extent, from: u64, step_bytes: u64) -> u64 {
     if !extent.is_bulk() {
-        return to_boundary;
+        return extent.len;
     }
-    to_boundary.min(u64::from(extent.row_bytes) - in_row)
+    let row_bytes = u64::from(extent.row_bytes);
+    let in_row = from % row_bytes;
+    let to_step = step_bytes - in_row % step_bytes;
+    from + to_step.min(row_bytes - in_row)
 }

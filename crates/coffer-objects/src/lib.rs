@@ -18,6 +18,7 @@
 //! | `etag` | ETags as S3 forms them |
 //! | [`digest`] | MD5 and checksums in one pass |
 //! | `payload` | taking a body in, inline or bulk |
+//! | `crowd` | how much memory each of many bodies may take |
 //! | `replace` | putting a head in the place of another within a commit |
 //! | `manifest`, `pin` | where a blob's bytes are, and holding on to them |
 //! | `rows` | the rows of the catalog, byte for byte |
@@ -40,6 +41,7 @@ pub mod blocking;
 mod buckets;
 pub mod conditions;
 mod copy;
+mod crowd;
 mod delete;
 pub mod digest;
 pub mod error;

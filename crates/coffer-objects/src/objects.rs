@@ -6,8 +6,10 @@ use bytes::Bytes;
 use coffer_base::{Ack, Clock, ObjectId, Rng, Timestamp};
 use coffer_catalog::{Catalog, CommitError, Snapshot, Txn, TxnError, decode_counters};
 use coffer_iam::{Action, Grant};
+use coffer_log::Lane;
 
 use crate::blocking::{self, Blocking};
+use crate::crowd::Crowd;
 use crate::error::{Error, Result};
 use crate::manifest::KnownManifests;
 use crate::rows::bucket::BucketRow;
@@ -36,7 +38,11 @@ struct Inner {
     catalog: Catalog,
     seams: ObjectSeams,
     principals: PrincipalCache,
+    crowd: Crowd,
 }
+
+/// Commits with a larger hint are not tried.
+const COMMIT_BYTES_MAX: usize = Lane::GROUP_BYTES_MAX / 8 * 7;
 
 /// Bytes that the rows of a commit about `key` take, without payloads, manifests and parts: some
 /// of them repeat the key, one the headers.
@@ -70,7 +76,8 @@ impl From<TxnError> for Refusal {
 impl Objects {
     /// The domain over `catalog`.
     pub fn open(catalog: Catalog, seams: ObjectSeams) -> Result<Objects> {
-        let inner = Inner { catalog, seams, principals: PrincipalCache::default() };
+        let (principals, crowd) = (PrincipalCache::default(), Crowd::default());
+        let inner = Inner { catalog, seams, principals, crowd };
         let objects = Objects { inner: Arc::new(inner) };
         objects.usage()?;
         Ok(objects)
@@ -96,6 +103,10 @@ impl Objects {
 
     pub(crate) fn principals(&self) -> &PrincipalCache {
         &self.inner.principals
+    }
+
+    pub(crate) fn crowd(&self) -> &Crowd {
+        &self.inner.crowd
     }
 
     pub(crate) fn rng(&self) -> &dyn Rng {
@@ -129,8 +140,8 @@ impl Objects {
         request.or(bucket).unwrap_or(Ack::All)
     }
 
-    /// Commits `plan`. It may be run several times, in vain all but the last: the first to say
-    /// which manifests it needs, which can't be read from within the sequencer.
+    /// Commits `plan`. It may be run several times, in vain all but the last: it may need manifests
+    /// that can't be read from within the sequencer, or more room than `bytes_hint`.
     pub(crate) async fn commit<T, P>(&self, ack: Ack, bytes_hint: usize, plan: P) -> Result<T>
     where
         T: Send + 'static,
@@ -154,13 +165,18 @@ impl Objects {
         P: Fn(&mut Txn<'_>, &KnownManifests) -> Result<T, Refusal> + Clone + Send + 'static,
     {
         let mut known = KnownManifests::default();
+        let mut room = bytes_hint;
         loop {
             let (plan, seen) = (plan.clone(), known.clone());
-            let outcome =
-                self.catalog().commit(ack, bytes_hint, move |txn| plan(txn, &seen)).await;
+            let outcome = self.catalog().commit(ack, room, move |txn| plan(txn, &seen)).await;
             let refusal = match outcome {
                 Ok(value) => return Ok(Some(value)),
                 Err(CommitError::Rejected(refusal)) => refusal,
+                // What it gives up lies in many segments, each with a counter.
+                Err(CommitError::TooLarge { bytes }) if room.max(bytes) <= COMMIT_BYTES_MAX / 2 => {
+                    room = room.max(bytes) * 2;
+                    continue;
+                }
                 Err(other) => return Err(commit_error(other)),
             };
             match refusal {

@@ -3,6 +3,7 @@
 //!
 //! Memory: at most the bulk threshold while it is not known where the body goes; then one batch
 //! being gathered and one being hashed and written, and the row that the log's writer fills.
+//! Nothing is gathered before the log has memory for that row.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,12 +12,10 @@ use bytes::{Bytes, BytesMut};
 use coffer_log::{BulkWriter, Extent, Log};
 
 use crate::blocking::{self, Blocking};
+use crate::crowd::{Crowd, batch_bytes};
 use crate::digest::{Digester, Digests};
 use crate::error::{Error, Result};
 use crate::types::{BODY_BYTES_MAX, ChecksumAlgorithm};
-
-/// A batch is hashed and written when it holds so many bytes.
-const BATCH_BYTES: usize = 512 << 10;
 
 /// A body that was taken in whole.
 pub(crate) enum Payload {
@@ -30,14 +29,24 @@ pub(crate) enum Payload {
 pub(crate) struct Intake {
     log: Log,
     blocking: Arc<dyn Blocking>,
+    crowd: Crowd,
     announced_bytes: Option<u64>,
     received_bytes: u64,
     stage: Stage,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each body, and it lives in a future"
+)]
 enum Stage {
     /// Not yet clear, or clear that it is small.
-    Gathering { data: BytesMut, digester: Digester },
+    Gathering {
+        data: BytesMut,
+        digester: Digester,
+    },
+    /// Large; nothing has come yet.
+    Awaited(Digester),
     /// Into bulk rows.
     Streaming(Streaming),
     Failed,
@@ -46,17 +55,20 @@ enum Stage {
 struct Streaming {
     batch: Vec<Bytes>,
     batch_bytes: usize,
+    /// When the batch is hashed and written.
+    batch_bytes_max: usize,
     work: Work,
 }
 
 type Pending<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
-/// The digester and the writer, at rest or at work.
+/// The digester and the writer, at rest or at a batch.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each body, and it lives in a future"
+)]
 enum Work {
     Idle(Digester, BulkWriter),
-    /// The writer is being opened.
-    Opening(Digester, Pending<Result<BulkWriter>>),
-    /// Both are at a batch.
     Busy(Pending<Digester>, Pending<Result<BulkWriter>>),
 }
 
@@ -64,7 +76,6 @@ impl Work {
     async fn settle(self) -> Result<(Digester, BulkWriter)> {
         match self {
             Work::Idle(digester, writer) => Ok((digester, writer)),
-            Work::Opening(digester, writer) => Ok((digester, writer.await??)),
             Work::Busy(digester, writer) => {
                 // Both must have ended, also when one failed.
                 let (digester, writer) = (digester.await, writer.await);
@@ -75,18 +86,10 @@ impl Work {
 }
 
 impl Streaming {
-    fn open(
-        log: &Log,
-        blocking: &dyn Blocking,
-        announced_bytes: Option<u64>,
-        digester: Digester,
-    ) -> Self {
-        let log = log.clone();
-        let opening = blocking::call(blocking, move || {
-            log.bulk_writer(announced_bytes).map_err(Error::from)
-        });
-        let work = Work::Opening(digester, Box::pin(opening));
-        Streaming { batch: Vec::new(), batch_bytes: 0, work }
+    fn new(digester: Digester, writer: BulkWriter) -> Self {
+        let batch_bytes_max = batch_bytes(writer.row_bytes());
+        let work = Work::Idle(digester, writer);
+        Streaming { batch: Vec::new(), batch_bytes: 0, batch_bytes_max, work }
     }
 
     fn gather(&mut self, data: Bytes) {
@@ -98,9 +101,9 @@ impl Streaming {
     async fn flush(self, blocking: &dyn Blocking) -> Result<Streaming> {
         let (mut digester, mut writer) = self.work.settle().await?;
         if self.batch.is_empty() {
-            let work = Work::Idle(digester, writer);
-            return Ok(Streaming { batch: Vec::new(), batch_bytes: 0, work });
+            return Ok(Streaming::new(digester, writer));
         }
+        let batch_bytes_max = batch_bytes(writer.row_bytes());
         let to_hash = Arc::new(self.batch);
         let to_write = to_hash.clone();
         let hashing = blocking::call(blocking, move || {
@@ -112,7 +115,7 @@ impl Streaming {
             Ok(writer)
         });
         let work = Work::Busy(Box::pin(hashing), Box::pin(writing));
-        Ok(Streaming { batch: Vec::new(), batch_bytes: 0, work })
+        Ok(Streaming { batch: Vec::new(), batch_bytes: 0, batch_bytes_max, work })
     }
 }
 
@@ -121,6 +124,7 @@ impl Intake {
     pub(crate) fn new(
         log: &Log,
         blocking: &Arc<dyn Blocking>,
+        crowd: &Crowd,
         announced_bytes: Option<u64>,
         algorithms: &[ChecksumAlgorithm],
     ) -> Result<Intake> {
@@ -130,9 +134,7 @@ impl Intake {
         let digester = Digester::new(algorithms);
         let threshold = log.options().bulk_threshold_bytes;
         let stage = match announced_bytes {
-            Some(size) if size >= threshold => {
-                Stage::Streaming(Streaming::open(log, &**blocking, announced_bytes, digester))
-            }
+            Some(size) if size >= threshold => Stage::Awaited(digester),
             _ => {
                 let data = BytesMut::with_capacity(announced_bytes.unwrap_or(0) as usize);
                 Stage::Gathering { data, digester }
@@ -141,6 +143,7 @@ impl Intake {
         Ok(Intake {
             log: log.clone(),
             blocking: blocking.clone(),
+            crowd: crowd.clone(),
             announced_bytes,
             received_bytes: 0,
             stage,
@@ -170,6 +173,11 @@ impl Intake {
         }
         let mut streaming = match stage {
             Stage::Failed => return Err(failed()),
+            Stage::Awaited(digester) => {
+                let mut streaming = Streaming::new(digester, self.open().await?);
+                streaming.gather(data);
+                streaming
+            }
             Stage::Streaming(mut streaming) => {
                 streaming.gather(data);
                 streaming
@@ -182,27 +190,31 @@ impl Intake {
                 }
                 // What was gathered has been hashed already, so the digester must not see it
                 // again: the writer alone takes it.
-                let opened = Streaming::open(
-                    &self.log,
-                    &*self.blocking,
-                    self.announced_bytes,
-                    digester,
-                );
-                let (digester, mut writer) = opened.work.settle().await?;
+                let mut writer = self.open().await?;
                 let writing = blocking::call(&*self.blocking, move || {
                     writer.write(&gathered)?;
-                    Ok::<_, coffer_log::Error>(writer)
+                    Ok::<_, Error>(writer)
                 });
-                let work = Work::Idle(digester, writing.await??);
-                let mut streaming = Streaming { batch: Vec::new(), batch_bytes: 0, work };
+                let mut streaming = Streaming::new(digester, writing.await??);
                 streaming.gather(data);
                 streaming
             }
         };
-        if streaming.batch_bytes >= BATCH_BYTES {
+        if streaming.batch_bytes >= streaming.batch_bytes_max {
             streaming = streaming.flush(&*self.blocking).await?;
         }
         Ok(Stage::Streaming(streaming))
+    }
+
+    /// Opens a writer of bulk rows; waits while others have all the memory for rows.
+    async fn open(&mut self) -> Result<BulkWriter> {
+        let turn = self.crowd.turn_to_open().await?;
+        let (log, announced_bytes) = (self.log.clone(), self.announced_bytes);
+        let opening = blocking::call(&*self.blocking, move || {
+            let _turn = turn;
+            log.bulk_writer(announced_bytes)
+        });
+        Ok(opening.await??)
     }
 
     /// Ends the body. `accept` may refuse it by its digests, before anything is made durable.
@@ -215,6 +227,7 @@ impl Intake {
         }
         match self.stage {
             Stage::Failed => Err(failed()),
+            Stage::Awaited(_) => Err(Error::IncompleteBody),
             Stage::Gathering { data, digester } => {
                 let digests = digester.finish();
                 accept(&digests)?;

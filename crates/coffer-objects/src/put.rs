@@ -42,6 +42,10 @@ pub struct PutWriter {
 }
 
 /// What the body becomes.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each body, and it lives in a future"
+)]
 pub(crate) enum Target {
     Object { headers: Headers, condition: WriteCondition },
     Part(PartTarget),
@@ -122,8 +126,7 @@ impl Objects {
         check_headers(&headers)?;
         let bucket = self.bucket_row(grant)?.bucket(grant.bucket().to_owned());
         if condition.is_some() {
-            let current: Option<HeadRow> =
-                self.catalog().row(&keys::head(bucket.id, &key))?;
+            let current: Option<HeadRow> = self.catalog().row(&keys::head(bucket.id, &key))?;
             let etag = current.map(|head| head.etag.to_string());
             condition.evaluate(etag.as_deref())?;
         }
@@ -146,7 +149,8 @@ impl Objects {
         target: Target,
     ) -> Result<PutWriter> {
         let log = self.catalog().log();
-        let intake = Intake::new(log, self.blocking(), content_length, algorithms)?;
+        let (blocking, crowd) = (self.blocking(), self.crowd());
+        let intake = Intake::new(log, blocking, crowd, content_length, algorithms)?;
         let ack = Objects::ack(ack, bucket.ack);
         let objects = self.clone();
         Ok(PutWriter { objects, intake, demands, ack, bucket, key, target })
@@ -229,9 +233,7 @@ impl StoredPayload {
         match self {
             StoredPayload::Inline(bytes) if bytes.is_empty() => NewBody::Empty,
             StoredPayload::Inline(bytes) => NewBody::Inline(bytes),
-            StoredPayload::Bulk(bulk) => {
-                NewBody::Blob { manifest: &bulk.0, uncounted: &bulk.1 }
-            }
+            StoredPayload::Bulk(bulk) => NewBody::Blob { manifest: &bulk.0, uncounted: &bulk.1 },
         }
     }
 

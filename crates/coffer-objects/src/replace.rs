@@ -28,7 +28,10 @@ pub(crate) enum NewBody<'a> {
     Inline(&'a [u8]),
     /// A new blob, named by the head's object id. The segments' counters already count the bytes
     /// of parts, and not those of a plain PUT.
-    Blob { manifest: &'a NewManifest, uncounted: &'a [Extent] },
+    Blob {
+        manifest: &'a NewManifest,
+        uncounted: &'a [Extent],
+    },
     /// One more owner for a blob that is there.
     Shared(ObjectId),
 }

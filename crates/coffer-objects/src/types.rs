@@ -331,6 +331,7 @@ pub struct List {
 }
 
 /// A line of a listing.
+#[expect(clippy::large_enum_variant, reason = "most entries are objects")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Entry {
     /// An object.

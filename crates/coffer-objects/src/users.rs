@@ -193,11 +193,8 @@ impl Objects {
             access_keys: vec![access_key.clone()],
             policies: policies.into_iter().map(PolicyRef::from).collect(),
         };
-        let key_row = AccessKeyRow {
-            user: name.clone(),
-            secret: secret.clone(),
-            created: identity.created,
-        };
+        let key_row =
+            AccessKeyRow { user: name.clone(), secret: secret.clone(), created: identity.created };
         let user = User::new(name.clone(), identity.clone());
         let (at_name, at_key) = (keys::identity(&name), keys::access_key(&access_key));
         let (identity, key_row) = (identity.encode(), key_row.encode());
@@ -279,8 +276,7 @@ impl Objects {
             txn.put(&at_name, &identity.encode());
             Ok(())
         };
-        // Ten policies of the longest kind.
-        self.commit(Ack::All, 512 << 10, plan).await?;
+        self.commit(Ack::All, 4096, plan).await?;
         self.principals().forget_all();
         Ok(())
     }
@@ -298,21 +294,16 @@ impl Objects {
         let Some(key_row) = snapshot.row::<AccessKeyRow>(&keys::access_key(access_key))? else {
             return Ok(None);
         };
-        let identity: IdentityRow =
-            snapshot.row(&keys::identity(&key_row.user))?.ok_or_else(|| {
-                Error::Corrupt(format!("the access key {access_key} has no user"))
-            })?;
+        let identity: IdentityRow = snapshot
+            .row(&keys::identity(&key_row.user))?
+            .ok_or_else(|| Error::Corrupt(format!("the access key {access_key} has no user")))?;
         let policies = identity
             .policies
             .into_iter()
             .map(|policy| PolicyText::from(policy).policy())
             .collect::<Result<_>>()?;
-        let principal = Principal {
-            name: key_row.user,
-            owner_id: identity.owner_id,
-            root: false,
-            policies,
-        };
+        let principal =
+            Principal { name: key_row.user, owner_id: identity.owner_id, root: false, policies };
         let credential = Credential {
             secret: key_row.secret,
             principal: Arc::new(principal),
@@ -341,9 +332,7 @@ fn check_access_key(access_key: &str) -> Result<()> {
     if (3..=128).contains(&access_key.len()) && access_key.bytes().all(allowed) {
         return Ok(());
     }
-    Err(Error::InvalidArgument(
-        "an access key has 3 to 128 letters, digits, _ and -".to_owned(),
-    ))
+    Err(Error::InvalidArgument("an access key has 3 to 128 letters, digits, _ and -".to_owned()))
 }
 
 fn check_secret(secret: &str) -> Result<()> {
@@ -355,9 +344,7 @@ fn check_secret(secret: &str) -> Result<()> {
 
 fn check_policies(policies: &[PolicyText]) -> Result<()> {
     if policies.len() > POLICIES_MAX {
-        return Err(Error::InvalidArgument(format!(
-            "a user has at most {POLICIES_MAX} policies"
-        )));
+        return Err(Error::InvalidArgument(format!("a user has at most {POLICIES_MAX} policies")));
     }
     policies.iter().try_for_each(|policy| policy.policy().map(|_| ()))
 }

@@ -11,10 +11,11 @@
 //! | `refuse` | headers that ask for what is not built |
 //! | `buckets`, `put`, `get`, `delete`, `copy`, `list`, `uploads`, `parts` | the verbs |
 //! | `stored` | headers kept with an object |
-//! | `checksums`, `conditions`, `copy_source`, `parameters`, `token` | values in requests |
+//! | `ack`, `checksums`, `conditions`, `copy_source`, `parameters`, `token` | values in requests |
 //! | `documents` | XML in bodies |
 //! | `caller` | owners |
 
+mod ack;
 mod buckets;
 mod caller;
 mod checksums;

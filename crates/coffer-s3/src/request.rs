@@ -95,10 +95,10 @@ impl CallHead {
 }
 
 /// The only value of header `name` as text; an error when there are several or it isn't ASCII.
-pub(crate) fn single<'a>(
-    headers: &'a HeaderMap,
+pub(crate) fn single(
+    headers: &HeaderMap,
     name: impl AsHeaderName + Copy + AsRef<str>,
-) -> Result<Option<&'a str>, S3Error> {
+) -> Result<Option<&str>, S3Error> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else {
         return Ok(None);

@@ -47,7 +47,7 @@ pub fn reply_stream(status: StatusCode, reader: ObjectReader) -> Reply {
         status,
         Kind::Stream {
             left,
-            state: Streaming::Idle(reader),
+            state: Streaming::Idle(Box::new(reader)),
         },
     );
     reply.headers_mut().insert(CONTENT_LENGTH, left.into());
@@ -90,11 +90,11 @@ enum Kind {
     Stream { left: u64, state: Streaming },
 }
 
-type Pulling = Pin<Box<dyn Future<Output = (ObjectReader, Option<Pulled>)> + Send>>;
+type Pulling = Pin<Box<dyn Future<Output = (Box<ObjectReader>, Option<Pulled>)> + Send>>;
 type Pulled = Result<Bytes, coffer_objects::Error>;
 
 enum Streaming {
-    Idle(ObjectReader),
+    Idle(Box<ObjectReader>),
     Pulling(Pulling),
     Ended,
 }

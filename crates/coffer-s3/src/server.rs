@@ -75,7 +75,11 @@ pub async fn serve(
         tokio::select! {
             biased;
             () = &mut shutdown => break,
-            Some(_) = connections.join_next() => {}
+            Some(ended) = connections.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!("a connection's task failed: {error}");
+                }
+            }
             accepted = accept_any(&listeners), if !full => match accepted {
                 Ok((connection, peer)) => {
                     let (service, stopping) = (service.clone(), stopping.clone());

@@ -245,9 +245,7 @@ impl Service {
             return Ok(Some((root.secret.clone(), root.principal.clone())));
         }
         let found = self.objects.principal_by_access_key(access_key).await?;
-        Ok(found
-            .filter(|c| c.enabled)
-            .map(|c| (c.secret, c.principal)))
+        Ok(found.filter(|c| c.enabled).map(|c| (c.secret, c.principal)))
     }
 
     /// The reply that tells `error`.

@@ -14,25 +14,52 @@ async fn only_who_signs_rightly_is_let_in() {
     let get = |extra: &str| format!("GET /bkt/k HTTP/1.1\r\nhost: h\r\n{extra}\r\n");
     let mut anybody = store.client().await;
     anybody.send(get("").as_bytes()).await;
-    let refused = anybody.answer(false).await.expect_error(403, "AccessDenied");
+    let refused = anybody
+        .answer(false)
+        .await
+        .expect_error(403, "AccessDenied");
     assert_eq!(refused.element("Resource").as_deref(), Some("/bkt/k"));
-    assert_eq!(refused.element("RequestId").as_deref(), refused.header("x-amz-request-id"));
-    assert_eq!(refused.element("HostId").as_deref(), refused.header("x-amz-id-2"));
+    assert_eq!(
+        refused.element("RequestId").as_deref(),
+        refused.header("x-amz-request-id")
+    );
+    assert_eq!(
+        refused.element("HostId").as_deref(),
+        refused.header("x-amz-id-2")
+    );
     assert_eq!(refused.header("server"), Some("Coffer"));
     assert_eq!(refused.header("content-type"), Some("application/xml"));
     let id = refused.header("x-amz-request-id").unwrap();
-    assert!(id.len() == 16 && id.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase()));
+    assert!(
+        id.len() == 16
+            && id
+                .bytes()
+                .all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+    );
 
-    anybody.send(get("authorization: AWS A:c2ln\r\n").as_bytes()).await;
-    let v2 = anybody.answer(false).await.expect_error(400, "InvalidRequest");
+    anybody
+        .send(get("authorization: AWS A:c2ln\r\n").as_bytes())
+        .await;
+    let v2 = anybody
+        .answer(false)
+        .await
+        .expect_error(400, "InvalidRequest");
     assert!(v2.text().contains("Please use AWS4-HMAC-SHA256."));
 
     let mut stranger = store.client_of("NOBODY", SECRET).await;
-    stranger.call("GET", "/bkt/k", b"").await.expect_error(403, "InvalidAccessKeyId");
+    stranger
+        .call("GET", "/bkt/k", b"")
+        .await
+        .expect_error(403, "InvalidAccessKeyId");
     let mut guesser = store.client_of(ACCESS_KEY, "guess").await;
     let refused = guesser.call("GET", "/bkt/k", b"").await;
     let refused = refused.expect_error(403, "SignatureDoesNotMatch");
-    assert!(refused.element("CanonicalRequest").unwrap().starts_with("GET&#xa;/bkt/k&#xa;"));
+    assert!(
+        refused
+            .element("CanonicalRequest")
+            .unwrap()
+            .starts_with("GET&#xa;/bkt/k&#xa;")
+    );
     assert!(!refused.text().contains(SECRET));
 }
 
@@ -43,12 +70,32 @@ async fn a_user_may_do_what_the_policy_says_while_enabled() {
     root.call("PUT", "/bkt/k", b"hello").await.expect(200);
     let user = store.add_user("reader", "readonly").await;
     let mut reader = store.client_of(&user.access_key, &user.secret).await;
-    assert_eq!(reader.call("GET", "/bkt/k", b"").await.expect(200).body, b"hello");
-    reader.call("PUT", "/bkt/k", b"").await.expect_error(403, "AccessDenied");
-    reader.call("PUT", "/c", b"").await.expect_error(403, "AccessDenied");
-    reader.call("DELETE", "/bkt/k", b"").await.expect_error(403, "AccessDenied");
-    store.service.objects.set_user_enabled(&store.admin(), "reader", false).await.unwrap();
-    reader.call("GET", "/bkt/k", b"").await.expect_error(403, "InvalidAccessKeyId");
+    assert_eq!(
+        reader.call("GET", "/bkt/k", b"").await.expect(200).body,
+        b"hello"
+    );
+    reader
+        .call("PUT", "/bkt/k", b"")
+        .await
+        .expect_error(403, "AccessDenied");
+    reader
+        .call("PUT", "/c", b"")
+        .await
+        .expect_error(403, "AccessDenied");
+    reader
+        .call("DELETE", "/bkt/k", b"")
+        .await
+        .expect_error(403, "AccessDenied");
+    store
+        .service
+        .objects
+        .set_user_enabled(&store.admin(), "reader", false)
+        .await
+        .unwrap();
+    reader
+        .call("GET", "/bkt/k", b"")
+        .await
+        .expect_error(403, "InvalidAccessKeyId");
 }
 
 #[tokio::test]
@@ -68,9 +115,20 @@ async fn a_presigned_url_works_until_it_expires() {
         root.answer(false).await
     };
     request(Method::PUT, 60, now, "hello").await.expect(200);
-    assert_eq!(request(Method::GET, 604_800, ago(604_000), "").await.expect(200).body, b"hello");
-    let expired = request(Method::GET, 60, ago(61), "").await.expect_error(403, "AccessDenied");
-    assert_eq!(expired.element("Message").as_deref(), Some("Request has expired"));
+    assert_eq!(
+        request(Method::GET, 604_800, ago(604_000), "")
+            .await
+            .expect(200)
+            .body,
+        b"hello"
+    );
+    let expired = request(Method::GET, 60, ago(61), "")
+        .await
+        .expect_error(403, "AccessDenied");
+    assert_eq!(
+        expired.element("Message").as_deref(),
+        Some("Request has expired")
+    );
     let capped = request(Method::GET, 604_801, now, "").await;
     capped.expect_error(400, "AuthorizationQueryParametersError");
 }
@@ -90,7 +148,10 @@ async fn old_and_foreign_requests_are_refused() {
     let year = &date[..4];
     let old = format!("{before}x-amz-date: {date}{after}").replace(year, "2001");
     client.send(old.as_bytes()).await;
-    client.answer(false).await.expect_error(403, "RequestTimeTooSkewed");
+    client
+        .answer(false)
+        .await
+        .expect_error(403, "RequestTimeTooSkewed");
     client.send(good.as_bytes()).await;
     client.answer(false).await.expect(200);
 }

@@ -18,7 +18,12 @@ struct Upload<'a> {
 
 /// Uploads `/bkt/k` as aws-chunked.
 async fn upload(client: &mut Client, upload: Upload<'_>) -> crate::client::Answer {
-    let Upload { kind, chunks, spoil, trailer } = upload;
+    let Upload {
+        kind,
+        chunks,
+        spoil,
+        trailer,
+    } = upload;
     let length: usize = chunks.iter().map(|chunk| chunk.len()).sum();
     let length = length.to_string();
     let signed = kind != UNSIGNED_CHUNKS;
@@ -27,8 +32,11 @@ async fn upload(client: &mut Client, upload: Upload<'_>) -> crate::client::Answe
         for chunk in chunks.iter().copied().chain([&b""[..]]) {
             let size = format!("{:x}", chunk.len());
             let signature = signer.sign_chunk(&Sha256::digest(chunk).into());
-            let extension =
-                if signed { format!(";chunk-signature={signature}") } else { String::new() };
+            let extension = if signed {
+                format!(";chunk-signature={signature}")
+            } else {
+                String::new()
+            };
             out.extend_from_slice(format!("{size}{extension}\r\n").as_bytes());
             if !chunk.is_empty() {
                 out.extend_from_slice(chunk);
@@ -39,7 +47,9 @@ async fn upload(client: &mut Client, upload: Upload<'_>) -> crate::client::Answe
             out.extend_from_slice(format!("{name}:{value}\r\n").as_bytes());
             if signed {
                 let signature = signer.sign_trailer(&[((*name).to_owned(), value.clone())]);
-                out.extend_from_slice(format!("x-amz-trailer-signature:{signature}\r\n").as_bytes());
+                out.extend_from_slice(
+                    format!("x-amz-trailer-signature:{signature}\r\n").as_bytes(),
+                );
             }
         }
         out.extend_from_slice(b"\r\n");
@@ -88,13 +98,28 @@ async fn chunked_uploads_store_what_was_meant() {
     ] {
         client.call("DELETE", "/bkt/k", b"").await.expect(204);
         let has_trailer = trailer.is_some();
-        upload(&mut client, Upload { kind, chunks, spoil: None, trailer }).await.expect(200);
-        let got = client.call_with("GET", "/bkt/k", &[("x-amz-checksum-mode", "ENABLED")], b"").await;
+        upload(
+            &mut client,
+            Upload {
+                kind,
+                chunks,
+                spoil: None,
+                trailer,
+            },
+        )
+        .await
+        .expect(200);
+        let got = client
+            .call_with("GET", "/bkt/k", &[("x-amz-checksum-mode", "ENABLED")], b"")
+            .await;
         let got = got.expect(200);
         assert!(got.body == whole);
         assert_eq!(got.header("content-encoding"), Some("gzip"));
         if has_trailer {
-            assert_eq!(got.header("x-amz-checksum-crc32"), Some(crc32(&whole).as_str()));
+            assert_eq!(
+                got.header("x-amz-checksum-crc32"),
+                Some(crc32(&whole).as_str())
+            );
         }
     }
 }
@@ -108,15 +133,32 @@ async fn chunked_uploads_that_were_changed_leave_nothing() {
     let trailer = |value: &str| Some(("x-amz-checksum-crc32", value.to_owned()));
     for (kind, spoil, trailer, code) in [
         (SIGNED_CHUNKS, Some(90), None, "SignatureDoesNotMatch"),
-        (SIGNED_CHUNKS_AND_TRAILER, Some(90), trailer(&right), "SignatureDoesNotMatch"),
+        (
+            SIGNED_CHUNKS_AND_TRAILER,
+            Some(90),
+            trailer(&right),
+            "SignatureDoesNotMatch",
+        ),
         (UNSIGNED_CHUNKS, Some(5), trailer(&right), "BadDigest"),
         (UNSIGNED_CHUNKS, None, trailer("AAAAAA=="), "BadDigest"),
         (UNSIGNED_CHUNKS, None, trailer("AAAA!"), "InvalidRequest"),
     ] {
-        let spoilt = upload(&mut client, Upload { kind, chunks, spoil, trailer }).await;
+        let spoilt = upload(
+            &mut client,
+            Upload {
+                kind,
+                chunks,
+                spoil,
+                trailer,
+            },
+        )
+        .await;
         spoilt.expect_error(if code.starts_with('S') { 403 } else { 400 }, code);
         client = store.client().await;
-        client.call("GET", "/bkt/k", b"").await.expect_error(404, "NoSuchKey");
+        client
+            .call("GET", "/bkt/k", b"")
+            .await
+            .expect_error(404, "NoSuchKey");
     }
 }
 
@@ -127,23 +169,45 @@ async fn a_payload_must_have_its_digest() {
     let right = hex::encode(Sha256::digest(b"hello"));
     let wrong = hex::encode(Sha256::digest(b"hellO"));
     let put = |digest: &str, client: &Client| {
-        let mut bytes = client.head("PUT", "/bkt/k", &[("content-length", "5")], digest).bytes;
+        let mut bytes = client
+            .head("PUT", "/bkt/k", &[("content-length", "5")], digest)
+            .bytes;
         bytes.extend_from_slice(b"hello");
         bytes
     };
     client.send(&put(&wrong, &client)).await;
-    client.answer(false).await.expect_error(400, "XAmzContentSHA256Mismatch");
-    client.call("GET", "/bkt/k", b"").await.expect_error(404, "NoSuchKey");
+    client
+        .answer(false)
+        .await
+        .expect_error(400, "XAmzContentSHA256Mismatch");
+    client
+        .call("GET", "/bkt/k", b"")
+        .await
+        .expect_error(404, "NoSuchKey");
     client.send(&put("nonsense", &client)).await;
-    client.answer(false).await.expect_error(400, "InvalidArgument");
+    client
+        .answer(false)
+        .await
+        .expect_error(400, "InvalidArgument");
     client.send(&put(&right, &client)).await;
     client.answer(false).await.expect(200);
-    assert_eq!(client.call("GET", "/bkt/k", b"").await.expect(200).body, b"hello");
+    assert_eq!(
+        client.call("GET", "/bkt/k", b"").await.expect(200).body,
+        b"hello"
+    );
 
     let md5 = [("content-md5", "XUFAKrxLKna5cZ2REBfFkg==")];
-    client.call_with("PUT", "/bkt/k", &md5, b"hello").await.expect(200);
-    client.call_with("PUT", "/bkt/k", &md5, b"hellO").await.expect_error(400, "BadDigest");
-    let nonsense = client.call_with("PUT", "/bkt/k", &[("content-md5", "?")], b"hello").await;
+    client
+        .call_with("PUT", "/bkt/k", &md5, b"hello")
+        .await
+        .expect(200);
+    client
+        .call_with("PUT", "/bkt/k", &md5, b"hellO")
+        .await
+        .expect_error(400, "BadDigest");
+    let nonsense = client
+        .call_with("PUT", "/bkt/k", &[("content-md5", "?")], b"hello")
+        .await;
     nonsense.expect_error(400, "InvalidDigest");
 }
 
@@ -155,5 +219,8 @@ async fn an_upload_says_how_long_it_is() {
     let head = client.head("PUT", "/bkt/k", &headers, "UNSIGNED-PAYLOAD");
     client.send(&head.bytes).await;
     client.send(b"5\r\nhello\r\n0\r\n\r\n").await;
-    client.answer(false).await.expect_error(411, "MissingContentLength");
+    client
+        .answer(false)
+        .await
+        .expect_error(411, "MissingContentLength");
 }

@@ -2,7 +2,7 @@
 //! it, a Unix socket for the people who run it.
 //!
 //! The port only tells. Whatever changes something goes over the socket, which is mode 0600 in
-//! the first data directory: who may open it may read the credentials beside it as well.
+//! every data directory: who may open it may read the credentials beside it as well.
 
 pub mod client;
 pub mod facts;

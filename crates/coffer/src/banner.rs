@@ -25,14 +25,7 @@ pub struct Banner<'a> {
 impl Banner<'_> {
     /// The text, several lines, ending in an empty one.
     pub fn text(&self) -> String {
-        let Banner {
-            endpoint,
-            admin,
-            region,
-            drives,
-            root,
-            source,
-        } = self;
+        let Banner { endpoint, admin, region, drives, root, source } = self;
         let mut out = String::new();
         let mut line = |text: &str| {
             let _ = writeln!(out, "{text}");
@@ -47,9 +40,7 @@ impl Banner<'_> {
             Source::Made(path) => {
                 line(&format!("  Secret key  {}", root.secret_key));
                 let file = path.display();
-                line(&format!(
-                    "              shown only this once, and kept in {file}"
-                ));
+                line(&format!("              shown only this once, and kept in {file}"));
                 (access, quote(&root.secret_key))
             }
             Source::File(path) => {
@@ -68,13 +59,8 @@ impl Banner<'_> {
         line("");
         line("  To upload something, paste:");
         line("");
-        line(&format!(
-            "    export AWS_ACCESS_KEY_ID={access} AWS_SECRET_ACCESS_KEY={secret} \\"
-        ));
-        line(&format!(
-            "      AWS_DEFAULT_REGION={} AWS_ENDPOINT_URL={endpoint}",
-            quote(region)
-        ));
+        line(&format!("    export AWS_ACCESS_KEY_ID={access} AWS_SECRET_ACCESS_KEY={secret} \\"));
+        line(&format!("      AWS_DEFAULT_REGION={}", quote(region)));
         line(&format!(
             "    aws --endpoint-url {endpoint} s3 mb s3://demo && \
              echo hello | aws --endpoint-url {endpoint} s3 cp - s3://demo/hello.txt"
@@ -107,10 +93,7 @@ mod tests {
     use super::*;
 
     fn banner(source: &Source) -> String {
-        let root = Credentials {
-            access_key: "KEY".into(),
-            secret_key: "the-secret".into(),
-        };
+        let root = Credentials { access_key: "KEY".into(), secret_key: "the-secret".into() };
         let banner = Banner {
             endpoint: "http://127.0.0.1:9000",
             admin: "http://127.0.0.1:9001",
@@ -140,11 +123,7 @@ mod tests {
         let path = dir.path().join("it's a file");
         std::fs::write(&path, "access_key = \"KEY\"\nsecret_key = \"the-secret\"\n").unwrap();
         let echo = format!("printf %s {}", secret_from_file(&path));
-        let out = std::process::Command::new("sh")
-            .arg("-c")
-            .arg(echo)
-            .output()
-            .unwrap();
+        let out = std::process::Command::new("sh").arg("-c").arg(echo).output().unwrap();
         assert_eq!(String::from_utf8(out.stdout).unwrap(), "the-secret");
     }
 }

@@ -45,10 +45,7 @@ fn command() -> Command {
                 .about("The index, which can always be made anew")
                 .subcommand_required(true)
                 .arg_required_else_help(true)
-                .subcommand(store(
-                    "rebuild",
-                    "Makes the index of a stopped store from the log",
-                )),
+                .subcommand(store("rebuild", "Makes the index of a stopped store from the log")),
         )
         .subcommand(bench::Args::augment_args(
             Command::new("bench").about("Measures an S3 endpoint or a bare drive"),
@@ -78,15 +75,13 @@ fn run(matches: &clap::ArgMatches) -> anyhow::Result<ExitCode> {
     match matches.subcommand() {
         Some(("serve", m)) => serve::run(settings::from_matches(m)?),
         Some(("config", m)) => config::run(&settings::from_matches(m)?),
-        Some(("status", m)) => status::run(
-            &settings::from_matches(m)?,
-            &status::Args::from_arg_matches(m)?,
-        ),
+        Some(("status", m)) => {
+            status::run(&settings::from_matches(m)?, &status::Args::from_arg_matches(m)?)
+        }
         Some(("user", m)) => user::run(m),
-        Some(("fsck", m)) => fsck::run(
-            &settings::from_matches(m)?,
-            &fsck::Args::from_arg_matches(m)?,
-        ),
+        Some(("fsck", m)) => {
+            fsck::run(&settings::from_matches(m)?, &fsck::Args::from_arg_matches(m)?)
+        }
         Some(("index", m)) => match m.subcommand() {
             Some(("rebuild", m)) => index::rebuild(&settings::from_matches(m)?),
             _ => unreachable!("clap refuses other commands"),
@@ -100,9 +95,5 @@ fn run(matches: &clap::ArgMatches) -> anyhow::Result<ExitCode> {
 }
 
 fn one_line(text: &str) -> String {
-    text.lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }

@@ -41,9 +41,7 @@ pub struct Credentials {
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials")
-            .field("access_key", &self.access_key)
-            .finish_non_exhaustive()
+        f.debug_struct("Credentials").field("access_key", &self.access_key).finish_non_exhaustive()
     }
 }
 
@@ -56,10 +54,7 @@ impl Credentials {
             let letter = |_| letters[rng.below(letters.len() as u64) as usize] as char;
             (0..len).map(letter).collect()
         };
-        Credentials {
-            access_key: text(CAPITALS, 20),
-            secret_key: text(ALL, 40),
-        }
+        Credentials { access_key: text(CAPITALS, 20), secret_key: text(ALL, 40) }
     }
 
     fn check(&self) -> Result<(), String> {
@@ -138,10 +133,8 @@ pub fn from_settings(settings: &Settings) -> Result<Option<(Credentials, Origin)
     match (&settings.root_access_key, &settings.root_secret_key) {
         (None, None) => Ok(None),
         (Some(access_key), Some(secret_key)) => {
-            let credentials = Credentials {
-                access_key: access_key.clone(),
-                secret_key: secret_key.clone(),
-            };
+            let credentials =
+                Credentials { access_key: access_key.clone(), secret_key: secret_key.clone() };
             credentials.check().map_err(Fault::Usage)?;
             let at = TABLE.iter().position(|s| s.key == "root_secret_key");
             let at = at.expect("the setting is in the table");
@@ -163,41 +156,45 @@ pub struct Found {
     pub pair: Option<(Credentials, PathBuf)>,
     /// Which directories have no file.
     pub lacking: Vec<usize>,
+    /// A file that has another pair. Where directories belong to different stores, the log says
+    /// that better.
+    pub other: Option<PathBuf>,
 }
 
-/// The pair in the files of `dirs`, which must agree.
+/// Reads the files of `dirs`.
 pub fn read(dirs: &[PathBuf]) -> Result<Found, Fault> {
     let mut found = Found::default();
     for (i, dir) in dirs.iter().enumerate() {
         let path = dir.join(FILE);
-        let Some(credentials) = read_file(&path)? else {
-            found.lacking.push(i);
-            continue;
-        };
-        match &found.pair {
-            None => found.pair = Some((credentials, path)),
-            Some((first, _)) if *first == credentials => {}
-            Some((_, first)) => {
-                return Err(Fault::Data(format!(
-                    "{} and {} hold different keys: remove the one that is wrong",
-                    first.display(),
-                    path.display()
-                )));
-            }
+        match (read_file(&path)?, &found.pair) {
+            (None, _) => found.lacking.push(i),
+            (Some(credentials), None) => found.pair = Some((credentials, path)),
+            (Some(credentials), Some((first, _))) if credentials == *first => {}
+            (Some(_), Some(_)) => found.other = Some(path),
         }
     }
     Ok(found)
+}
+
+impl Found {
+    /// Refuses directories that disagree.
+    pub fn check(&self) -> Result<(), Fault> {
+        match (&self.pair, &self.other) {
+            (Some((_, first)), Some(other)) => Err(Fault::Data(format!(
+                "{} and {} hold different keys: remove the one that is wrong",
+                first.display(),
+                other.display()
+            ))),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn read_file(path: &Path) -> Result<Option<Credentials>, Fault> {
     let wrong = |what: String| Fault::Data(format!("{}: {what}", path.display()));
     // Not blocking, should it be a pipe.
     let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    let file = match std::fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(path)
-    {
+    let file = match std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(wrong(e.to_string())),
@@ -208,9 +205,7 @@ fn read_file(path: &Path) -> Result<Option<Credentials>, Fault> {
     }
     let mode = meta.mode() & 0o777;
     if mode & 0o077 != 0 {
-        return Err(wrong(format!(
-            "others can read it (mode {mode:04o}): chmod 600 it"
-        )));
+        return Err(wrong(format!("others can read it (mode {mode:04o}): chmod 600 it")));
     }
     let mut text = String::new();
     let limited = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text);

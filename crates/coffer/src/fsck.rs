@@ -69,12 +69,8 @@ impl Outcome {
 pub fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
     let looked = store::look(settings)?;
     let mut outcome = Outcome::default();
-    let OpenLog {
-        log,
-        lane,
-        recovery,
-        held,
-    } = store::open_log(&looked, settings, Purpose::Inspect)?;
+    let OpenLog { log, lane, recovery, held } =
+        store::open_log(&looked, settings, Purpose::Inspect)?;
     outcome.store = recovery.store.to_string();
     outcome.position = recovery.end.position.0;
     outcome.notes = recovery.notes;
@@ -83,25 +79,19 @@ pub fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
     outcome.segments = verified.segments;
     outcome.groups = verified.groups;
 
-    let index = store::index_dir(settings, &held);
+    let index = store::index_places(settings, &held).swap_remove(0).dir;
     let catalog = store::open_catalog(&index, log, lane)?;
     if let Some(why) = catalog.status()?.rebuilt {
-        outcome
-            .notes
-            .push(format!("the index was made anew: {why}"));
+        outcome.notes.push(format!("the index was made anew: {why}"));
     }
     {
         let beside = Beside(index.with_file_name("index.fsck"));
         beside.remove()?;
         std::fs::create_dir_all(&beside.0)?;
         let fresh = LsmEngine::open(&beside.0, EngineOptions::default())?;
-        let options = FsckOptions {
-            skip_payloads: args.skip_payloads,
-            fresh: Some(Arc::new(fresh)),
-        };
-        let report = fsck_with(&catalog, options, &mut |found| {
-            outcome.found(found.to_string())
-        })?;
+        let options =
+            FsckOptions { skip_payloads: args.skip_payloads, fresh: Some(Arc::new(fresh)) };
+        let report = fsck_with(&catalog, options, &mut |found| outcome.found(found.to_string()))?;
         outcome.count(&report);
     }
     // The index may be synced and closed; the log was opened for looking and has nothing to end.
@@ -114,11 +104,7 @@ pub fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
     } else {
         outcome.print(&mut out)?;
     }
-    Ok(if clean {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// A directory that lasts as long as the check.

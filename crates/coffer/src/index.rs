@@ -15,7 +15,7 @@ pub fn rebuild(settings: &Settings) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let looked = store::look(settings)?;
     let log = store::open_log(&looked, settings, Purpose::Change)?;
-    let dir = store::index_dir(settings, &log.held);
+    let dir = store::index_places(settings, &log.held).swap_remove(0).dir;
     let wrong = |e: &dyn std::fmt::Display| Fault::Data(format!("{}: {e}", dir.display()));
     std::fs::create_dir_all(&dir).map_err(|e| wrong(&e))?;
     {
@@ -23,12 +23,7 @@ pub fn rebuild(settings: &Settings) -> anyhow::Result<ExitCode> {
             LsmEngine::open_or_wipe(&dir, EngineOptions::default()).map_err(|e| wrong(&e))?;
         engine.wipe().map_err(|e| wrong(&e))?;
     }
-    let OpenLog {
-        log,
-        lane,
-        held: _held,
-        ..
-    } = log;
+    let OpenLog { log, lane, held: _held, .. } = log;
     let catalog = store::open_catalog(&dir, log, lane)?;
     let status = catalog.status()?;
     catalog.close()?;

@@ -24,14 +24,9 @@ pub fn start(settings: &Settings) -> Result<(), Fault> {
         .with_default_directive(LevelFilter::INFO.into())
         .parse(&settings.log_level)
         .map_err(|e| Fault::Usage(format!("log_level: {:?}: {e}", settings.log_level)))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stdout);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stdout);
     if is_for_people(settings) {
-        log.with_ansi(std::io::stdout().is_terminal())
-            .with_target(false)
-            .compact()
-            .init();
+        log.with_ansi(std::io::stdout().is_terminal()).with_target(false).compact().init();
     } else {
         log.json().flatten_event(true).init();
     }

@@ -6,6 +6,7 @@
 //! | `cli` | the commands, what they print on failure, exit codes |
 //! | `settings` | every setting: flag, environment variable, key of a file, default |
 //! | `store` | from data directories to an open store, touching nothing when it can't be |
+//! | `roaming` | the index on whichever drive is there |
 //! | `credentials` | root's access key and secret |
 //! | `serve`, `banner`, `logging` | a running server and what it says |
 //! | `admin` | the admin port and the admin socket |
@@ -27,6 +28,7 @@ mod fault;
 mod fsck;
 mod index;
 mod logging;
+mod roaming;
 mod serve;
 mod settings;
 mod status;

@@ -14,6 +14,7 @@ use coffer_s3::{RootCredential, Service, ServiceSettings};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::admin::facts::{Facts, Readiness};
 use crate::admin::http::{self, Watched};
@@ -84,19 +85,11 @@ async fn serve(
             std::process::exit(0);
         }
     };
-    let Opened {
-        store,
-        root,
-        source,
-        socket,
-    } = opened;
+    let Opened { store, root, source, sockets } = opened;
 
     let service = Arc::new(Service::new(
         store.objects.clone(),
-        ServiceSettings {
-            region: settings.region.clone(),
-            base_domains: settings.domain.clone(),
-        },
+        ServiceSettings { region: settings.region.clone(), base_domains: settings.domain.clone() },
         Arc::new(SystemClock),
         Arc::new(SystemRng),
         Some(RootCredential {
@@ -107,26 +100,17 @@ async fn serve(
     ));
     let facts = Arc::new(Facts::new(service.clone(), store.owner_id.clone()));
     readiness.send_replace(Readiness::Serving(facts.clone()));
-    let talking = tokio::spawn(socket.serve(facts.clone()));
-    tell_listening(
-        &settings,
-        &store,
-        &root,
-        &source,
-        &endpoint,
-        &admin_endpoint,
-    );
+    let mut talking = JoinSet::new();
+    for socket in sockets {
+        talking.spawn(socket.serve(facts.clone()));
+    }
+    tell_listening(&settings, &store, &root, &source, &endpoint, &admin_endpoint);
 
-    let limits = Limits {
-        drain_time_max: Duration::from_secs(settings.drain_secs),
-        ..Limits::default()
-    };
+    let limits =
+        Limits { drain_time_max: Duration::from_secs(settings.drain_secs), ..Limits::default() };
     let told_to_stop = async {
         signals.next().await;
-        tracing::info!(
-            event = "draining",
-            "requests under way may end, no more are taken"
-        );
+        tracing::info!(event = "draining", "requests under way may end, no more are taken");
         readiness.send_replace(Readiness::Draining);
         tokio::spawn(async move {
             signals.next().await;
@@ -138,9 +122,8 @@ async fn serve(
     if cut_off > 0 {
         tracing::warn!(cut_off, "connections were cut off");
     }
-    talking.abort();
-    // Waits for the task to be gone, and with it the socket's name.
-    drop(talking.await);
+    // Waits until the tasks are gone, and with them the names of the sockets.
+    talking.shutdown().await;
     tokio::task::spawn_blocking(move || store.close()).await??;
     tracing::info!(event = "stopped", "stopped");
     Ok(ExitCode::SUCCESS)
@@ -220,7 +203,7 @@ struct Opened {
     store: Store,
     root: Credentials,
     source: Source,
-    socket: Socket,
+    sockets: Vec<Socket>,
 }
 
 /// Everything that blocks: recovering the log, bringing the index up to it.
@@ -238,23 +221,24 @@ fn open(
         Some((root, origin)) => (root, Source::Settings(origin)),
         None => root_of(&log.held)?,
     };
-    let dir = log.held[0].path.clone();
     let _entered = handle.enter();
-    let socket = Socket::bind(&dir)
-        .map_err(|e| Fault::Data(format!("{}: the admin socket: {e}", dir.display())))?;
-    let store = store::open_above(log, settings, handle)?;
-    Ok(Opened {
-        store,
-        root,
-        source,
-        socket,
-    })
+    let mut sockets = Vec::new();
+    for HeldDrive { path, .. } in &log.held {
+        let socket = Socket::bind(path);
+        sockets.push(
+            socket
+                .map_err(|e| Fault::Data(format!("{}: the admin socket: {e}", path.display())))?,
+        );
+    }
+    let store = store::open_serving(log, settings, handle)?;
+    Ok(Opened { store, root, source, sockets })
 }
 
 /// The keys in the drive directories, made now if there are none, in every directory on return.
 fn root_of(held: &[HeldDrive]) -> anyhow::Result<(Credentials, Source)> {
     let dirs: Vec<PathBuf> = held.iter().map(|h| h.path.clone()).collect();
     let found = credentials::read(&dirs)?;
+    found.check()?;
     let (root, source) = match found.pair {
         Some((root, path)) => (root, Source::File(path)),
         None => {
@@ -264,10 +248,7 @@ fn root_of(held: &[HeldDrive]) -> anyhow::Result<(Credentials, Source)> {
     };
     for i in found.lacking {
         credentials::write(&*held[i].drive, &root).map_err(|e| {
-            Fault::Data(format!(
-                "{}: {e}",
-                dirs[i].join(credentials::FILE).display()
-            ))
+            Fault::Data(format!("{}: {e}", dirs[i].join(credentials::FILE).display()))
         })?;
     }
     Ok((root, source))
@@ -303,14 +284,8 @@ fn tell_listening(
         1 => format!("1 drive ({scheme}): {}", settings.dirs()),
         n => format!("{n} drives ({scheme}): {}", settings.dirs()),
     };
-    let banner = Banner {
-        endpoint,
-        admin,
-        region: &settings.region,
-        drives: &drives,
-        root,
-        source,
-    };
+    let banner =
+        Banner { endpoint, admin, region: &settings.region, drives: &drives, root, source };
     print!("{}", banner.text());
 }
 

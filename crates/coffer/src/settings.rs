@@ -65,10 +65,7 @@ impl Setting {
         let text = |value: &String| toml::Value::String(value.clone()).to_string();
         match (self.kind, values) {
             (Kind::List { .. }, values) => {
-                format!(
-                    "[{}]",
-                    values.iter().map(text).collect::<Vec<_>>().join(", ")
-                )
+                format!("[{}]", values.iter().map(text).collect::<Vec<_>>().join(", "))
             }
             (Kind::Switch, [value]) => bool::parse(std::slice::from_ref(value))
                 .map_or_else(|_| text(value), |on| on.to_string()),
@@ -88,10 +85,7 @@ impl Setting {
         let help = format!("{}{default} [env: {}]", self.help.trim(), self.variable());
         let arg = Arg::new(self.key).help(help);
         if self.positional {
-            return arg
-                .value_name("DIR")
-                .num_args(0..)
-                .action(ArgAction::Append);
+            return arg.value_name("DIR").num_args(0..).action(ArgAction::Append);
         }
         let arg = arg.long(self.flag()).value_name(self.kind.placeholder());
         match self.kind {
@@ -218,9 +212,7 @@ pub fn flags(command: Command, scope: Scope) -> Command {
         .long("config")
         .value_name("FILE")
         .help("Settings file [default: coffer.toml if there is one] [env: COFFER_CONFIG]");
-    command
-        .arg(config)
-        .args(TABLE.iter().filter(|s| s.scope <= scope).map(Setting::arg))
+    command.arg(config).args(TABLE.iter().filter(|s| s.scope <= scope).map(Setting::arg))
 }
 
 /// Works out the effective settings from what the command line said.
@@ -255,16 +247,10 @@ fn resolve(
                 true => "arguments".to_owned(),
                 false => format!("--{}", setting.flag()),
             };
-            Effective {
-                values,
-                origin: Origin::Flag(what),
-            }
+            Effective { values, origin: Origin::Flag(what) }
         } else if let Some(text) = variable(&setting.variable())? {
             let origin = Origin::Variable(setting.variable());
-            Effective {
-                values: setting.kind.split(&text),
-                origin,
-            }
+            Effective { values: setting.kind.split(&text), origin }
         } else if let Some(said) = in_file.remove(setting.key) {
             said
         } else {
@@ -272,10 +258,7 @@ fn resolve(
                 "" => Vec::new(),
                 default => vec![default.to_owned()],
             };
-            Effective {
-                values,
-                origin: Origin::Default,
-            }
+            Effective { values, origin: Origin::Default }
         };
         effective.push(said);
     }
@@ -300,20 +283,14 @@ impl Settings {
                 erasure.drives()
             ))),
             None => erasure_for(drives).ok_or_else(|| {
-                Fault::Usage(format!(
-                    "a store has 1 to 24 data directories, not {drives}"
-                ))
+                Fault::Usage(format!("a store has 1 to 24 data directories, not {drives}"))
             }),
         }
     }
 
     /// The data directories, for messages.
     pub fn dirs(&self) -> String {
-        let dirs: Vec<String> = self
-            .data
-            .iter()
-            .map(|dir| dir.display().to_string())
-            .collect();
+        let dirs: Vec<String> = self.data.iter().map(|dir| dir.display().to_string()).collect();
         dirs.join(", ")
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use coffer_base::drive::{Drive, Lock, RealDrive};
 use coffer_base::{StoreId, SystemClock, SystemRng};
-use coffer_catalog::{Catalog, EngineOptions, LsmEngine, Sequencing};
+use coffer_catalog::{Catalog, Engine, EngineOptions, LsmEngine, Sequencing};
 use coffer_log::{Lane, Log, LogOptions, OpenError, Recovery, Seams};
 use coffer_objects::blocking::{Blocking, Job};
 use coffer_objects::{ObjectSeams, Objects};
@@ -22,6 +22,7 @@ use tokio::runtime::Handle;
 use crate::admin::client;
 use crate::credentials;
 use crate::fault::Fault;
+use crate::roaming::{Place, Roaming};
 use crate::settings::Settings;
 
 #[cfg(test)]
@@ -89,27 +90,21 @@ fn look_at(path: &Path) -> Result<State, Fault> {
         }
         Err(e) => return Err(wrong(&e.to_string())),
     };
-    if names
-        .iter()
-        .any(|name| SUPERBLOCKS.contains(&name.as_str()))
-    {
+    if names.iter().any(|name| SUPERBLOCKS.contains(&name.as_str())) {
         return Ok(State::Coffer);
     }
     match names.iter().find(|name| !is_ours(name)) {
         None => Ok(State::Empty),
-        Some(found) => Err(wrong(&format!(
-            "it is not empty and not Coffer's (it holds {found:?})"
-        ))),
+        Some(found) => {
+            Err(wrong(&format!("it is not empty and not Coffer's (it holds {found:?})")))
+        }
     }
 }
 
 /// What a directory may hold without a superblock, as the log sees it: left by a start that
 /// did not get far.
 fn is_ours(name: &str) -> bool {
-    matches!(
-        name,
-        credentials::FILE | credentials::FILE_NEW | client::SOCKET | INDEX
-    )
+    matches!(name, credentials::FILE | credentials::FILE_NEW | client::SOCKET | INDEX)
 }
 
 impl Looked {
@@ -120,19 +115,12 @@ impl Looked {
 
     /// The directories that hold parts of a store.
     pub fn present(&self) -> Vec<PathBuf> {
-        let coffers = self
-            .dirs
-            .iter()
-            .filter(|(_, state)| *state == State::Coffer);
+        let coffers = self.dirs.iter().filter(|(_, state)| *state == State::Coffer);
         coffers.map(|(path, _)| path.clone()).collect()
     }
 
     fn in_state(&self, wanted: &[State]) -> Vec<(PathBuf, State)> {
-        self.dirs
-            .iter()
-            .filter(|(_, state)| wanted.contains(state))
-            .cloned()
-            .collect()
+        self.dirs.iter().filter(|(_, state)| wanted.contains(state)).cloned().collect()
     }
 }
 
@@ -190,19 +178,14 @@ pub fn open_log(looked: &Looked, settings: &Settings, purpose: Purpose) -> anyho
     // A store knows its own scheme; only one that is asked for by name must agree.
     let known = match settings.erasure {
         Some(_) => options.clone(),
-        None => LogOptions {
-            k: 0,
-            m: 0,
-            ..options.clone()
-        },
+        None => LogOptions { k: 0, m: 0, ..options.clone() },
     };
     let has_empty = looked.dirs.iter().any(|(_, state)| *state == State::Empty);
     match open_dirs(&looked.in_state(&[State::Coffer]), &known) {
         // The log says better what is missing when it sees the empty ones, too.
-        Err(OpenFailure::Log(OpenError::Missing(_))) if has_empty => Ok(open_dirs(
-            &looked.in_state(&[State::Coffer, State::Empty]),
-            &known,
-        )?),
+        Err(OpenFailure::Log(OpenError::Missing(_))) if has_empty => {
+            Ok(open_dirs(&looked.in_state(&[State::Coffer, State::Empty]), &known)?)
+        }
         // Perhaps the power went while the set was made: then it is made again.
         Err(OpenFailure::Log(OpenError::Scheme(_))) if purpose == Purpose::Serve => {
             Ok(open_dirs(&looked.dirs, &options)?)
@@ -239,12 +222,7 @@ fn open_dirs(dirs: &[(PathBuf, State)], options: &LogOptions) -> Result<OpenLog,
     }
     let (log, lane, recovery) = open_held(&held, options)?;
     undo.keep();
-    Ok(OpenLog {
-        log,
-        lane,
-        recovery,
-        held,
-    })
+    Ok(OpenLog { log, lane, recovery, held })
 }
 
 fn open_held(
@@ -252,10 +230,7 @@ fn open_held(
     options: &LogOptions,
 ) -> Result<(Log, Lane, Recovery), OpenFailure> {
     let seams = Seams::real(held.len()).map_err(OpenFailure::Io)?;
-    let drives = held
-        .iter()
-        .map(|h| h.drive.clone() as Arc<dyn Drive>)
-        .collect();
+    let drives = held.iter().map(|h| h.drive.clone() as Arc<dyn Drive>).collect();
     Log::open(drives, options.clone(), seams).map_err(OpenFailure::Log)
 }
 
@@ -278,11 +253,7 @@ fn hold(path: &Path, state: State, undo: &mut Undo) -> Result<HeldDrive, Fault> 
     if state != State::Coffer {
         undo.files.push(path.join(LOCK));
     }
-    Ok(HeldDrive {
-        path: path.to_owned(),
-        drive: Arc::new(drive),
-        _lock: lock,
-    })
+    Ok(HeldDrive { path: path.to_owned(), drive: Arc::new(drive), _lock: lock })
 }
 
 /// Takes back the lock files and directories of a start that failed.
@@ -297,11 +268,7 @@ impl Undo {
     /// Remembers which directories on the way to `path` are not there yet.
     fn made_below(&mut self, path: &Path) {
         let absent = |p: &&Path| !p.as_os_str().is_empty() && !p.exists();
-        let missing: Vec<_> = path
-            .ancestors()
-            .take_while(absent)
-            .map(Path::to_owned)
-            .collect();
+        let missing: Vec<_> = path.ancestors().take_while(absent).map(Path::to_owned).collect();
         self.dirs.extend(missing.into_iter().rev());
     }
 
@@ -323,16 +290,17 @@ impl Drop for Undo {
     }
 }
 
-/// Where the index of an open store lives.
-pub fn index_dir(settings: &Settings, held: &[HeldDrive]) -> PathBuf {
-    settings
-        .index_dir
-        .clone()
-        .unwrap_or_else(|| held[0].path.join(INDEX))
+/// Where the index of an open store can live; the first place is where it is looked for.
+pub fn index_places(settings: &Settings, held: &[HeldDrive]) -> Vec<Place> {
+    let on = |held: &HeldDrive, dir: PathBuf| Place { dir, drive: held.drive.clone() };
+    match &settings.index_dir {
+        Some(dir) => vec![on(&held[0], dir.clone())],
+        None => held.iter().map(|held| on(held, held.path.join(INDEX))).collect(),
+    }
 }
 
-/// Opens the index and brings it to the end of the log. Damage of the index is repaired by
-/// making it anew, and told.
+/// Opens the index in `dir` and brings it to the end of the log. Damage of the index is repaired
+/// by making it anew, and told.
 pub fn open_catalog(dir: &Path, log: Log, lane: Lane) -> anyhow::Result<Catalog> {
     let wrong = |e: &dyn std::fmt::Display| Fault::Data(format!("{}: {e}", dir.display()));
     std::fs::create_dir_all(dir).map_err(|e| wrong(&e))?;
@@ -341,9 +309,28 @@ pub fn open_catalog(dir: &Path, log: Log, lane: Lane) -> anyhow::Result<Catalog>
     if let Some(damage) = damage {
         tracing::warn!(dir = %dir.display(), damage, "the index was damaged and is made anew");
     }
-    let catalog = Catalog::open(log, lane, Arc::new(engine), Sequencing::Thread)
-        .map_err(|e| Fault::Data(e.to_string()))?;
-    Ok(catalog)
+    open_over(log, lane, Arc::new(engine))
+}
+
+/// As [`open_catalog`] in the first of `places`, from where the index can move on. What lies in
+/// the others was left behind there and is removed.
+fn open_roaming(places: Vec<Place>, log: Log, lane: Lane) -> anyhow::Result<Catalog> {
+    for place in &places[1..] {
+        match std::fs::remove_dir_all(&place.dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(dir = %place.dir.display(), %error, "an old index can't be removed");
+            }
+            _ => {}
+        }
+    }
+    let engine =
+        Roaming::open(log.clone(), places).map_err(|error| Fault::Data(error.to_string()))?;
+    open_over(log, lane, Arc::new(engine))
+}
+
+fn open_over(log: Log, lane: Lane, engine: Arc<dyn Engine>) -> anyhow::Result<Catalog> {
+    let catalog = Catalog::open(log, lane, engine, Sequencing::Thread);
+    Ok(catalog.map_err(|e| Fault::Data(e.to_string()))?)
 }
 
 /// Blocking work on the threads of the runtime.
@@ -380,18 +367,24 @@ pub fn open(
     purpose: Purpose,
     handle: &Handle,
 ) -> anyhow::Result<Store> {
-    open_above(open_log(looked, settings, purpose)?, settings, handle)
+    let OpenLog { log, lane, recovery, held } = open_log(looked, settings, purpose)?;
+    let catalog = open_catalog(&index_places(settings, &held)[0].dir, log, lane)?;
+    open_above(catalog, recovery, held, handle)
 }
 
-/// Opens what stands on the log.
-pub fn open_above(log: OpenLog, settings: &Settings, handle: &Handle) -> anyhow::Result<Store> {
-    let OpenLog {
-        log,
-        lane,
-        recovery,
-        held,
-    } = log;
-    let catalog = open_catalog(&index_dir(settings, &held), log, lane)?;
+/// As [`open`], from an open log, for a server.
+pub fn open_serving(log: OpenLog, settings: &Settings, handle: &Handle) -> anyhow::Result<Store> {
+    let OpenLog { log, lane, recovery, held } = log;
+    let catalog = open_roaming(index_places(settings, &held), log, lane)?;
+    open_above(catalog, recovery, held, handle)
+}
+
+fn open_above(
+    catalog: Catalog,
+    recovery: Recovery,
+    held: Vec<HeldDrive>,
+    handle: &Handle,
+) -> anyhow::Result<Store> {
     let seams = ObjectSeams {
         clock: Arc::new(SystemClock),
         rng: Arc::new(SystemRng),
@@ -399,12 +392,7 @@ pub fn open_above(log: OpenLog, settings: &Settings, handle: &Handle) -> anyhow:
     };
     let objects = Objects::open(catalog, seams)?;
     let owner_id = owner_id(recovery.store);
-    Ok(Store {
-        objects,
-        recovery,
-        owner_id,
-        held,
-    })
+    Ok(Store { objects, recovery, owner_id, held })
 }
 
 impl Store {

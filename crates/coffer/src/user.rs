@@ -16,18 +16,8 @@ use crate::store::{self, Purpose};
 
 /// Its commands.
 pub fn commands() -> Vec<Command> {
-    let name = || {
-        Arg::new("name")
-            .value_name("NAME")
-            .required(true)
-            .help("The user's name")
-    };
-    let json = || {
-        Arg::new("json")
-            .long("json")
-            .action(ArgAction::SetTrue)
-            .help("As JSON")
-    };
+    let name = || Arg::new("name").value_name("NAME").required(true).help("The user's name");
+    let json = || Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON");
     let policy = Arg::new("policy")
         .long("policy")
         .value_name("readwrite|readonly|FILE")
@@ -37,14 +27,9 @@ pub fn commands() -> Vec<Command> {
         settings::flags(Command::new(command).about(about).arg(name()), Scope::Store)
     };
     vec![
-        named("add", "Adds a user and prints its keys, this once")
-            .arg(policy)
-            .arg(json()),
+        named("add", "Adds a user and prints its keys, this once").arg(policy).arg(json()),
         settings::flags(Command::new("list").about("Lists the users"), Scope::Store).arg(json()),
-        named(
-            "disable",
-            "Refuses a user's requests until it is enabled again",
-        ),
+        named("disable", "Refuses a user's requests until it is enabled again"),
         named("enable", "Lets a disabled user in again"),
         named("remove", "Removes a user and its keys"),
     ]
@@ -56,21 +41,11 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         unreachable!("clap demands a command");
     };
     let settings = settings::from_matches(matches)?;
-    let name = || {
-        matches
-            .get_one::<String>("name")
-            .cloned()
-            .unwrap_or_default()
-    };
+    let name = || matches.get_one::<String>("name").cloned().unwrap_or_default();
     let request = match command {
         "add" => {
-            let policy = matches
-                .get_one::<String>("policy")
-                .expect("clap demands it");
-            Request::UserAdd {
-                name: name(),
-                policy: read_policy(policy)?,
-            }
+            let policy = matches.get_one::<String>("policy").expect("clap demands it");
+            Request::UserAdd { name: name(), policy: read_policy(policy)? }
         }
         "list" => Request::UserList,
         "disable" => Request::UserDisable { name: name() },
@@ -79,21 +54,13 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         _ => unreachable!("clap refuses other commands"),
     };
     let reply = ask(&settings, &request)?;
-    let json = matches
-        .try_get_one::<bool>("json")
-        .ok()
-        .flatten()
-        .is_some_and(|json| *json);
+    let json = matches.try_get_one::<bool>("json").ok().flatten().is_some_and(|json| *json);
     let mut out = std::io::stdout().lock();
     match (request, json) {
         (_, true) => writeln!(out, "{reply}")?,
         (Request::UserAdd { .. }, false) => {
             let made: Made = serde_json::from_value(reply)?;
-            writeln!(
-                out,
-                "Added {}. Its secret key is shown only this once.\n",
-                made.name
-            )?;
+            writeln!(out, "Added {}. Its secret key is shown only this once.\n", made.name)?;
             writeln!(out, "  Access key  {}", made.access_key)?;
             writeln!(out, "  Secret key  {}", made.secret_key)?;
         }
@@ -113,11 +80,7 @@ fn print_list(out: &mut impl Write, users: &[User]) -> std::io::Result<()> {
     if users.is_empty() {
         return writeln!(out, "There are no users besides root.");
     }
-    let width = users
-        .iter()
-        .map(|u| u.name.chars().count())
-        .max()
-        .unwrap_or(0);
+    let width = users.iter().map(|u| u.name.chars().count()).max().unwrap_or(0);
     for user in users {
         let state = if user.enabled { "enabled" } else { "disabled" };
         let policies = user.policies.iter().map(|policy| match policy {
@@ -142,9 +105,7 @@ fn read_policy(policy: &str) -> Result<String, Fault> {
     }
     let text = std::fs::read_to_string(policy).map_err(|e| {
         let names = CANNED.join(", ");
-        Fault::Usage(format!(
-            "--policy {policy} is not one of {names}, nor a file: {e}"
-        ))
+        Fault::Usage(format!("--policy {policy} is not one of {names}, nor a file: {e}"))
     })?;
     Policy::parse(&text).map_err(|e| Fault::Usage(format!("{policy}: {e}")))?;
     Ok(text)
@@ -155,15 +116,10 @@ fn ask(settings: &Settings, request: &Request) -> anyhow::Result<serde_json::Val
     if let Some(mut server) = client::connect(&looked.present())? {
         return server.ask(request);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
     let opened = store::open(&looked, settings, Purpose::Change, runtime.handle())?;
-    let answer = runtime.block_on(users::answer(
-        &opened.objects,
-        &opened.owner_id,
-        request.clone(),
-    ));
+    let answer =
+        runtime.block_on(users::answer(&opened.objects, &opened.owner_id, request.clone()));
     opened.close()?;
     answer
 }

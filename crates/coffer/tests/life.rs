@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::program::{Server, coffer, keys_in, run, succeed};
+use crate::program::{Server, coffer, fail, keys_in, run, succeed};
 
 fn mode_of(path: &std::path::Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -25,10 +25,7 @@ fn the_first_start_makes_private_keys_that_later_starts_keep() {
     assert_eq!(mode_of(&file), 0o600);
     assert_eq!(mode_of(&at.join("coffer-data")), 0o700);
     assert_eq!(mode_of(&at.join("coffer-data/admin.sock")), 0o600);
-    assert!(
-        !server.listening.to_string().contains(&secret),
-        "the secret was logged"
-    );
+    assert!(!server.listening.to_string().contains(&secret), "the secret was logged");
     let root = (access.as_str(), secret.as_str());
     assert_eq!(server.s3(root, "PUT", "/photos", b"").0, 200);
     assert_eq!(server.s3(root, "PUT", "/photos/a", b"hello").0, 200);
@@ -38,14 +35,8 @@ fn the_first_start_makes_private_keys_that_later_starts_keep() {
     let server = Server::start(at, &[]);
     assert_eq!(server.listening["created"], false);
     assert_eq!(keys_in(&file), (access.clone(), secret.clone()));
-    assert_eq!(
-        server.s3(root, "GET", "/photos/a", b""),
-        (200, "hello".to_owned())
-    );
-    assert_eq!(
-        server.s3((&access, "wrong"), "GET", "/photos/a", b"").0,
-        403
-    );
+    assert_eq!(server.s3(root, "GET", "/photos/a", b""), (200, "hello".to_owned()));
+    assert_eq!(server.s3((&access, "wrong"), "GET", "/photos/a", b"").0, 403);
     server.terminate();
 }
 
@@ -70,26 +61,12 @@ fn keys_from_the_environment_take_the_place_of_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = coffer(dir.path());
     command
-        .args([
-            "serve",
-            "--listen",
-            "[::1]:0",
-            "--admin-listen",
-            "127.0.0.1:0",
-            "data",
-        ])
+        .args(["serve", "--listen", "[::1]:0", "--admin-listen", "127.0.0.1:0", "data"])
         .env("COFFER_ROOT_ACCESS_KEY", "someone")
         .env("COFFER_ROOT_SECRET_KEY", "some-secret");
     let server = Server::spawn(&mut command);
-    assert!(
-        server.endpoint.starts_with("http://[::1]:"),
-        "{}",
-        server.endpoint
-    );
-    assert_eq!(
-        server.s3(("someone", "some-secret"), "GET", "/", b"").0,
-        200
-    );
+    assert!(server.endpoint.starts_with("http://[::1]:"), "{}", server.endpoint);
+    assert_eq!(server.s3(("someone", "some-secret"), "GET", "/", b"").0, 200);
     assert!(!dir.path().join("data/credentials.toml").exists());
     server.terminate();
 }
@@ -97,11 +74,8 @@ fn keys_from_the_environment_take_the_place_of_the_file() {
 #[test]
 fn config_prints_what_is_in_effect_and_who_said_so() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(
-        dir.path().join("coffer.toml"),
-        "region = \"file\"\ndomain = \"a.test\"\n",
-    )
-    .unwrap();
+    std::fs::write(dir.path().join("coffer.toml"), "region = \"file\"\ndomain = \"a.test\"\n")
+        .unwrap();
     let output = coffer(dir.path())
         .args(["config", "--drain-secs", "3", "d1", "d2"])
         .env("COFFER_REGION", "env")
@@ -138,16 +112,9 @@ fn the_admin_port_and_status_tell_what_there_is() {
     assert_eq!(server.s3(root, "PUT", "/photos", b"").0, 200);
     assert_eq!(server.s3(root, "PUT", "/photos/a", &[7; 5000]).0, 200);
 
-    assert_eq!(
-        server.admin_get("/health"),
-        (200, "{\"status\":\"live\"}".to_owned())
-    );
+    assert_eq!(server.admin_get("/health"), (200, "{\"status\":\"live\"}".to_owned()));
     let (status, body) = server.admin_get("/ready");
-    assert_eq!(
-        (status, body.contains("\"ready\":true")),
-        (200, true),
-        "{body}"
-    );
+    assert_eq!((status, body.contains("\"ready\":true")), (200, true), "{body}");
     assert_eq!(server.admin_get("/other").0, 404);
     let (status, metrics) = server.admin_get("/metrics");
     assert_eq!(status, 200);
@@ -158,10 +125,7 @@ fn the_admin_port_and_status_tell_what_there_is() {
         "coffer_degraded 0",
         "coffer_drive_active{drive=\"d3\"} 1",
     ] {
-        assert!(
-            metrics.lines().any(|l| l == line),
-            "{line:?} is not in {metrics}"
-        );
+        assert!(metrics.lines().any(|l| l == line), "{line:?} is not in {metrics}");
     }
     assert!(metrics.contains("operation=\"PutObject\""), "{metrics}");
 
@@ -194,10 +158,7 @@ fn a_lost_drive_is_noticed_and_status_says_so() {
         if json["drives"][1]["state"] != "active" {
             break json;
         }
-        assert!(
-            start.elapsed() < Duration::from_secs(5),
-            "not noticed: {text}"
-        );
+        assert!(start.elapsed() < Duration::from_secs(5), "not noticed: {text}");
         std::thread::sleep(Duration::from_millis(100));
     };
     assert!(!json["degraded"].as_array().unwrap().is_empty(), "{json}");
@@ -208,11 +169,67 @@ fn a_lost_drive_is_noticed_and_status_says_so() {
     server.terminate();
     // It was recorded as lost, so the rest starts as it is.
     let server = Server::start(at, &["d1", "d2", "d3"]);
-    assert_eq!(
-        server.s3(root, "GET", "/photos/a", b""),
-        (200, "hello".to_owned())
-    );
+    assert_eq!(server.s3(root, "GET", "/photos/a", b""), (200, "hello".to_owned()));
     assert!(!at.join("d2").exists());
+    server.terminate();
+}
+
+#[test]
+fn the_index_and_the_socket_outlive_the_first_drive() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let server = Server::start(at, &["d1", "d2", "d3"]);
+    let keys = keys_in(&at.join("d1/credentials.toml"));
+    let root = (keys.0.as_str(), keys.1.as_str());
+    assert_eq!(server.s3(root, "PUT", "/photos", b"").0, 200);
+    let put = |n: u32| server.s3(root, "PUT", &format!("/photos/{n}"), &n.to_le_bytes()).0;
+    (0..50).for_each(|n| assert_eq!(put(n), 200));
+    std::fs::remove_dir_all(at.join("d1")).unwrap();
+    let start = std::time::Instant::now();
+    let mut n = 50;
+    while !at.join("d2/index/tree").exists() || n < 100 {
+        assert!(start.elapsed() < Duration::from_secs(10), "the index did not move");
+        assert_eq!(put(n), 200);
+        n += 1;
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(put(n), 200);
+    let text = succeed(at, &["status", "--json", "d1", "d2", "d3"]);
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["usage"]["objects"], n + 1);
+    assert_eq!(json["index"]["persist_failure"], Value::Null);
+    server.terminate();
+
+    let server = Server::start(at, &["d1", "d2", "d3"]);
+    let (_, list) = server.s3(root, "GET", "/photos?list-type=2", b"");
+    assert!(list.contains(&format!("<KeyCount>{}</KeyCount>", n + 1)), "{list}");
+    server.terminate();
+}
+
+#[test]
+fn a_start_without_all_drives_has_to_be_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let server = Server::start(at, &["d1", "d2", "d3"]);
+    let keys = keys_in(&at.join("d1/credentials.toml"));
+    let root = (keys.0.as_str(), keys.1.as_str());
+    assert_eq!(server.s3(root, "PUT", "/photos", b"").0, 200);
+    server.terminate();
+    std::fs::rename(at.join("d1"), at.join("away")).unwrap();
+    let args = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    let line = fail(at, &[&args[..], &["d1", "d2", "d3"]].concat(), 3);
+    assert!(line.starts_with("1 of 3 drives of store"), "{line}");
+    let server = Server::start(at, &["--degraded", "d1", "d2", "d3"]);
+    assert_eq!(server.s3(root, "PUT", "/photos/a", b"hello").0, 200);
+    server.terminate();
+    assert!(!at.join("d1").exists());
+    // It comes back and takes part again.
+    std::fs::rename(at.join("away"), at.join("d1")).unwrap();
+    let server = Server::start(at, &["d1", "d2", "d3"]);
+    assert_eq!(server.s3(root, "GET", "/photos/a", b""), (200, "hello".to_owned()));
+    let text = succeed(at, &["status", "--json", "d1", "d2", "d3"]);
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert!(json["drives"].as_array().unwrap().iter().all(|d| d["state"] == "active"), "{json}");
     server.terminate();
 }
 
@@ -243,16 +260,11 @@ fn a_stop_lets_requests_end_and_refuses_new_ones() {
     for (name, value) in &headers {
         head += &format!("{name}: {}\r\n", value.to_str().unwrap());
     }
-    stream
-        .write_all(format!("{head}\r\nhello").as_bytes())
-        .unwrap();
+    stream.write_all(format!("{head}\r\nhello").as_bytes()).unwrap();
     std::thread::sleep(Duration::from_millis(300));
     server.signal(Signal::TERM);
     std::thread::sleep(Duration::from_millis(300));
-    assert!(
-        std::net::TcpStream::connect(&address).is_err(),
-        "it still takes connections"
-    );
+    assert!(std::net::TcpStream::connect(&address).is_err(), "it still takes connections");
     stream.write_all(b"world").unwrap();
     let mut reply = String::new();
     stream.read_to_string(&mut reply).unwrap();
@@ -261,10 +273,7 @@ fn a_stop_lets_requests_end_and_refuses_new_ones() {
     assert_eq!(server.wait(Duration::from_secs(20)).code(), Some(0));
 
     let server = Server::start(at, &[]);
-    assert_eq!(
-        server.s3(root, "GET", "/photos/slow", b""),
-        (200, "helloworld".to_owned())
-    );
+    assert_eq!(server.s3(root, "GET", "/photos/slow", b""), (200, "helloworld".to_owned()));
     let (status, log) = server.stop(Signal::INT);
     assert_eq!(status.code(), Some(0));
     assert!(
@@ -303,10 +312,7 @@ fn fsck_is_clean_after_a_kill_and_finds_damage() {
     assert_eq!(server.s3(root, "PUT", "/photos", b"").0, 200);
     for i in 0..20 {
         let body = vec![i as u8; 1000 << (i % 10)];
-        assert_eq!(
-            server.s3(root, "PUT", &format!("/photos/{i}"), &body).0,
-            200
-        );
+        assert_eq!(server.s3(root, "PUT", &format!("/photos/{i}"), &body).0, 200);
     }
     assert_eq!(server.s3(root, "DELETE", "/photos/3", b"").0, 204);
     let (status, _) = server.stop(Signal::KILL);
@@ -317,15 +323,9 @@ fn fsck_is_clean_after_a_kill_and_finds_damage() {
     let output = fsck(&[]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{text}");
-    assert!(
-        text.contains("19 objects") && text.ends_with("clean\n"),
-        "{text}"
-    );
+    assert!(text.contains("19 objects") && text.ends_with("clean\n"), "{text}");
     let text = succeed(at, &[&["index", "rebuild"][..], &dirs].concat());
-    assert!(
-        text.starts_with("Rebuilt the index in d1/index up to position "),
-        "{text}"
-    );
+    assert!(text.starts_with("Rebuilt the index in d1/index up to position "), "{text}");
     let json: Value = serde_json::from_slice(&fsck(&["--json"]).stdout).unwrap();
     assert_eq!(json["findings_total"], 0, "{json}");
     assert!(!at.join("d1/index.fsck").exists());
@@ -343,11 +343,6 @@ fn fsck_is_clean_after_a_kill_and_finds_damage() {
     std::fs::write(&largest, bytes).unwrap();
     let output = fsck(&[]);
     let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(
-        output.status.code(),
-        Some(1),
-        "{} {text}",
-        largest.display()
-    );
+    assert_eq!(output.status.code(), Some(1), "{} {text}", largest.display());
     assert!(text.contains("FOUND: "), "{text}");
 }

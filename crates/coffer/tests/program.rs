@@ -18,9 +18,23 @@ pub fn coffer(dir: &Path) -> Command {
     command
 }
 
-/// Runs a command that ends by itself.
+/// Runs a command that ends by itself, and says little.
 pub fn run(dir: &Path, args: &[&str]) -> Output {
-    coffer(dir).args(args).output().unwrap()
+    output(coffer(dir).args(args))
+}
+
+/// As [`run`], of a command that is made already.
+pub fn output(command: &mut Command) -> Output {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > Duration::from_secs(60) {
+            child.kill().unwrap();
+            panic!("{command:?} did not end: {:?}", child.wait_with_output().unwrap());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.wait_with_output().unwrap()
 }
 
 /// The stdout of a command that succeeds.
@@ -40,11 +54,7 @@ pub fn one_line(output: &Output, code: i32) -> String {
     let stderr = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(code), "{output:?}");
     assert_eq!(stderr.lines().count(), 1, "{stderr:?}");
-    stderr
-        .strip_prefix("coffer: ")
-        .expect(&stderr)
-        .trim_end()
-        .to_owned()
+    stderr.strip_prefix("coffer: ").expect(&stderr).trim_end().to_owned()
 }
 
 /// Every name below `dir` with its length, to see that nothing was touched.
@@ -80,13 +90,7 @@ impl Server {
     /// Starts a server on free ports and waits until it listens.
     pub fn start(dir: &Path, args: &[&str]) -> Server {
         let mut command = coffer(dir);
-        command.args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--admin-listen",
-            "127.0.0.1:0",
-        ]);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
         Server::spawn(command.args(args))
     }
 
@@ -97,13 +101,7 @@ impl Server {
         let listening = wait_for_listening(&mut stdout);
         let text = |key: &str| listening[key].as_str().unwrap_or_default().to_owned();
         let (endpoint, admin) = (text("endpoint"), text("admin"));
-        let mut server = Server {
-            child,
-            stdout: Some(stdout),
-            endpoint,
-            admin,
-            listening,
-        };
+        let mut server = Server { child, stdout: Some(stdout), endpoint, admin, listening };
         if server.listening.is_null() {
             panic!("the server ended: {}", server.wait(Duration::from_secs(30)));
         }
@@ -115,11 +113,7 @@ impl Server {
         self.signal(signal);
         let status = self.wait(Duration::from_secs(30));
         let mut rest = String::new();
-        self.stdout
-            .take()
-            .unwrap()
-            .read_to_string(&mut rest)
-            .unwrap();
+        self.stdout.take().unwrap().read_to_string(&mut rest).unwrap();
         (status, rest)
     }
 
@@ -158,13 +152,7 @@ impl Server {
         let verb = Method::from_bytes(method.as_bytes()).unwrap();
         let mut headers = HeaderMap::new();
         Signer::new(keys.0, keys.1, "us-east-1")
-            .sign_headers(
-                &verb,
-                &uri,
-                &mut headers,
-                UNSIGNED_PAYLOAD,
-                SystemClock.now(),
-            )
+            .sign_headers(&verb, &uri, &mut headers, UNSIGNED_PAYLOAD, SystemClock.now())
             .unwrap();
         request(&self.endpoint, method, path, &headers, body)
     }
@@ -199,9 +187,7 @@ fn request(
 ) -> (u16, String) {
     let address = endpoint.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(30)))
-        .unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
     if !headers.contains_key("host") {
         head += &format!("host: {address}\r\n");
@@ -224,10 +210,7 @@ fn request(
 pub fn keys_in(path: &Path) -> (String, String) {
     let text = std::fs::read_to_string(path).unwrap();
     let value = |key: &str| {
-        let line = text
-            .lines()
-            .find(|line| line.starts_with(key))
-            .expect(&text);
+        let line = text.lines().find(|line| line.starts_with(key)).expect(&text);
         line.split('"').nth(1).unwrap().to_owned()
     };
     (value("access_key"), value("secret_key"))

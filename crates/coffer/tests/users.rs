@@ -40,11 +40,7 @@ fn users_do_what_their_policies_say_until_they_are_disabled_or_removed() {
     assert_eq!(s3(&writer, "PUT", "/photos/a").0, 200);
     assert_eq!(s3(&reader, "GET", "/photos/a").0, 200);
     let (status, body) = s3(&reader, "PUT", "/photos/b");
-    assert_eq!(
-        (status, body.contains("<Code>AccessDenied</Code>")),
-        (403, true),
-        "{body}"
-    );
+    assert_eq!((status, body.contains("<Code>AccessDenied</Code>")), (403, true), "{body}");
     assert_eq!(s3(&reader, "PUT", "/more").0, 403);
     assert_eq!(s3(&writer, "PUT", "/more").0, 200);
     assert_eq!(s3(&partial, "PUT", "/photos/c").0, 200);
@@ -76,10 +72,7 @@ fn users_do_what_their_policies_say_until_they_are_disabled_or_removed() {
     )
     .unwrap();
     let line = fail(at, &["user", "add", "x", "--policy", "bad.json"], 2);
-    assert_eq!(
-        line,
-        "bad.json: statement 1: Condition is not supported yet"
-    );
+    assert_eq!(line, "bad.json: statement 1: Condition is not supported yet");
     server.terminate();
 }
 
@@ -95,8 +88,5 @@ fn users_can_be_changed_without_a_server() {
     assert_eq!(server.s3((&ada.0, &ada.1), "PUT", "/photos", b"").0, 200);
     server.terminate();
     succeed(at, &["user", "remove", "ada"]);
-    assert_eq!(
-        succeed(at, &["user", "list"]),
-        "There are no users besides root.\n"
-    );
+    assert_eq!(succeed(at, &["user", "list"]), "There are no users besides root.\n");
 }

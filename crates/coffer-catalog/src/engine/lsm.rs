@@ -25,16 +25,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use coffer_base::wire::{Put, Reader};
 use coffer_log::Mark;
-use lsm_tree::{AbstractTree, AnyTree, Cache, Config, DescriptorTable, SequenceNumberCounter};
+use lsm_tree::{AbstractTree, AnyTree, Cache, Config, SequenceNumberCounter};
 
 use super::{Engine, EngineError, EngineSnapshot, Write};
 use crate::keys::SUBSPACE_RESERVED;
 
+mod damage;
 #[cfg(test)]
 mod tests;
 mod upkeep;
 mod view;
 
+use damage::Damage;
 use upkeep::Work;
 use view::{Pins, View};
 
@@ -45,7 +47,7 @@ const MARK_KEY: &[u8] = &[SUBSPACE_RESERVED, b'm'];
 const INDEX_VERSION: u8 = 1;
 
 /// Full tables in memory that wait to be written. More make [`Engine::check`] wait.
-const SEALED_TABLES_MAX: usize = 2;
+const SEALED_TABLES_MAX: usize = 3;
 
 /// Runs of tables on the first level that wait to be merged. More make [`Engine::check`] wait.
 const FIRST_LEVEL_RUNS_MAX: usize = 32;
@@ -62,13 +64,13 @@ const DELETES_WORTH_TIDYING: u64 = 4 << 10;
 pub struct EngineOptions {
     /// Blocks kept in memory for reading.
     pub cache_bytes: u64,
-    /// Size of a table in memory before it is written. At most three exist at a time.
+    /// Size of a table in memory before it is written. At most four exist at a time.
     pub write_buffer_bytes: u64,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { cache_bytes: 32 << 20, write_buffer_bytes: 8 << 20 }
+        Self { cache_bytes: 32 << 20, write_buffer_bytes: 4 << 20 }
     }
 }
 
@@ -88,6 +90,7 @@ struct Core {
     writer: Mutex<Writer>,
     view: RwLock<Arc<View>>,
     pins: Arc<Pins>,
+    damage: Arc<Damage>,
     work: Mutex<Work>,
     work_changed: Condvar,
     /// Keeps the directory ours.
@@ -132,13 +135,10 @@ impl LsmEngine {
 
     fn open_locked(dir: &Path, options: EngineOptions, lock: File) -> Result<Self, EngineError> {
         remove_old_tree(dir)?;
-        let marker = damage_marker(dir);
-        if marker.try_exists().map_err(|e| io_error(&marker, &e))? {
-            return Err(EngineError::Damaged("damage was found while it was in use".into()));
-        }
+        let damage = Arc::new(Damage::none(dir)?);
         let writer = open_tree(dir, options)?;
         let pins = Arc::new(Pins::default());
-        let view = View::new(writer.tree.clone(), writer.seqno.get(), pins.clone());
+        let view = View::new(&writer, &pins, &damage);
         let core = Arc::new(Core {
             dir: dir.to_owned(),
             options,
@@ -146,6 +146,7 @@ impl LsmEngine {
             writer: Mutex::new(writer),
             view: RwLock::new(Arc::new(view)),
             pins,
+            damage,
             work: Mutex::default(),
             work_changed: Condvar::new(),
             _lock: lock,
@@ -182,7 +183,7 @@ impl Core {
 
     /// Shows readers everything that was applied; `writer` proves that no batch is half done.
     fn publish(&self, writer: &Writer) {
-        let view = View::new(writer.tree.clone(), writer.seqno.get(), self.pins.clone());
+        let view = View::new(writer, &self.pins, &self.damage);
         let before = {
             let mut current = self.view.write().expect("no holder panics");
             std::mem::replace(&mut *current, Arc::new(view))
@@ -195,36 +196,11 @@ impl Core {
         writer.tree.rotate_memtable();
         writer.deletes = 0;
     }
-
-    /// Turns an error of the tree into ours, and remembers damage.
-    fn fault(&self, error: lsm_tree::Error) -> EngineError {
-        let error = tree_error(error);
-        if let EngineError::Damaged(what) = &error {
-            self.remember_damage(what);
-        }
-        error
-    }
-
-    fn remember_damage(&self, what: &str) {
-        let mut work = self.work();
-        if work.damaged.is_some() {
-            return;
-        }
-        tracing::error!(index = %self.dir.display(), "the index is damaged and will be rebuilt \
-            from the log at the next start: {what}");
-        work.damaged = Some(what.to_owned());
-        self.work_changed.notify_all();
-        let marker = damage_marker(&self.dir);
-        if let Err(e) = fs::write(&marker, what).and_then(|()| File::open(&marker)?.sync_all()) {
-            tracing::error!("can't write {}: {e}", marker.display());
-        }
-    }
 }
 
 impl Engine for LsmEngine {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
-        let view = self.core.view();
-        view.value(key).map_err(|e| self.core.fault(e))
+        self.core.view().get(key)
     }
 
     fn snapshot(&self) -> Arc<dyn EngineSnapshot> {
@@ -237,10 +213,8 @@ impl Engine for LsmEngine {
             let tree = core.view().tree().clone();
             let flush_behind = tree.sealed_memtable_count() >= SEALED_TABLES_MAX;
             let merge_behind = tree.l0_run_count() >= FIRST_LEVEL_RUNS_MAX;
+            core.damage.check()?;
             let mut work = core.work();
-            if let Some(what) = &work.damaged {
-                return Err(EngineError::Damaged(what.clone()));
-            }
             if !flush_behind && !merge_behind {
                 return Ok(());
             }
@@ -282,8 +256,7 @@ impl Engine for LsmEngine {
         writer.deletes_ever += deletes;
         let (_, table_bytes) = writer.tree.insert(MARK_KEY, encode_mark(&mark), seqno);
         core.publish(&writer);
-        if table_bytes >= core.options.write_buffer_bytes
-            || writer.deletes >= DELETES_PER_TABLE_MAX
+        if table_bytes >= core.options.write_buffer_bytes || writer.deletes >= DELETES_PER_TABLE_MAX
         {
             core.seal_table(&mut writer);
             core.work().flush_wanted = true;
@@ -297,7 +270,7 @@ impl Engine for LsmEngine {
 
     fn mark(&self) -> Result<Option<Mark>, EngineError> {
         let view = self.core.view();
-        let Some(value) = view.value(MARK_KEY).map_err(|e| self.core.fault(e))? else {
+        let Some(value) = view.get(MARK_KEY)? else {
             return if view.tree().table_count() == 0 {
                 Ok(None)
             } else {
@@ -313,7 +286,7 @@ impl Engine for LsmEngine {
             let mut writer = self.core.writer();
             self.core.seal_table(&mut writer);
         }
-        self.core.flush().map_err(|e| self.core.fault(e))
+        self.core.flush().map_err(|e| self.core.damage.fault(e))
     }
 
     fn wipe(&self) -> Result<(), EngineError> {
@@ -323,6 +296,7 @@ impl Engine for LsmEngine {
         remove_tree(&core.dir)?;
         *writer = open_tree(&core.dir, core.options)?;
         *core.work() = Work::default();
+        core.damage.forget();
         core.publish(&writer);
         Ok(())
     }
@@ -340,7 +314,9 @@ fn open_tree(dir: &Path, options: EngineOptions) -> Result<Writer, EngineError> 
     let seqno = SequenceNumberCounter::default();
     let config = Config::new(path, seqno.clone(), SequenceNumberCounter::default())
         .use_cache(Arc::new(Cache::with_capacity_bytes(options.cache_bytes)))
-        .use_descriptor_table(Some(Arc::new(DescriptorTable::new(256))));
+        // Every table stays open, so that a directory that goes away can still be read until the
+        // index has moved. Tables are large, so they are few.
+        .use_descriptor_table(None);
     // The tree asserts some properties of files that a damaged directory lacks.
     let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
     let tree = match opened {
@@ -394,10 +370,6 @@ fn io_error(path: &Path, error: &io::Error) -> EngineError {
     EngineError::Io(format!("{}: {error}", path.display()))
 }
 
-fn damage_marker(dir: &Path) -> PathBuf {
-    dir.join("DAMAGED")
-}
-
 fn lock_dir(dir: &Path) -> Result<File, EngineError> {
     fs::create_dir_all(dir).map_err(|e| io_error(dir, &e))?;
     let path = dir.join("LOCK");
@@ -419,11 +391,7 @@ fn remove_tree(dir: &Path) -> Result<(), EngineError> {
         _ => File::open(dir).and_then(|d| d.sync_all()).map_err(|e| io_error(dir, &e))?,
     }
     remove_old_tree(dir)?;
-    let marker = damage_marker(dir);
-    match fs::remove_file(&marker) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error(&marker, &e)),
-        _ => Ok(()),
-    }
+    damage::remove_marker(dir)
 }
 
 fn remove_old_tree(dir: &Path) -> Result<(), EngineError> {
@@ -435,7 +403,7 @@ fn remove_old_tree(dir: &Path) -> Result<(), EngineError> {
 }
 
 /// Clamps a lower bound to the keys of the catalog.
-fn above_reserved<'a>(lo: Bound<&'a [u8]>) -> Bound<&'a [u8]> {
+fn above_reserved(lo: Bound<&[u8]>) -> Bound<&[u8]> {
     const FIRST: &[u8] = &[SUBSPACE_RESERVED + 1];
     match lo {
         Bound::Included(key) | Bound::Excluded(key) if key >= FIRST => lo,

@@ -100,7 +100,8 @@ fn the_encoding_is_the_documented_one() {
 #[test]
 fn empty_ranges_are_recognised() {
     use Bound::{Excluded, Included, Unbounded};
-    let cases: [(Bound<&[u8]>, Bound<&[u8]>, bool); 7] = [
+    type Case = (Bound<&'static [u8]>, Bound<&'static [u8]>, bool);
+    let cases: [Case; 7] = [
         (Unbounded, Unbounded, false),
         (Included(b"a"), Unbounded, false),
         (Included(b"a"), Included(b"a"), false),

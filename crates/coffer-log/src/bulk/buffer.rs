@@ -2,9 +2,12 @@
 
 use coffer_base::{AlignedBuf, SegmentId, StoreId};
 
-use super::row::{ROW_HEADER_BYTES, RowHeader, RowPlace, cell_bytes_for, cell_sums};
+use super::row::{
+    ROW_HEADER_BYTES, RowHeader, RowPlace, cell_bytes_for, cell_bytes_limit, cell_sums,
+};
 use crate::erasure::Coder;
 use crate::geometry::Geometry;
+use crate::segment::BLOCK_BYTES;
 
 /// Room for one row: for each cell a header and the cell, so that each member is written at once.
 pub(crate) struct RowBuffer {
@@ -15,22 +18,35 @@ pub(crate) struct RowBuffer {
     /// How the payload is cut now: `cell_bytes`, or shorter once a short row was sealed.
     cut_bytes: usize,
     filled: usize,
-    /// One a cell. Empty while the row is being written.
+    /// One a cell. Empty while the row is being written, and in a hollow one.
     pub cells: Vec<AlignedBuf>,
 }
 
 impl RowBuffer {
     /// An empty row of cells of at most `cell_bytes`.
     pub fn new(geometry: Geometry, cell_bytes: usize) -> Self {
-        let cell = || AlignedBuf::zeroed(ROW_HEADER_BYTES + cell_bytes);
+        let mut row = Self::hollow(geometry, cell_bytes);
+        let cell = |_| AlignedBuf::zeroed(ROW_HEADER_BYTES + cell_bytes);
+        row.cells = (0..geometry.cells()).map(cell).collect();
+        row
+    }
+
+    /// A row like [`RowBuffer::new`]'s that has no memory yet and can't be filled.
+    pub fn hollow(geometry: Geometry, cell_bytes: usize) -> Self {
+        let coder = Coder::new(geometry);
+        let cells = Vec::new();
         Self {
             geometry,
-            coder: Coder::new(geometry),
+            coder,
             cell_bytes,
             cut_bytes: cell_bytes,
             filled: 0,
-            cells: (0..geometry.cells()).map(|_| cell()).collect(),
+            cells,
         }
+    }
+
+    pub fn is_hollow(&self) -> bool {
+        self.cells.is_empty()
     }
 
     /// Memory that [`RowBuffer::new`] takes.
@@ -85,7 +101,7 @@ impl RowBuffer {
     /// The payload, and an empty row.
     pub fn drain(&mut self) -> Vec<u8> {
         let mut data = Vec::with_capacity(self.filled);
-        for cell in &self.cells[..usize::from(self.geometry.k)] {
+        for cell in self.cells.iter().take(usize::from(self.geometry.k)) {
             let n = self.cut_bytes.min(self.filled - data.len());
             data.extend_from_slice(&cell[ROW_HEADER_BYTES..][..n]);
         }
@@ -165,8 +181,7 @@ pub(crate) fn choose_cell_bytes(
     cell_bytes_max: usize,
     memory_bytes: usize,
 ) -> usize {
-    use crate::segment::BLOCK_BYTES;
-    let most = cell_bytes_max.min(super::row::cell_bytes_limit(geometry));
+    let most = cell_bytes_max.min(cell_bytes_limit(geometry));
     let most = (most / BLOCK_BYTES * BLOCK_BYTES).max(BLOCK_BYTES);
     let full = (most * usize::from(geometry.k)) as u64;
     let wanted = match expected_len {

@@ -11,12 +11,11 @@ use coffer_base::{AlignedBuf, DriveId, SegmentId};
 
 use super::buffer::RowBuffer;
 use super::memory::RowMemory;
-use super::row::RowPlace;
+use super::writing::Writing;
 use crate::error::Error;
 use crate::geometry::Geometry;
 use crate::inner::Inner;
 use crate::segment::{FileKind, HEADER_BYTES, Header, Layout, Segment};
-use crate::set::DriveState;
 
 /// Segments open at once. Up to as many writers have one each, so that their rows lie together;
 /// more take turns.
@@ -41,7 +40,8 @@ impl MemberFile {
         self.durably(|file| file.sync())
     }
 
-    fn durably(&self, act: impl FnOnce(&dyn DriveFile) -> io::Result<()>) -> io::Result<()> {
+    /// Does something that is durable on return, under the same rule.
+    pub fn durably(&self, act: impl FnOnce(&dyn DriveFile) -> io::Result<()>) -> io::Result<()> {
         let mut failed = self.sync_failed.lock().expect("no holder panics");
         if *failed {
             return Err(io::Error::other("an earlier sync failed"));
@@ -112,6 +112,7 @@ impl BulkLanes {
     }
 
     /// Segments that take rows now.
+    #[cfg(test)]
     pub fn open_segments(&self) -> usize {
         let open = self.open.lock().expect("no holder panics");
         open.idle.len() + open.out
@@ -291,15 +292,8 @@ impl Lane {
         }
     }
 
-    /// Writes `row` to all members; with `durably` it is durable on return, otherwise after a later
-    /// [`MemberFile::sync`] of each. On an error nobody knows what the row's place holds, the
-    /// drives that failed are out, and the lane takes no more rows.
-    pub fn write(
-        &mut self,
-        inner: &Inner,
-        row: &mut RowBuffer,
-        durably: bool,
-    ) -> Result<RowPlace, RowFailed> {
+    /// Gives `row` its place here and starts writing it to all members.
+    pub fn start(mut self, inner: &Arc<Inner>, mut row: RowBuffer, durably: bool) -> Writing {
         let segment = &self.segment;
         assert_eq!(
             row.geometry(),
@@ -309,46 +303,19 @@ impl Lane {
         );
         let place = row.seal(inner.set.store, segment.id, self.end);
         self.end += place.stride();
-        let mut reserved = None;
+        let mut reserve_to = None;
         if self.end > self.reserved {
             self.reserved = (self.reserved + RESERVE_BYTES).max(self.end);
-            reserved = Some(self.reserved);
+            reserve_to = Some(self.reserved);
         }
-        let cells = std::mem::take(&mut row.cells);
-        let items: Vec<_> = segment.files.iter().cloned().zip(cells).collect();
-        let written = map_all(&*inner.seams.pool, items, move |(member, cell)| {
-            let write = || {
-                if let Some(len) = reserved {
-                    reserve(&*member.file, len)?;
-                }
-                let cell = &cell[..place.stride() as usize];
-                if durably {
-                    member.durably(|file| file.write_at(cell, place.offset, true))
-                } else {
-                    member.file.write_at(cell, place.offset, false)
-                }
-            };
-            let result: io::Result<()> = write();
-            (cell, result)
-        });
-        let mut failed = Vec::new();
-        for (member, (cell, result)) in segment.members.iter().zip(written) {
-            row.cells.push(cell);
-            if let Err(e) = result {
-                failed.push((*member, e));
-            }
-        }
-        inner
-            .bulk
-            .count_row(segment.id, place.stride() * segment.members.len() as u64);
-        if failed.is_empty() {
-            return Ok(place);
-        }
+        let bytes = place.stride() * segment.members.len() as u64;
+        inner.bulk.count_row(segment.id, bytes);
+        Writing::start(inner, self, row, place, reserve_to, durably)
+    }
+
+    /// No more rows: one failed, and what its place holds on which member is not known.
+    pub fn fail(&mut self) {
         self.failed = true;
-        match take_out_failed(inner, failed) {
-            Ok(()) => Err(RowFailed::Elsewhere),
-            Err(full) => Err(RowFailed::For(full)),
-        }
     }
 
     /// Cuts the files to what they hold, which frees reserved space. A file that can't be cut now
@@ -368,52 +335,26 @@ impl Lane {
     }
 }
 
-/// Why a row was not written.
-pub(super) enum RowFailed {
-    /// Drives failed and are out: write it to another lane.
-    Elsewhere,
-    /// It can't be written anywhere.
-    For(Error),
-}
-
 /// Reserves space up to `len`. A drive too full for that may still hold the next row.
-fn reserve(file: &dyn DriveFile, len: u64) -> io::Result<()> {
+pub(super) fn reserve(file: &dyn DriveFile, len: u64) -> io::Result<()> {
     match file.allocate(len) {
         Err(e) if e.kind() == io::ErrorKind::StorageFull => Ok(()),
         other => other,
     }
 }
 
-const ENOMEM: i32 = 12;
-const ENFILE: i32 = 23;
-const EMFILE: i32 = 24;
-
-/// Takes drives out that failed to write or sync. An error when there is nothing to go on with:
-/// `Full` when some drive was full (which is not broken), `Io` when the last live drive failed or
-/// the process has no more files or memory.
+/// Takes drives out that failed to write or sync; see [`crate::set::Set::take_out_failed`].
 pub(super) fn take_out_failed(
     inner: &Inner,
     failed: Vec<(DriveId, io::Error)>,
 ) -> Result<(), Error> {
     let mut result = Ok(());
     for (id, e) in failed {
-        let state = match e.kind() {
-            io::ErrorKind::StorageFull => {
-                result = result.and(Err(Error::Full));
-                continue;
-            }
-            // The process's own limits: no fault of the drive.
-            _ if matches!(e.raw_os_error(), Some(EMFILE | ENFILE | ENOMEM)) => {
-                result = Err(Error::io(&inner.set.label(id), &e));
-                continue;
-            }
-            // The drive went, or its directory did; what it holds may be whole.
-            io::ErrorKind::NotFound => DriveState::Lost,
-            _ => DriveState::Fenced,
-        };
-        inner.set.take_out(id, state, &format!("bulk rows: {e}"));
-        if inner.set.is_live(id) {
-            result = Err(Error::io(&inner.set.label(id), &e));
+        // Full is weaker: another drive's failure says more.
+        match inner.set.take_out_failed(id, &e, "bulk rows") {
+            Err(Error::Full) => result = result.and(Err(Error::Full)),
+            Err(other) => result = Err(other),
+            Ok(()) => {}
         }
     }
     result

@@ -7,59 +7,70 @@ use crate::error::Error;
 
 /// How long a writer waits for others to give memory back. Not for ever: those may wait for a
 /// thread that the waiting ones hold.
-const WAIT_MAX: Duration = Duration::from_secs(10);
-
-/// A writer that asks for a lot gets at most this part of what is left, so that it is not the
-/// last to get something.
-const SHARE: usize = 16;
+const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// A budget in bytes.
 #[derive(Default)]
 pub(super) struct RowMemory {
-    used_bytes: Mutex<usize>,
+    taken: Mutex<Taken>,
     freed: Condvar,
 }
 
+#[derive(Default)]
+struct Taken {
+    bytes: usize,
+    writers: usize,
+}
+
+/// What one more writer should take at most: the first an eighth, later ones less and less, so
+/// that many get something while a few get much.
+fn share(left_bytes: usize, writers: usize) -> usize {
+    left_bytes / (8 + 2 * writers)
+}
+
 impl RowMemory {
-    /// Takes what `choose` asks for when told how much it may take; waits when even that is more
-    /// than is left of `total_bytes`. Returns the value of `choose` and the bytes taken. A lone
-    /// writer gets what it needs in any case.
+    /// Takes what `choose` asks for when told how much it should take at most; it may ask for
+    /// more. Waits while that is more than is left of `total_bytes`. Returns the value of `choose`
+    /// and the bytes taken. A lone writer gets what it needs in any case.
     pub fn take<T>(
         &self,
         total_bytes: usize,
         choose: impl Fn(usize) -> (T, usize),
     ) -> Result<(T, usize), Error> {
-        let mut used = self.used_bytes.lock().expect("no holder panics");
+        let mut taken = self.taken.lock().expect("no holder panics");
         loop {
-            let left = total_bytes.saturating_sub(*used);
-            let (chosen, bytes) = choose(left / SHARE);
-            if bytes <= left || *used == 0 {
-                *used += bytes;
+            let left = total_bytes.saturating_sub(taken.bytes);
+            let (chosen, bytes) = choose(share(left, taken.writers));
+            if bytes <= left || taken.writers == 0 {
+                taken.bytes += bytes;
+                taken.writers += 1;
                 return Ok((chosen, bytes));
             }
             let (again, wait) = self
                 .freed
-                .wait_timeout(used, WAIT_MAX)
+                .wait_timeout(taken, WAIT_MAX)
                 .expect("no holder panics");
-            used = again;
+            taken = again;
             if wait.timed_out() {
                 return Err(Error::Unavailable(format!(
-                    "{} of {total_bytes} bytes for rows are taken by other writers",
-                    *used
+                    "{} writers hold {} of {total_bytes} bytes for rows",
+                    taken.writers, taken.bytes
                 )));
             }
         }
     }
 
-    /// Gives `bytes` back.
+    /// Gives back what one writer took.
     pub fn give_back(&self, bytes: usize) {
-        *self.used_bytes.lock().expect("no holder panics") -= bytes;
+        let mut taken = self.taken.lock().expect("no holder panics");
+        taken.bytes -= bytes;
+        taken.writers -= 1;
         self.freed.notify_all();
     }
 
     /// Bytes taken now.
     pub fn used_bytes(&self) -> usize {
-        *self.used_bytes.lock().expect("no holder panics")
+        self.taken.lock().expect("no holder panics").bytes
     }
 }
 
@@ -70,10 +81,11 @@ mod tests {
     #[test]
     fn writers_share_and_the_last_byte_is_waited_for() {
         let memory = RowMemory::default();
-        let half = |may: usize| ((), may.max(40));
-        assert_eq!(memory.take(1600, half), Ok(((), 100)));
-        assert_eq!(memory.take(1600, half), Ok(((), 93)));
-        memory.give_back(193);
+        let some = |most: usize| ((), most.max(40));
+        assert_eq!(memory.take(1600, some), Ok(((), 200)));
+        assert_eq!(memory.take(1600, some), Ok(((), 140)));
+        memory.give_back(200);
+        memory.give_back(140);
         let all = |_| ((), 2000);
         assert_eq!(
             memory.take(1600, all),
@@ -81,11 +93,11 @@ mod tests {
             "a lone writer is served"
         );
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| memory.take(1600, half));
+            let waiting = scope.spawn(|| memory.take(1600, some));
             std::thread::sleep(Duration::from_millis(20));
             memory.give_back(2000);
-            assert_eq!(waiting.join().unwrap(), Ok(((), 100)));
+            assert_eq!(waiting.join().unwrap(), Ok(((), 200)));
         });
-        assert_eq!(memory.used_bytes(), 100);
+        assert_eq!(memory.used_bytes(), 200);
     }
 }

@@ -8,9 +8,10 @@ use coffer_base::pool::map_all;
 use coffer_base::{DriveId, SegmentId};
 
 use super::buffer::{RowBuffer, choose_cell_bytes};
-use super::lanes::{OpenSegment, RowFailed, take_out_failed};
+use super::lanes::{OpenSegment, take_out_failed};
 use super::reader::read_bulk;
 use super::row::{ROW_HEADER_BYTES, RowPlace};
+use super::writing::{Outcome, Writing};
 use crate::error::Error;
 use crate::extent::Extent;
 use crate::geometry::Geometry;
@@ -22,7 +23,14 @@ use crate::inner::Inner;
 /// returned; dropping the writer leaves dead bytes. After an error it is only good for dropping.
 pub struct BulkWriter {
     inner: Arc<Inner>,
+    /// The row that is being filled.
     row: RowBuffer,
+    /// The row before it, on its way to the drives.
+    writing: Option<Writing>,
+    /// An empty row whose memory can be used again.
+    spare: Option<RowBuffer>,
+    /// Whether there is memory for two rows; otherwise each is written before the next is filled.
+    double: bool,
     memory_bytes: usize,
     /// Where the next row goes if it can, so that the payload lies together.
     preferred: Option<Arc<OpenSegment>>,
@@ -42,18 +50,29 @@ impl BulkWriter {
     /// allowed). Waits while other writers have all the memory for rows.
     pub(crate) fn new(inner: Arc<Inner>, expected_len: Option<u64>) -> Result<BulkWriter, Error> {
         let (geometry, _) = inner.members()?;
-        let choose = |memory_bytes| {
-            let most = inner.options.cell_bytes_max;
-            let cell = choose_cell_bytes(geometry, expected_len, most, memory_bytes);
-            (cell, RowBuffer::memory_bytes(geometry, cell))
+        let choose = |share_bytes| {
+            let cell_bytes = |most| {
+                choose_cell_bytes(geometry, expected_len, inner.options.cell_bytes_max, most)
+            };
+            let row_bytes = |cell| RowBuffer::memory_bytes(geometry, cell);
+            let cell = cell_bytes(share_bytes);
+            let one_row = (cell * usize::from(geometry.k)) as u64;
+            if expected_len.is_none_or(|len| len > one_row) {
+                let cell = cell_bytes(share_bytes / 2);
+                if 2 * row_bytes(cell) <= share_bytes {
+                    return ((cell, true), 2 * row_bytes(cell));
+                }
+            }
+            ((cell, false), row_bytes(cell))
         };
-        let (cell_bytes, memory_bytes) = inner
-            .bulk
-            .memory
-            .take(inner.options.row_memory_bytes, choose)?;
+        let total_bytes = inner.options.row_memory_bytes;
+        let ((cell_bytes, double), memory_bytes) = inner.bulk.memory.take(total_bytes, choose)?;
         Ok(BulkWriter {
             inner,
-            row: RowBuffer::new(geometry, cell_bytes),
+            row: RowBuffer::hollow(geometry, cell_bytes),
+            writing: None,
+            spare: None,
+            double,
             memory_bytes,
             preferred: None,
             extents: Vec::new(),
@@ -70,6 +89,11 @@ impl BulkWriter {
     /// Appends `data`; rows that get full are written.
     pub fn write(&mut self, mut data: &[u8]) -> Result<(), Error> {
         while !data.is_empty() {
+            if self.row.is_hollow() {
+                let (geometry, cell_bytes) = (self.row.geometry(), self.row.cell_bytes());
+                let spare = self.spare.take();
+                self.row = spare.unwrap_or_else(|| RowBuffer::new(geometry, cell_bytes));
+            }
             let n = self.row.fill(data);
             data = &data[n..];
             if self.row.is_full() {
@@ -83,7 +107,7 @@ impl BulkWriter {
     /// drive held that was lost meanwhile is written again to the others first, so the extents
     /// count no drive that is known to be lost. In the order of the payload; none when it is empty.
     pub fn finish(mut self) -> Result<Vec<Extent>, Error> {
-        if self.used.is_empty() && !self.row.is_empty() {
+        if self.used.is_empty() && self.writing.is_none() && !self.row.is_empty() {
             // The only row: written and made durable at once.
             self.write_row(true)?;
         }
@@ -103,75 +127,104 @@ impl BulkWriter {
         }
     }
 
+    /// On return no row is being filled or written.
     fn write_rest(&mut self) -> Result<(), Error> {
-        while !self.row.is_empty() {
-            self.write_row(false)?;
+        loop {
+            if !self.row.is_empty() {
+                self.write_row(false)?;
+            } else if self.writing.is_some() {
+                self.settle()?;
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Starts writing the row as it is. When that turns out to be impossible, because drives are
+    /// gone, its payload is put into other rows, which may not be full.
+    fn write_row(&mut self, durably: bool) -> Result<(), Error> {
+        if self.settle()? == Settled::Refilled {
+            return Ok(());
+        }
+        let lane = self
+            .inner
+            .bulk
+            .check_out(&self.inner, self.preferred.as_ref())?;
+        self.prefer(&lane.segment);
+        let geometry = lane.segment.geometry;
+        if geometry != self.row.geometry() {
+            self.inner.bulk.check_in(&self.inner, lane);
+            let data = self.row.drain();
+            return self.refill(geometry, &data);
+        }
+        let hollow = RowBuffer::hollow(geometry, self.row.cell_bytes());
+        let row = std::mem::replace(&mut self.row, hollow);
+        self.writing = Some(lane.start(&self.inner, row, durably));
+        if !self.double {
+            self.settle()?;
         }
         Ok(())
     }
 
-    /// Writes the row as it is, unless there are fewer drives than it was cut for: then its
-    /// payload goes to rows for those there are, the last of which may stay unwritten.
-    fn write_row(&mut self, durably: bool) -> Result<(), Error> {
-        loop {
-            let mut lane = self
-                .inner
-                .bulk
-                .check_out(&self.inner, self.preferred.as_ref())?;
-            self.prefer(&lane.segment);
-            if lane.segment.geometry != self.row.geometry() {
-                let geometry = lane.segment.geometry;
-                self.inner.bulk.check_in(&self.inner, lane);
-                return self.recut(geometry);
-            }
-            let written = lane.write(&self.inner, &mut self.row, durably);
-            let segment = lane.segment.clone();
-            self.inner.bulk.check_in(&self.inner, lane);
-            match written {
-                Ok(place) => {
-                    self.append_extent(segment.id, segment.geometry, place);
-                    match self
-                        .used
-                        .iter_mut()
-                        .find(|used| used.segment.id == segment.id)
-                    {
-                        Some(used) => used.unsynced |= !durably,
-                        None => self.used.push(Used {
-                            segment,
-                            unsynced: !durably,
-                        }),
-                    }
-                    self.row.clear();
-                    return Ok(());
+    /// Waits for the row that is being written, if there is one.
+    fn settle(&mut self) -> Result<Settled, Error> {
+        let Some(writing) = self.writing.take() else {
+            return Ok(Settled::AsItWas);
+        };
+        let durably = writing.durably;
+        let (mut row, outcome) = writing.wait();
+        match outcome {
+            Outcome::Written(segment, place) => {
+                self.append_extent(&row, segment.id, place);
+                match self
+                    .used
+                    .iter_mut()
+                    .find(|used| used.segment.id == segment.id)
+                {
+                    Some(used) => used.unsynced |= !durably,
+                    None => self.used.push(Used {
+                        segment,
+                        unsynced: !durably,
+                    }),
                 }
-                Err(RowFailed::Elsewhere) => {}
-                Err(RowFailed::For(error)) => return Err(error),
+                row.clear();
+                self.spare = Some(row);
+                Ok(Settled::AsItWas)
             }
+            Outcome::Elsewhere => {
+                let mut data = row.drain();
+                drop(row);
+                data.append(&mut self.row.drain());
+                let (geometry, _) = self.inner.members()?;
+                self.refill(geometry, &data)?;
+                Ok(Settled::Refilled)
+            }
+            Outcome::Failed(error) => Err(error),
         }
     }
 
-    /// Makes the row one over `geometry`, with cells as long as before: the scheme over fewer
-    /// drives has fewer, so it takes no more memory.
-    fn recut(&mut self, geometry: Geometry) -> Result<(), Error> {
-        let data = self.row.drain();
+    /// Puts `data`, which comes next in the payload, into rows over `geometry`. Their cells are as
+    /// long as before: the scheme over fewer drives has fewer, so they take no more memory.
+    fn refill(&mut self, geometry: Geometry, data: &[u8]) -> Result<(), Error> {
         let cell_bytes = self.row.cell_bytes();
-        let needed = RowBuffer::memory_bytes(geometry, cell_bytes);
+        let rows = if self.double { 2 } else { 1 };
+        let needed = rows * RowBuffer::memory_bytes(geometry, cell_bytes);
         assert!(
             needed <= self.memory_bytes,
             "{needed} > {} bytes",
             self.memory_bytes
         );
-        self.row.cells.clear();
-        self.row = RowBuffer::new(geometry, cell_bytes);
-        self.write(&data)
+        self.spare = None;
+        self.row = RowBuffer::hollow(geometry, cell_bytes);
+        self.write(data)
     }
 
-    fn append_extent(&mut self, segment: SegmentId, geometry: Geometry, place: RowPlace) {
-        let row_bytes = self.row.capacity() as u64;
+    fn append_extent(&mut self, row: &RowBuffer, segment: SegmentId, place: RowPlace) {
+        let row_bytes = row.capacity() as u64;
         let len = place.data_len as u64;
         if let Some(last) = self.extents.last_mut() {
             let rows = last.len / row_bytes;
-            let stride = ROW_HEADER_BYTES as u64 + row_bytes / u64::from(geometry.k);
+            let stride = ROW_HEADER_BYTES as u64 + row.cell_bytes() as u64;
             if last.segment == segment
                 && u64::from(last.row_bytes) == row_bytes
                 && last.len.is_multiple_of(row_bytes)
@@ -254,8 +307,20 @@ impl BulkWriter {
     }
 }
 
+/// What [`BulkWriter::settle`] did to the row that is being filled.
+#[derive(PartialEq, Eq)]
+enum Settled {
+    AsItWas,
+    /// It was taken apart, and another one is being filled.
+    Refilled,
+}
+
 impl Drop for BulkWriter {
     fn drop(&mut self) {
+        if let Some(writing) = self.writing.take() {
+            // Its memory is in use until then.
+            writing.wait();
+        }
         self.inner.bulk.memory.give_back(self.memory_bytes);
         if let Some(segment) = self.preferred.take() {
             segment.writers.fetch_sub(1, Ordering::Relaxed);

@@ -86,25 +86,19 @@ fn conditions_of_reads_have_their_precedence() {
     );
     // A failed If-Match is decided before If-None-Match.
     assert_eq!(
-        decide(ReadConditions {
-            if_match: tags(&["x"]),
-            if_none_match: tags(&["e"]),
-            ..none()
-        }),
+        decide(ReadConditions { if_match: tags(&["x"]), if_none_match: tags(&["e"]), ..none() }),
         ReadDecision::Failed("If-Match")
     );
 }
 
 #[test]
 fn the_source_of_a_copy_is_never_not_modified() {
-    let conditions =
-        ReadConditions { if_none_match: tags(&["e"]), ..ReadConditions::default() };
+    let conditions = ReadConditions { if_none_match: tags(&["e"]), ..ReadConditions::default() };
     assert_eq!(
         conditions.evaluate_source("e", at(1)),
         Err(Error::PreconditionFailed { condition: "If-None-Match" })
     );
-    let conditions =
-        ReadConditions { if_modified_since: Some(at(5)), ..ReadConditions::default() };
+    let conditions = ReadConditions { if_modified_since: Some(at(5)), ..ReadConditions::default() };
     assert_eq!(
         conditions.evaluate_source("e", at(1)),
         Err(Error::PreconditionFailed { condition: "If-Modified-Since" })
@@ -122,9 +116,6 @@ fn conditions_of_writes_are_exact() {
     let tag = WriteCondition { if_none_match_any: false, if_match: Some("e".to_owned()) };
     assert_eq!(tag.evaluate(Some("e")), Ok(()));
     assert_eq!(tag.evaluate(None), Err(Error::NoSuchKey));
-    assert_eq!(
-        tag.evaluate(Some("f")),
-        Err(Error::PreconditionFailed { condition: "If-Match" })
-    );
+    assert_eq!(tag.evaluate(Some("f")), Err(Error::PreconditionFailed { condition: "If-Match" }));
     assert_eq!(WriteCondition::default().evaluate(Some("f")), Ok(()));
 }

@@ -34,7 +34,7 @@ fn every_algorithm_gives_its_published_value() {
 
 #[test]
 fn one_pass_in_any_pieces_gives_what_single_passes_give() {
-    let data: Vec<u8> = (0..100_000u32).map(|i| (i * 31 >> 3) as u8).collect();
+    let data: Vec<u8> = (0..100_000u32).map(|i| ((i * 31) >> 3) as u8).collect();
     for pieces in [1, 7, 4096, 16 << 10, 100_000] {
         let mut digester = Digester::new(&[
             ChecksumAlgorithm::Sha256,
@@ -55,7 +55,8 @@ fn one_pass_in_any_pieces_gives_what_single_passes_give() {
 
 #[test]
 fn crcs_of_parts_combine_to_that_of_the_whole() {
-    let data: Vec<u8> = (0..200_001u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+    let data: Vec<u8> =
+        (0..200_001u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
     for algorithm in ChecksumAlgorithm::ALL.into_iter().filter(|a| a.combines()) {
         for cuts in [vec![], vec![0], vec![1], vec![100_000], vec![3, 3, 70_000, 200_001]] {
             let mut parts = Vec::new();
@@ -65,7 +66,11 @@ fn crcs_of_parts_combine_to_that_of_the_whole() {
                 from = cut;
             }
             let parts: Vec<_> = parts.iter().map(|(sum, size)| (sum, *size)).collect();
-            assert_eq!(combine(algorithm, &parts), checksum(algorithm, &data), "{algorithm} {cuts:?}");
+            assert_eq!(
+                combine(algorithm, &parts),
+                checksum(algorithm, &data),
+                "{algorithm} {cuts:?}"
+            );
         }
     }
 }

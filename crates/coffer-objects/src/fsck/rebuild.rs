@@ -8,7 +8,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 use coffer_catalog::record::{Mutation, encode_counters, mutations};
 use coffer_catalog::{Engine, Snapshot, Write, decode_counters};
-use coffer_log::{Log, Mark, ReplayError};
+use coffer_log::{Log, Mark};
 
 use super::Finding;
 use crate::error::{Error, Result};
@@ -24,7 +24,14 @@ pub(super) fn compare(
     fresh: &dyn Engine,
     finding: &mut dyn FnMut(Finding),
 ) -> Result<()> {
-    replay(log, fresh)?;
+    match replay(log, fresh) {
+        Ok(()) => {}
+        Err(Stopped::Log(why)) => {
+            finding(Finding { place: "the log".to_owned(), what: why });
+            return Ok(());
+        }
+        Err(Stopped::Engine(error)) => return Err(error),
+    }
     let rebuilt = fresh.snapshot();
     let mut left = index.prefix(&[]);
     let mut right = rebuilt.range(Bound::Unbounded, Bound::Unbounded);
@@ -60,24 +67,28 @@ pub(super) fn compare(
     }
 }
 
-fn replay(log: &Log, fresh: &dyn Engine) -> Result<()> {
+/// Why a replay did not come to the end.
+enum Stopped {
+    /// What is wrong with the log.
+    Log(String),
+    /// The fresh engine failed.
+    Engine(Error),
+}
+
+fn replay(log: &Log, fresh: &dyn Engine) -> Result<(), Stopped> {
     let mut pending = Pending { engine: fresh, values: HashMap::new() };
     let mut stopped = None;
     let replayed = log.replay(None, &mut |group| {
         let applied = group.records.iter().try_for_each(|record| pending.take(record));
-        applied.and_then(|()| pending.flush(group.mark, PENDING_KEYS_MAX)).map_err(|error| {
-            let what = error.to_string();
-            stopped = Some(error);
-            coffer_log::Error::Corrupt(what)
+        applied.and_then(|()| pending.flush(group.mark, PENDING_KEYS_MAX)).map_err(|why| {
+            stopped = Some(why);
+            coffer_log::Error::Corrupt("the replay was stopped".to_owned())
         })
     });
     match (replayed, stopped) {
-        (_, Some(error)) => Err(error),
+        (_, Some(why)) => Err(why),
         (Ok(mark), None) => pending.flush(mark, 0),
-        (Err(ReplayError::Log(error)), None) => Err(error.into()),
-        (Err(ReplayError::NotOnChain), None) => {
-            Err(Error::Corrupt("the log does not have its own beginning".to_owned()))
-        }
+        (Err(error), None) => Err(Stopped::Log(format!("it can't be replayed: {error}"))),
     }
 }
 
@@ -88,9 +99,9 @@ struct Pending<'a> {
 }
 
 impl Pending<'_> {
-    fn take(&mut self, record: &[u8]) -> Result<()> {
+    fn take(&mut self, record: &[u8]) -> Result<(), Stopped> {
         for mutation in mutations(record) {
-            match mutation.map_err(|error| Error::Corrupt(error.to_string()))? {
+            match mutation.map_err(|error| Stopped::Log(error.to_string()))? {
                 Mutation::Put { key, value } => {
                     self.values.insert(key.to_vec(), Some(value.to_vec()));
                 }
@@ -100,7 +111,11 @@ impl Pending<'_> {
                 Mutation::Add { key, deltas } => {
                     let old = match self.values.get(key) {
                         Some(value) => value.clone(),
-                        None => self.engine.get(key)?.map(|value| value.to_vec()),
+                        None => {
+                            let old = self.engine.get(key);
+                            old.map_err(|error| Stopped::Engine(error.into()))?
+                                .map(|value| value.to_vec())
+                        }
                     };
                     let mut counters = old.map_or_else(Vec::new, |old| decode_counters(&old));
                     counters.resize(counters.len().max(deltas.len()), 0);
@@ -115,7 +130,7 @@ impl Pending<'_> {
     }
 
     /// Gives the changes to the engine if there are more than `keys_max`.
-    fn flush(&mut self, mark: Mark, keys_max: usize) -> Result<()> {
+    fn flush(&mut self, mark: Mark, keys_max: usize) -> Result<(), Stopped> {
         if self.values.len() <= keys_max {
             return Ok(());
         }
@@ -125,6 +140,7 @@ impl Pending<'_> {
             Some(value) => Write::Put { key: key.into(), value: Bytes::from(value) },
             None => Write::Delete { key: key.into() },
         });
-        Ok(self.engine.apply(writes.collect(), mark)?)
+        let applied = self.engine.apply(writes.collect(), mark);
+        applied.map_err(|error| Stopped::Engine(error.into()))
     }
 }

@@ -21,6 +21,7 @@ pub(crate) enum Body {
 }
 
 /// The headers, or where they are.
+#[expect(clippy::large_enum_variant, reason = "most heads have their headers here")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum HeadHeaders {
     Here(Headers),
@@ -129,8 +130,7 @@ impl Row for HeadRow {
         let etag = Etag::decode(r, has(MULTIPART))?;
         let modified = Timestamp(r.varint()?);
         let checksum = if has(CHECKSUM) { Some(checksum::decode(r)?) } else { None };
-        let upload =
-            if has(UPLOAD) { Some(UploadId(r.take(16)?.try_into().ok()?)) } else { None };
+        let upload = if has(UPLOAD) { Some(UploadId(r.take(16)?.try_into().ok()?)) } else { None };
         let headers = match (has(COLD_HEADERS), has(SOME_HEADERS)) {
             (true, true) => return None,
             (true, false) => HeadHeaders::Cold,

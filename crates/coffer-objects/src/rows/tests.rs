@@ -188,9 +188,8 @@ fn manifests_and_owners() {
 
 #[test]
 fn a_manifest_whose_sizes_do_not_add_up_is_refused() {
-    let wrong = Manifest {
-        parts: vec![BlobPart { size: 6, checksum: None, extents: vec![inline()] }],
-    };
+    let wrong =
+        Manifest { parts: vec![BlobPart { size: 6, checksum: None, extents: vec![inline()] }] };
     assert_eq!(Manifest::decode_parts(&wrong.encode_parts()), None);
     // A count that no memory has.
     assert_eq!(Manifest::decode_parts(&[0xff, 0xff, 0xff, 0xff, 0x7f]), None);
@@ -253,11 +252,7 @@ fn identities() {
         "01 01 01 026964 01 02414b 02 0008726561646f6e6c79 01027b7d",
     );
     golden(
-        &AccessKeyRow {
-            user: "me".to_owned(),
-            secret: "s3cret".to_owned(),
-            created: Timestamp(1),
-        },
+        &AccessKeyRow { user: "me".to_owned(), secret: "s3cret".to_owned(), created: Timestamp(1) },
         "01 026d65 06733363726574 01",
     );
 }
@@ -279,11 +274,7 @@ fn keys_of_rows() {
             "43 0000000000000102 61 0001",
             Parsed::Cold(bucket, "a".to_owned()),
         ),
-        (
-            keys::manifest(blob),
-            "4d 00000000000000000000000000000007",
-            Parsed::Manifest(blob),
-        ),
+        (keys::manifest(blob), "4d 00000000000000000000000000000007", Parsed::Manifest(blob)),
         (
             keys::owner(blob, bucket, "a"),
             "52 00000000000000000000000000000007 0000000000000102 61 0001",
@@ -302,11 +293,7 @@ fn keys_of_rows() {
         (keys::identity("me"), "49 6d65 0001", Parsed::Identity("me".to_owned())),
         (keys::access_key("AK"), "4b 414b 0001", Parsed::AccessKey("AK".to_owned())),
         (keys::totals(), "23 54", Parsed::Totals),
-        (
-            keys::bucket_counters(bucket),
-            "23 42 0000000000000102",
-            Parsed::BucketCounters(bucket),
-        ),
+        (keys::bucket_counters(bucket), "23 42 0000000000000102", Parsed::BucketCounters(bucket)),
         (
             keys::segment_counter(SegmentId(9)),
             "23 47 0000000000000009",

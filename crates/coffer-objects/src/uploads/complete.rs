@@ -17,8 +17,8 @@ use crate::rows::head::{Body, HeadHeaders, HeadRow};
 use crate::rows::keys;
 use crate::rows::upload::{PartRow, UploadRow};
 use crate::types::{
-    Checksum, ChecksumType, Complete, CompletePart, OBJECT_BYTES_MAX, ObjectInfo,
-    PART_BYTES_MIN, PART_NUMBER_MAX,
+    Checksum, ChecksumType, Complete, CompletePart, OBJECT_BYTES_MAX, ObjectInfo, PART_BYTES_MIN,
+    PART_NUMBER_MAX,
 };
 
 /// Bytes a part takes in a commit besides its extents: its entry in the manifest and the removal
@@ -38,8 +38,7 @@ impl Objects {
         check_parts(&request.parts)?;
         let bucket = self.bucket_row(grant)?.bucket(grant.bucket().to_owned());
         let id = UploadId::parse(upload_id)?;
-        let upload: Option<UploadRow> =
-            self.catalog().row(&keys::upload(bucket.id, &key, id))?;
+        let upload: Option<UploadRow> = self.catalog().row(&keys::upload(bucket.id, &key, id))?;
         let Some(upload) = upload else {
             let found = self.find(grant, key, false).await.map_err(|error| match error {
                 Error::NoSuchKey => Error::NoSuchUpload,

@@ -7,9 +7,7 @@ use coffer_iam::{Action, Grant};
 use super::UploadId;
 use crate::error::{Error, Result};
 use crate::manifest::KnownManifests;
-use crate::objects::{
-    Objects, Refusal, check_headers, commit_bytes, object_key, same_bucket,
-};
+use crate::objects::{Objects, Refusal, check_headers, commit_bytes, object_key, same_bucket};
 use crate::put::DEFAULT_CHECKSUM;
 use crate::replace::count_uploads;
 use crate::rows::upload::UploadRow;

@@ -101,8 +101,7 @@ impl Objects {
             extents,
         };
         let info = row.info(number);
-        let hint =
-            commit_bytes(&key, &Headers::default()) + inline.len() + row.extents.len() * 64;
+        let hint = commit_bytes(&key, &Headers::default()) + inline.len() + row.extents.len() * 64;
         let plan = move |txn: &mut Txn<'_>, _: &KnownManifests| -> Result<(), Refusal> {
             same_bucket(txn, &bucket)?;
             upload_row(&*txn, bucket.id, &key, upload)?;

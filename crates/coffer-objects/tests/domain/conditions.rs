@@ -2,7 +2,7 @@
 
 use coffer_base::Timestamp;
 use coffer_iam::Action;
-use coffer_objects::{EtagList, Error, Get, Put, ReadConditions, WriteCondition};
+use coffer_objects::{Error, EtagList, Get, Put, ReadConditions, WriteCondition};
 
 use crate::store::{Store, on, refused, run};
 
@@ -69,8 +69,7 @@ fn reads_happen_only_on_their_condition() {
         }
         let head = store.objects.head(&on(Action::GetObject, "k"), not_modified).await;
         assert!(matches!(head, Err(Error::NotModified(_))));
-        let modified =
-            get(ReadConditions { if_match: current, ..ReadConditions::default() });
+        let modified = get(ReadConditions { if_match: current, ..ReadConditions::default() });
         store.get_with("k", modified).await.unwrap();
         let stale = get(ReadConditions {
             if_unmodified_since: Some(Timestamp(info.modified.0 - 1000)),

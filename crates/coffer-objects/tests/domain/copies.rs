@@ -3,7 +3,7 @@
 use coffer_iam::{Action, Resource};
 use coffer_objects::digest::{checksum, hex, md5};
 use coffer_objects::{
-    ChecksumAlgorithm, Copy, EtagList, Error, Get, ObjectInfo, Put, ReadConditions, Result,
+    ChecksumAlgorithm, Copy, Error, EtagList, Get, ObjectInfo, Put, ReadConditions, Result,
     WriteCondition,
 };
 
@@ -24,7 +24,10 @@ fn a_copy_has_the_bytes_and_headers_and_an_id_of_its_own() {
             let copied = copy(&store, "from", "to", Copy::default()).await.unwrap();
             assert_ne!(copied.object_id, source.object_id);
             assert_eq!(copied.headers, content_type("a/b"));
-            assert_eq!((copied.etag.as_str(), &copied.checksum), (source.etag.as_str(), &source.checksum));
+            assert_eq!(
+                (copied.etag.as_str(), &copied.checksum),
+                (source.etag.as_str(), &source.checksum)
+            );
             let (got, info) = store.get_with("to", Get::default()).await.unwrap();
             assert!(got == body);
             assert_eq!(info, copied);

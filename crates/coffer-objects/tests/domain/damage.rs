@@ -21,8 +21,7 @@ fn store() -> Store {
         let grant = on(Action::PutObject, "upload");
         let upload = store.objects.create_upload(&grant, CreateUpload::default()).await.unwrap();
         let put = Put::default();
-        let mut part =
-            store.objects.upload_part(&grant, &upload.upload_id, 1, put).await.unwrap();
+        let mut part = store.objects.upload_part(&grant, &upload.upload_id, 1, put).await.unwrap();
         part.write(bytes(3, 500).into()).await.unwrap();
         part.finish_part(None).await.unwrap();
         let user = AddUser {
@@ -124,11 +123,10 @@ fn an_index_that_differs_from_the_log_is_found() {
         skip_payloads: true,
         fresh: Some(std::sync::Arc::new(engine)),
     };
-    let report = coffer_objects::fsck::fsck_with(
-        store.objects.catalog(),
-        options,
-        &mut |finding| findings.push(finding.to_string()),
-    );
+    let report =
+        coffer_objects::fsck::fsck_with(store.objects.catalog(), options, &mut |finding| {
+            findings.push(finding.to_string())
+        });
     assert_eq!(report.unwrap().rows as usize, rows.len());
     assert_eq!(findings.len(), 1);
     assert!(findings[0].contains("in the log, but not in the index"), "{findings:?}");

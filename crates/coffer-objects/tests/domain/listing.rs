@@ -9,7 +9,12 @@ use coffer_objects::{Entry, List, ListAfter, ListPage};
 use crate::store::{Store, on_bucket, run};
 
 /// All entries of a listing, the plain way.
-fn naive(keys: &BTreeSet<String>, prefix: &str, delimiter: &str, after: Option<&ListAfter>) -> Vec<String> {
+fn naive(
+    keys: &BTreeSet<String>,
+    prefix: &str,
+    delimiter: &str,
+    after: Option<&ListAfter>,
+) -> Vec<String> {
     let mut entries: Vec<String> = Vec::new();
     for key in keys.iter().filter(|key| key.starts_with(prefix)) {
         match after {
@@ -30,7 +35,7 @@ fn naive(keys: &BTreeSet<String>, prefix: &str, delimiter: &str, after: Option<&
 }
 
 async fn page(store: &Store, query: &List) -> ListPage {
-    let grant = on_bucket(Action::ListBucket, "b");
+    let grant = on_bucket(Action::ListBucket, "bkt");
     store.objects.list(&grant, query.clone()).await.unwrap()
 }
 
@@ -68,7 +73,7 @@ fn pages_fit_together_and_are_those_of_the_plain_way() {
             store.put(key, b"").await.unwrap();
         }
         for round in 0..300 {
-            let mut pick = |n: u64| {
+            let pick = |n: u64| {
                 let mut text = String::new();
                 for _ in 0..rng.below(n) {
                     text.push_str(pieces[rng.below(pieces.len() as u64) as usize]);

@@ -91,10 +91,7 @@ impl Run {
     /// A condition that may or may not hold, and whether it does.
     fn condition(&self, current: Option<&Object>) -> (WriteCondition, bool) {
         match self.below(6) {
-            0 => (
-                WriteCondition { if_none_match_any: true, if_match: None },
-                current.is_none(),
-            ),
+            0 => (WriteCondition { if_none_match_any: true, if_match: None }, current.is_none()),
             1 => {
                 let etag = match current {
                     Some(object) if self.below(2) == 0 => object.etag.clone(),
@@ -227,7 +224,7 @@ impl Run {
         let bucket = self.bucket();
         let grant = on_bucket(Action::ListBucket, bucket);
         let page = self.store.objects.list(&grant, List { max: 1000, ..List::default() });
-        let listed: Vec<_> = page.await.unwrap().entries.into_iter().map(|entry| match entry {
+        let listed = page.await.unwrap().entries.into_iter().map(|entry| match entry {
             Entry::Object(info) => (info.key, info.etag, info.size as usize),
             Entry::Prefix(prefix) => panic!("{prefix} without a delimiter"),
         });

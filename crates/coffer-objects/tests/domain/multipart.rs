@@ -260,7 +260,7 @@ fn aborting_frees_the_parts_and_so_does_deleting_the_bucket() {
             }
         }
         assert_eq!(store.objects.usage().unwrap().uploads, 30);
-        store.objects.delete_bucket(&on_bucket(Action::DeleteBucket, "b")).await.unwrap();
+        store.objects.delete_bucket(&on_bucket(Action::DeleteBucket, "bkt")).await.unwrap();
         assert_eq!(store.objects.usage().unwrap(), coffer_objects::Usage::default());
         assert_eq!(store.rows(b'P') + store.rows(b'U'), 0);
     });
@@ -284,11 +284,9 @@ fn parts_are_copied_from_ranges_of_objects() {
         assert_eq!(first.etag, hex(&md5(&source)));
         let second = copy(2, Some(ByteRange::FromTo(10, 19))).await.unwrap();
         assert_eq!(second.etag, hex(&md5(&source[10..20])));
-        for bad in [
-            ByteRange::FromTo(0, source.len() as u64),
-            ByteRange::From(0),
-            ByteRange::Suffix(5),
-        ] {
+        for bad in
+            [ByteRange::FromTo(0, source.len() as u64), ByteRange::From(0), ByteRange::Suffix(5)]
+        {
             let error = refused(copy(3, Some(bad)).await);
             assert!(matches!(error, Error::InvalidArgument(_)), "{error:?}");
         }
@@ -310,15 +308,14 @@ fn uploads_and_parts_are_listed_page_by_page() {
         let ids: Vec<_> = expected.iter().map(|(_, id)| id.clone()).collect();
         assert!(ids.is_sorted(), "ids sort by initiation");
         let list = |query: ListUploads| {
-            let grant = on_bucket(Action::ListBucketMultipartUploads, "b");
+            let grant = on_bucket(Action::ListBucketMultipartUploads, "bkt");
             let objects = store.objects.clone();
             async move { objects.list_uploads(&grant, query).await.unwrap() }
         };
         for max in [1, 2, 3, 1000] {
-            for (delimiter, names) in [
-                (None, "a/1 a/2 b b b c/1 c/2 d\0 é"),
-                (Some("/"), "a/ b b b c/ d\0 é"),
-            ] {
+            for (delimiter, names) in
+                [(None, "a/1 a/2 b b b c/1 c/2 d\0 é"), (Some("/"), "a/ b b b c/ d\0 é")]
+            {
                 let mut seen = Vec::new();
                 let mut query = ListUploads {
                     delimiter: delimiter.map(str::to_owned),
@@ -357,7 +354,7 @@ fn uploads_and_parts_are_listed_page_by_page() {
             part(&store, "b", id, number, b"x").await.unwrap();
         }
         let list = |after, max| {
-            let grant = grant(Action::ListMultipartUploadParts, Resource::object("b", "b"));
+            let grant = grant(Action::ListMultipartUploadParts, Resource::object("bkt", "b"));
             let (objects, id) = (store.objects.clone(), id.clone());
             async move { objects.list_parts(&grant, &id, after, max).await }
         };

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use coffer_base::drive::{Drive, SimWorld};
 use coffer_base::rng::SeededRng;
 use coffer_base::{Clock, Timestamp};
-use coffer_catalog::{Catalog, MemEngine, Sequencing};
+use coffer_catalog::{Catalog, Engine, MemEngine, Sequencing};
 use coffer_iam::{Action, Grant, Principal, Resource, authorize};
 use coffer_log::{Log, LogOptions, Seams};
 use coffer_objects::fsck::{FsckOptions, fsck_with};
@@ -37,7 +37,7 @@ impl Clock for TickingClock {
 pub struct Store {
     pub world: SimWorld,
     pub objects: Objects,
-    engine: Arc<MemEngine>,
+    engine: Arc<dyn Engine>,
     rng: Arc<SeededRng>,
     clock: Arc<TickingClock>,
     drives: usize,
@@ -51,18 +51,21 @@ pub fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 impl Store {
-    /// An empty store on one drive, with the bucket `b`.
+    /// An empty store on one drive, with the bucket `bkt`.
     pub fn new() -> Store {
         let store = Store::empty(1, 1 << 20);
-        run(store.create_bucket("b"));
+        run(store.create_bucket("bkt"));
         store
     }
 
     pub fn empty(drives: usize, commit_segment_bytes: u64) -> Store {
+        Store::with_engine(Arc::new(MemEngine::new()), drives, commit_segment_bytes)
+    }
+
+    pub fn with_engine(engine: Arc<dyn Engine>, drives: usize, commit_segment_bytes: u64) -> Store {
         let world = SimWorld::new(1);
         let rng = Arc::new(SeededRng::new(11));
         let clock = Arc::new(TickingClock::default());
-        let engine = Arc::new(MemEngine::new());
         let objects = open(&world, &engine, &rng, &clock, drives, commit_segment_bytes);
         Store { world, objects, engine, rng, clock, drives, commit_segment_bytes }
     }
@@ -158,7 +161,7 @@ impl Store {
 
 fn open(
     world: &SimWorld,
-    engine: &Arc<MemEngine>,
+    engine: &Arc<dyn Engine>,
     rng: &Arc<SeededRng>,
     clock: &Arc<TickingClock>,
     drives: usize,
@@ -189,9 +192,9 @@ pub fn grant(action: Action, resource: Resource) -> Grant {
     authorize(&Principal::root("root-id"), action, &resource).unwrap()
 }
 
-/// On an object of the bucket `b`.
+/// On an object of the bucket `bkt`.
 pub fn on(action: Action, key: &str) -> Grant {
-    grant(action, Resource::object("b", key))
+    grant(action, Resource::object("bkt", key))
 }
 
 pub fn on_bucket(action: Action, bucket: &str) -> Grant {

@@ -29,8 +29,7 @@ fn users_come_change_and_go_and_their_keys_with_them() {
         assert_ne!(anna.user.owner_id, berta.user.owner_id);
 
         assert_eq!(refused(objects.add_user(&admin, user("anna")).await), Error::UserExists);
-        let same_key =
-            AddUser { access_key: Some("anna-key".to_owned()), ..user("carla") };
+        let same_key = AddUser { access_key: Some("anna-key".to_owned()), ..user("carla") };
         assert_eq!(refused(objects.add_user(&admin, same_key).await), Error::UserExists);
         for policies in [
             vec![PolicyText::Canned("almighty".to_owned())],
@@ -43,7 +42,7 @@ fn users_come_change_and_go_and_their_keys_with_them() {
         let credential = objects.principal_by_access_key("anna-key").await.unwrap().unwrap();
         assert_eq!((credential.secret.as_str(), credential.enabled), ("a-secret", true));
         assert_eq!(credential.principal.name, "anna");
-        let get = Resource::object("b", "k");
+        let get = Resource::object("bkt", "k");
         assert!(authorize(&credential.principal, Action::GetObject, &get).is_ok());
         assert!(authorize(&credential.principal, Action::PutObject, &get).is_err());
 

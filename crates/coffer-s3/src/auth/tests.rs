@@ -561,9 +561,8 @@ fn garbage_is_refused_and_never_panics() {
         let Ok(parsed) = Query::parse(&cut_off.query) else {
             continue;
         };
-        match Claim::read(&cut_off.headers, &parsed, "us-east-1") {
-            Ok(Some(_)) => assert!(check(&cut_off, NOW).is_err(), "{cut}"),
-            Ok(None) | Err(_) => {}
+        if let Ok(Some(_)) = Claim::read(&cut_off.headers, &parsed, "us-east-1") {
+            assert!(check(&cut_off, NOW).is_err(), "{cut}");
         }
     }
     for garbage in [

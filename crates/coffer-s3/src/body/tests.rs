@@ -169,10 +169,8 @@ async fn unsigned_chunks_give_payload_and_trailer() {
 
 #[tokio::test]
 async fn two_announced_checksums_are_one_too_many() {
-    for value in ["x-amz-checksum-crc32, x-amz-checksum-sha1"] {
-        let error = body(&[("x-amz-trailer", value)], &[]).err().unwrap();
-        assert_eq!(error.code, Code::InvalidRequest);
-    }
+    let two = [("x-amz-trailer", "x-amz-checksum-crc32, x-amz-checksum-sha1")];
+    assert_eq!(body(&two, &[]).err().unwrap().code, Code::InvalidRequest);
     let one = body(&[("x-amz-trailer", "X-Amz-Checksum-CRC64NVME")], &[]).unwrap();
     assert_eq!(one.announced_checksum(), Some(ChecksumAlgorithm::Crc64Nvme));
 }

@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::documents::{self, Digest};
 use super::parameters;
 use super::token::Token;
-use super::{caller, refuse};
+use super::{ack, caller, refuse};
 use crate::error::{Code, S3Error};
 use crate::request::Call;
 use crate::respond::{Reply, reply_empty, reply_xml, set_header};
@@ -31,7 +31,7 @@ const NAMELESS_REGION: &str = "us-east-1";
 /// CreateBucket.
 pub(super) async fn create(service: &Service, mut call: Call) -> Result<Reply, S3Error> {
     let grant = call.grant(Action::CreateBucket)?;
-    let ack = parameters::ack(&call)?;
+    let ack = ack::asked(&call)?;
     let document = documents::read(&mut call, DOCUMENT_BYTES_MAX, Digest::Optional).await?;
     if let Some(document) = &document {
         check_configuration(document, &service.settings.region)?;
@@ -222,8 +222,8 @@ pub(super) async fn put_ack(service: &Service, mut call: Call) -> Result<Reply, 
         .query
         .get("x-coffer-ack")
         .filter(|text| !text.is_empty());
-    let from_query = from_query.map(parameters::parse_ack).transpose()?;
-    let from_header = parameters::ack(&call)?;
+    let from_query = from_query.map(ack::parse).transpose()?;
+    let from_header = ack::asked(&call)?;
     let document = documents::read(&mut call, DOCUMENT_BYTES_MAX, Digest::Optional).await?;
     let from_document = document.as_ref().map(ack_in).transpose()?;
     let levels = [from_query, from_header, from_document];
@@ -243,7 +243,7 @@ pub(super) async fn put_ack(service: &Service, mut call: Call) -> Result<Reply, 
 
 fn ack_in(document: &Element) -> Result<Ack, S3Error> {
     match document.child_text("Ack") {
-        Some(text) if document.name == "AckConfiguration" => parameters::parse_ack(text.trim()),
+        Some(text) if document.name == "AckConfiguration" => ack::parse(text.trim()),
         _ => Err(S3Error::new(Code::MalformedXML)),
     }
 }

@@ -5,7 +5,7 @@ use coffer_objects::{Copy, Headers};
 use http::StatusCode;
 
 use super::copy_source::CopySource;
-use super::{checksums, conditions, parameters, stored};
+use super::{ack, checksums, conditions, stored};
 use crate::error::{Code, S3Error};
 use crate::request::{Call, CallHead};
 use crate::respond::{Reply, reply_xml, set_header};
@@ -32,7 +32,7 @@ pub(super) async fn copy(service: &Service, call: Call) -> Result<Reply, S3Error
     let copy = Copy {
         conditions: conditions::of_copy_source(&call)?,
         headers,
-        ack: parameters::ack(&call)?,
+        ack: ack::asked(&call)?,
         condition: conditions::of_write(&call)?,
         checksum_algorithm: checksums::algorithm_in(&call, "x-amz-checksum-algorithm")?,
     };

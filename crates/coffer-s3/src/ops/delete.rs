@@ -3,6 +3,7 @@
 use coffer_iam::{Action, Grant};
 use http::StatusCode;
 
+use super::ack;
 use super::documents::{self, Digest};
 use super::refuse::{self, unbuilt};
 use crate::error::{Code, S3Error};
@@ -26,6 +27,7 @@ pub(super) async fn one(service: &Service, call: Call) -> Result<Reply, S3Error>
             return Err(unbuilt(&format!("{name} on DeleteObject")));
         }
     }
+    ack::check_bucket_suffices(service, &call, &grant).await?;
     service.objects.delete(&grant).await?;
     Ok(reply_empty(StatusCode::NO_CONTENT))
 }
@@ -45,6 +47,9 @@ pub(super) async fn many(service: &Service, mut call: Call) -> Result<Reply, S3E
             .map_or(Ok(()), Err)
             .and_then(|()| grant(&call, &key.name));
         outcomes.push(granted.map(|grant| grants.push(grant)));
+    }
+    if let Some(grant) = grants.first() {
+        ack::check_bucket_suffices(service, &call, grant).await?;
     }
     let mut deleted = service.objects.delete_many(grants).await.into_iter();
     for outcome in outcomes.iter_mut().filter(|outcome| outcome.is_ok()) {

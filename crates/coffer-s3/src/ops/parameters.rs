@@ -1,6 +1,5 @@
 //! Values of queries and headers that several verbs read.
 
-use coffer_base::Ack;
 use coffer_objects::PART_NUMBER_MAX;
 
 use crate::error::S3Error;
@@ -40,22 +39,6 @@ pub(super) fn part_number(head: &CallHead) -> Result<Option<u32>, S3Error> {
             format!("Part number must be an integer between 1 and {PART_NUMBER_MAX}, inclusive"),
         )),
     }
-}
-
-/// The acknowledgement level that `x-coffer-ack` asks for.
-pub(super) fn ack(head: &CallHead) -> Result<Option<Ack>, S3Error> {
-    head.header("x-coffer-ack")?.map(parse_ack).transpose()
-}
-
-/// Reads the name of an acknowledgement level.
-pub(super) fn parse_ack(text: &str) -> Result<Ack, S3Error> {
-    Ack::parse(text).ok_or_else(|| {
-        S3Error::invalid_argument(
-            "x-coffer-ack",
-            text,
-            "The acknowledgement level must be all, quorum or primary.",
-        )
-    })
 }
 
 /// A number in digits only.

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::copy_source::CopySource;
 use super::uploads::{upload_id, write_checksum, write_people};
-use super::{checksums, conditions, parameters, put, stored};
+use super::{ack, checksums, conditions, parameters, put, stored};
 use crate::error::{Code, S3Error};
 use crate::request::{Call, CallHead};
 use crate::respond::{Reply, reply_empty, reply_xml, set_header};
@@ -41,6 +41,7 @@ pub(super) async fn copy(service: &Service, call: Call) -> Result<Reply, S3Error
     let source = CopySource::of(&call)?;
     let write = call.grant(Action::PutObject)?;
     let read = call.grant_on(Action::GetObject, &source.bucket, Some(&source.key))?;
+    ack::check_bucket_suffices(service, &call, &write).await?;
     let number = part_number(&call)?;
     let range = source_range(&call)?;
     let conditions = conditions::of_copy_source(&call)?;

@@ -4,7 +4,7 @@ use coffer_iam::Action;
 use coffer_objects::{Checksum, Put, PutWriter};
 use http::StatusCode;
 
-use super::{checksums, conditions, parameters, stored};
+use super::{ack, checksums, conditions, stored};
 use crate::body::Body;
 use crate::error::S3Error;
 use crate::request::{Call, CallHead};
@@ -32,7 +32,7 @@ pub(super) async fn put(service: &Service, mut call: Call) -> Result<Reply, S3Er
 pub(super) fn announced(head: &CallHead, body: &Body) -> Result<Put, S3Error> {
     Ok(Put {
         content_length: Some(body.require_length()?),
-        ack: parameters::ack(head)?,
+        ack: ack::asked(head)?,
         checksum: checksums::requested(head, body)?,
         expect_md5: checksums::content_md5(&head.headers)?,
         ..Put::default()

@@ -8,7 +8,7 @@ use http::StatusCode;
 
 use super::documents;
 use super::parameters::{self, Encoding};
-use super::{caller, checksums, conditions, stored};
+use super::{ack, caller, checksums, conditions, stored};
 use crate::error::{Code, S3Error};
 use crate::request::{Call, CallHead};
 use crate::respond::{Reply, reply_empty, reply_xml, set_header};
@@ -30,6 +30,7 @@ pub(super) fn upload_id(head: &CallHead) -> Result<&str, S3Error> {
 /// CreateMultipartUpload.
 pub(super) async fn create(service: &Service, call: Call) -> Result<Reply, S3Error> {
     let grant = call.grant(Action::PutObject)?;
+    ack::check_bucket_suffices(service, &call, &grant).await?;
     let upload = CreateUpload {
         headers: stored::of_request(&call.headers)?,
         checksum_algorithm: checksums::algorithm_in(&call, "x-amz-checksum-algorithm")?,
@@ -63,7 +64,7 @@ pub(super) async fn complete(service: &Service, mut call: Call) -> Result<Reply,
     checksums::check_type(checksums::type_in(&call)?, checksum.as_ref())?;
     let object_size = object_size(&call)?;
     let condition = conditions::of_write(&call)?;
-    let ack = parameters::ack(&call)?;
+    let ack = ack::asked(&call)?;
     let document = documents::read_unsummed(&mut call, DOCUMENT_BYTES_MAX).await?;
     let parts = parts(&document.ok_or_else(|| S3Error::new(Code::MalformedXML))?)?;
     let complete = Complete {
@@ -153,6 +154,7 @@ fn parts(document: &Element) -> Result<Vec<CompletePart>, S3Error> {
 /// AbortMultipartUpload.
 pub(super) async fn abort(service: &Service, call: Call) -> Result<Reply, S3Error> {
     let grant = call.grant(Action::AbortMultipartUpload)?;
+    ack::check_bucket_suffices(service, &call, &grant).await?;
     service
         .objects
         .abort_upload(&grant, upload_id(&call)?)

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The socket in the first data directory that is present.
+/// The socket in each data directory: any of them may be the one that is left.
 pub const SOCKET: &str = "admin.sock";
 
 /// Longest line either way.
@@ -72,10 +72,7 @@ impl SocketPath {
         }
         let dir: OwnedFd = std::fs::File::open(dir)?.into();
         let path = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", dir.as_raw_fd()));
-        Ok(SocketPath {
-            path,
-            _dir: Some(dir),
-        })
+        Ok(SocketPath { path, _dir: Some(dir) })
     }
 }
 
@@ -96,12 +93,8 @@ pub fn connect(dirs: &[PathBuf]) -> anyhow::Result<Option<Server>> {
         let wrong = |e: io::Error| anyhow::anyhow!("{}: {e}", dir.join(SOCKET).display());
         match UnixStream::connect(SocketPath::of(dir).map_err(wrong)?) {
             Ok(stream) => {
-                stream
-                    .set_read_timeout(Some(Duration::from_secs(60)))
-                    .map_err(wrong)?;
-                return Ok(Some(Server {
-                    stream: BufReader::new(stream),
-                }));
+                stream.set_read_timeout(Some(Duration::from_secs(60))).map_err(wrong)?;
+                return Ok(Some(Server { stream: BufReader::new(stream) }));
             }
             // Left by a server that was killed.
             Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}

@@ -29,11 +29,7 @@ pub struct Facts {
 impl Facts {
     /// Facts of `service`, which starts now.
     pub fn new(service: Arc<Service>, owner_id: String) -> Facts {
-        Facts {
-            service,
-            owner_id,
-            started: Instant::now(),
-        }
+        Facts { service, owner_id, started: Instant::now() }
     }
 
     /// The domain.
@@ -67,13 +63,9 @@ impl Facts {
         let (log, index) = (catalog.log().status(), catalog.status()?);
         let usage = self.objects().usage()?;
         let counts = log.segments;
-        let segments =
-            |kind: &str, state: &str, count: u64, body_bytes: Option<u64>| SegmentsReport {
-                kind: kind.to_owned(),
-                state: state.to_owned(),
-                count,
-                body_bytes,
-            };
+        let segments = |kind: &str, state: &str, count: u64, body_bytes: Option<u64>| {
+            SegmentsReport { kind: kind.to_owned(), state: state.to_owned(), count, body_bytes }
+        };
         let drives = log.drives.iter().map(|drive| DriveReport {
             path: drive.label.clone(),
             id: drive.id.to_string(),
@@ -130,12 +122,8 @@ impl Facts {
 
 /// Resident memory of this process in bytes, from the kernel; 0 where there is no `/proc`.
 fn memory_bytes() -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm")
-        .ok()
-        .and_then(|text| {
-            text.split_ascii_whitespace()
-                .nth(1)
-                .and_then(|pages| pages.parse::<u64>().ok())
-        });
+    let pages = std::fs::read_to_string("/proc/self/statm").ok().and_then(|text| {
+        text.split_ascii_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok())
+    });
     pages.unwrap_or(0) * rustix::param::page_size() as u64
 }

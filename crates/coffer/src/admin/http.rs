@@ -47,11 +47,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub async fn serve(listener: TcpListener, watched: Watched) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let slot = slots
-            .clone()
-            .acquire_owned()
-            .await
-            .expect("it is never closed");
+        let slot = slots.clone().acquire_owned().await.expect("it is never closed");
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -82,11 +78,7 @@ async fn answer(
     const JSON: &str = "application/json";
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let what = serde_json::json!({"error": "only GET and HEAD are answered here"});
-        return Ok(reply(
-            StatusCode::METHOD_NOT_ALLOWED,
-            JSON,
-            what.to_string(),
-        ));
+        return Ok(reply(StatusCode::METHOD_NOT_ALLOWED, JSON, what.to_string()));
     }
     Ok(match request.uri().path() {
         "/health" => reply(StatusCode::OK, JSON, r#"{"status":"live"}"#.to_owned()),
@@ -114,16 +106,12 @@ async fn answer(
             Ok(facts) => {
                 // Asking drives for their space blocks.
                 let text = tokio::task::spawn_blocking(move || {
-                    facts
-                        .report()
-                        .map(|report| metrics::render(&report, &facts.requests()))
+                    facts.report().map(|report| metrics::render(&report, &facts.requests()))
                 });
                 match text.await {
-                    Ok(Ok(text)) => reply(
-                        StatusCode::OK,
-                        "text/plain; version=0.0.4; charset=utf-8",
-                        text,
-                    ),
+                    Ok(Ok(text)) => {
+                        reply(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
+                    }
                     Ok(Err(error)) => failed(&error.to_string()),
                     Err(error) => failed(&error.to_string()),
                 }
@@ -143,19 +131,13 @@ async fn answer(
 fn failed(error: &str) -> Response<Full<Bytes>> {
     tracing::error!(error, "the metrics can't be collected");
     let body = serde_json::json!({"error": error});
-    reply(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "application/json",
-        body.to_string(),
-    )
+    reply(StatusCode::INTERNAL_SERVER_ERROR, "application/json", body.to_string())
 }
 
 fn reply(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut reply = Response::new(Full::new(Bytes::from(body)));
     *reply.status_mut() = status;
     let content_type = header::HeaderValue::from_static(content_type);
-    reply
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, content_type);
+    reply.headers_mut().insert(header::CONTENT_TYPE, content_type);
     reply
 }

@@ -17,12 +17,7 @@ pub fn render(report: &Report, requests: &str) -> String {
 
     let info = labels(&[("version", &report.version), ("store", &report.store)]);
     family("coffer_info", "gauge", "Version and store.", &[(info, 1.0)]);
-    family(
-        "coffer_uptime_seconds",
-        "gauge",
-        "Since the start.",
-        &one(report.uptime_secs),
-    );
+    family("coffer_uptime_seconds", "gauge", "Since the start.", &one(report.uptime_secs));
     family(
         "coffer_degraded",
         "gauge",
@@ -33,45 +28,21 @@ pub fn render(report: &Report, requests: &str) -> String {
         "coffer_read_only",
         "gauge",
         "1 if nothing can be written.",
-        &one(u64::from(
-            report.read_only.is_some() || report.writing.is_none(),
-        )),
+        &one(u64::from(report.read_only.is_some() || report.writing.is_none())),
     );
     let each = |value: &dyn Fn(&crate::status::DriveReport) -> f64| {
         let drives = report.drives.iter();
-        drives
-            .map(|d| (labels(&[("drive", &d.path)]), value(d)))
-            .collect::<Vec<_>>()
+        drives.map(|d| (labels(&[("drive", &d.path)]), value(d))).collect::<Vec<_>>()
     };
     let active = each(&|d| f64::from(u8::from(d.state == "active")));
-    family(
-        "coffer_drive_active",
-        "gauge",
-        "1 if the drive takes part.",
-        &active,
-    );
+    family("coffer_drive_active", "gauge", "1 if the drive takes part.", &active);
     let total = each(&|d| d.total_bytes as f64);
-    family(
-        "coffer_drive_total_bytes",
-        "gauge",
-        "Size of its file system.",
-        &total,
-    );
+    family("coffer_drive_total_bytes", "gauge", "Size of its file system.", &total);
     let free = each(&|d| d.free_bytes as f64);
-    family(
-        "coffer_drive_free_bytes",
-        "gauge",
-        "What can still be written.",
-        &free,
-    );
+    family("coffer_drive_free_bytes", "gauge", "What can still be written.", &free);
 
     let barriers = each(&|d| d.barriers as f64);
-    family(
-        "coffer_barriers_total",
-        "counter",
-        "Durability barriers.",
-        &barriers,
-    );
+    family("coffer_barriers_total", "counter", "Durability barriers.", &barriers);
 
     let segments = |value: &dyn Fn(&crate::status::SegmentsReport) -> Option<u64>| {
         let all = report.segments.iter().filter_map(|s| {
@@ -82,92 +53,27 @@ pub fn render(report: &Report, requests: &str) -> String {
     let counts = segments(&|s| Some(s.count));
     family("coffer_segments", "gauge", "Segments of the log.", &counts);
     let bodies = segments(&|s| s.body_bytes);
-    family(
-        "coffer_segment_body_bytes",
-        "gauge",
-        "Bytes in them, uncoded.",
-        &bodies,
-    );
+    family("coffer_segment_body_bytes", "gauge", "Bytes in them, uncoded.", &bodies);
     let degraded = one(report.segments_degraded);
-    family(
-        "coffer_segments_degraded",
-        "gauge",
-        "Segments that miss a drive.",
-        &degraded,
-    );
+    family("coffer_segments_degraded", "gauge", "Segments that miss a drive.", &degraded);
     let to_seal = one(report.segments_to_seal);
-    family(
-        "coffer_segments_to_seal",
-        "gauge",
-        "Full and not sealed yet.",
-        &to_seal,
-    );
+    family("coffer_segments_to_seal", "gauge", "Full and not sealed yet.", &to_seal);
     let position = one(report.log_position);
-    family(
-        "coffer_log_position",
-        "counter",
-        "Commit groups in history.",
-        &position,
-    );
+    family("coffer_log_position", "counter", "Commit groups in history.", &position);
     let index = &report.index;
-    family(
-        "coffer_index_position",
-        "counter",
-        "How far the index is.",
-        &one(index.position),
-    );
-    family(
-        "coffer_index_bytes",
-        "gauge",
-        "Its size on the drive.",
-        &one(index.disk_bytes),
-    );
-    family(
-        "coffer_commit_groups_total",
-        "counter",
-        "Groups committed.",
-        &one(index.groups),
-    );
-    family(
-        "coffer_commits_total",
-        "counter",
-        "Commits in them.",
-        &one(index.commits),
-    );
+    family("coffer_index_position", "counter", "How far the index is.", &one(index.position));
+    family("coffer_index_bytes", "gauge", "Its size on the drive.", &one(index.disk_bytes));
+    family("coffer_commit_groups_total", "counter", "Groups committed.", &one(index.groups));
+    family("coffer_commits_total", "counter", "Commits in them.", &one(index.commits));
     let group_bytes = one(index.group_bytes);
-    family(
-        "coffer_commit_group_bytes_total",
-        "counter",
-        "Bytes of groups.",
-        &group_bytes,
-    );
-    family(
-        "coffer_commits_rejected_total",
-        "counter",
-        "Refused.",
-        &one(index.rejected),
-    );
-    family(
-        "coffer_commits_failed_total",
-        "counter",
-        "Failed.",
-        &one(index.failed),
-    );
+    family("coffer_commit_group_bytes_total", "counter", "Bytes of groups.", &group_bytes);
+    family("coffer_commits_rejected_total", "counter", "Refused.", &one(index.rejected));
+    family("coffer_commits_failed_total", "counter", "Failed.", &one(index.failed));
     let usage = &report.usage;
     family("coffer_buckets", "gauge", "Buckets.", &one(usage.buckets));
     family("coffer_objects", "gauge", "Objects.", &one(usage.objects));
-    family(
-        "coffer_object_bytes",
-        "gauge",
-        "Bytes of all objects.",
-        &one(usage.bytes),
-    );
-    family(
-        "coffer_uploads",
-        "gauge",
-        "Uploads under way.",
-        &one(usage.uploads),
-    );
+    family("coffer_object_bytes", "gauge", "Bytes of all objects.", &one(usage.bytes));
+    family("coffer_uploads", "gauge", "Uploads under way.", &one(usage.uploads));
     family(
         "process_resident_memory_bytes",
         "gauge",
@@ -178,15 +84,9 @@ pub fn render(report: &Report, requests: &str) -> String {
 }
 
 fn labels(pairs: &[(&str, &str)]) -> String {
-    let escape = |value: &str| {
-        value
-            .replace('\\', "\\\\")
-            .replace('"', "\\\"")
-            .replace('\n', "\\n")
-    };
-    let pairs: Vec<String> = pairs
-        .iter()
-        .map(|(name, value)| format!("{name}=\"{}\"", escape(value)))
-        .collect();
+    let escape =
+        |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let pairs: Vec<String> =
+        pairs.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
     format!("{{{}}}", pairs.join(","))
 }

@@ -33,10 +33,7 @@ impl Socket {
         let before = rustix::process::umask(Mode::from_raw_mode(0o177));
         let listener = UnixListener::bind(&path);
         rustix::process::umask(before);
-        Ok(Socket {
-            listener: listener?,
-            path,
-        })
+        Ok(Socket { listener: listener?, path })
     }
 
     /// Answers until the task is dropped.
@@ -71,10 +68,7 @@ async fn talk(stream: UnixStream, facts: &Arc<Facts>) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     loop {
         let mut line = Vec::new();
-        let n = (&mut stream)
-            .take(REQUEST_BYTES_MAX)
-            .read_until(b'\n', &mut line)
-            .await?;
+        let n = (&mut stream).take(REQUEST_BYTES_MAX).read_until(b'\n', &mut line).await?;
         if n == 0 {
             return Ok(());
         }
@@ -85,9 +79,7 @@ async fn talk(stream: UnixStream, facts: &Arc<Facts>) -> io::Result<()> {
                 Err(e) => Reply::Error(format!("the request can't be read: {e}")),
             }
         } else {
-            Reply::Error(format!(
-                "a request is one line of at most {REQUEST_BYTES_MAX} bytes"
-            ))
+            Reply::Error(format!("a request is one line of at most {REQUEST_BYTES_MAX} bytes"))
         };
         let mut text = serde_json::to_string(&reply)?;
         text.push('\n');

@@ -43,19 +43,11 @@ pub async fn answer(objects: &Objects, owner_id: &str, request: Request) -> anyh
                 Some(_) => PolicyText::Canned(policy),
                 None => PolicyText::Json(policy),
             };
-            let request = AddUser {
-                name,
-                policies: vec![policy],
-                ..AddUser::default()
-            };
+            let request = AddUser { name, policies: vec![policy], ..AddUser::default() };
             let made = objects.add_user(&grant, request).await?;
             let name = made.user.name;
             tracing::info!(user = name, "a user was added");
-            let made = Made {
-                name,
-                access_key: made.access_key,
-                secret_key: made.secret,
-            };
+            let made = Made { name, access_key: made.access_key, secret_key: made.secret };
             Ok(serde_json::to_value(made)?)
         }
         Request::UserList => {
@@ -72,10 +64,7 @@ pub async fn answer(objects: &Objects, owner_id: &str, request: Request) -> anyh
         Request::UserEnable { name } => set_enabled(objects, &grant, &name, true).await,
         Request::UserDisable { name } => set_enabled(objects, &grant, &name, false).await,
         Request::UserRemove { name } => {
-            objects
-                .remove_user(&grant, &name)
-                .await
-                .map_err(|e| about(&name, &e))?;
+            objects.remove_user(&grant, &name).await.map_err(|e| about(&name, &e))?;
             tracing::info!(user = name, "a user was removed");
             Ok(Value::Null)
         }
@@ -88,10 +77,7 @@ async fn set_enabled(
     name: &str,
     enabled: bool,
 ) -> anyhow::Result<Value> {
-    objects
-        .set_user_enabled(grant, name, enabled)
-        .await
-        .map_err(|e| about(name, &e))?;
+    objects.set_user_enabled(grant, name, enabled).await.map_err(|e| about(name, &e))?;
     tracing::info!(user = name, enabled, "a user was changed");
     Ok(Value::Null)
 }
@@ -110,9 +96,5 @@ fn policy_value(policy: PolicyText) -> Value {
 
 /// Who may open the socket or the drives acts as root.
 fn grant(owner_id: &str) -> anyhow::Result<Grant> {
-    Ok(authorize(
-        &Principal::root(owner_id),
-        Action::AdminUsers,
-        &Resource::store(),
-    )?)
+    Ok(authorize(&Principal::root(owner_id), Action::AdminUsers, &Resource::store())?)
 }

@@ -43,17 +43,12 @@ impl Target {
             .parse()
             .with_context(|| format!("--endpoint {} is no address", load.endpoint))?;
         if uri.scheme_str() != Some("http") {
-            bail!(
-                "--endpoint {}: it must begin with http:// (no TLS here)",
-                load.endpoint
-            );
+            bail!("--endpoint {}: it must begin with http:// (no TLS here)", load.endpoint);
         }
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             bail!("--endpoint {}: an endpoint has no path", load.endpoint);
         }
-        let authority = uri
-            .authority()
-            .context("an address with a scheme has a host")?;
+        let authority = uri.authority().context("an address with a scheme has a host")?;
         if load.bucket.is_empty() {
             bail!("--bucket is empty");
         }
@@ -63,10 +58,8 @@ impl Target {
         }
         let mut write_headers = Vec::new();
         if let Some(ack) = &load.ack {
-            write_headers.push((
-                HeaderName::from_static("x-coffer-ack"),
-                HeaderValue::from_str(ack)?,
-            ));
+            write_headers
+                .push((HeaderName::from_static("x-coffer-ack"), HeaderValue::from_str(ack)?));
         }
         Ok(Target {
             authority: authority.as_str().to_owned(),
@@ -98,11 +91,7 @@ impl Target {
             .iter()
             .map(|(name, value)| format!("{}={}", encode_query(name), encode_query(value)))
             .collect();
-        let uri = if query.is_empty() {
-            path
-        } else {
-            format!("{path}?{}", query.join("&"))
-        };
+        let uri = if query.is_empty() { path } else { format!("{path}?{}", query.join("&")) };
         let body = Pieces::new(ask.body);
         let payload_hash = match self.payload {
             Payload::Signed => body.sha256(),
@@ -152,12 +141,7 @@ pub struct Ask<'a> {
 impl<'a> Ask<'a> {
     /// Asks without a query or body.
     pub fn new(method: Method, key: Option<&'a str>) -> Self {
-        Self {
-            method,
-            key,
-            query: Vec::new(),
-            body: Vec::new(),
-        }
+        Self { method, key, query: Vec::new(), body: Vec::new() }
     }
 }
 
@@ -187,10 +171,7 @@ pub struct Connection {
 impl Connection {
     /// A connection to be opened.
     pub fn new(target: Arc<Target>) -> Self {
-        Self {
-            target,
-            sender: None,
-        }
+        Self { target, sender: None }
     }
 
     /// Opens it, if it isn't open.
@@ -209,9 +190,8 @@ impl Connection {
                     .await
                     .map_err(|e| Failure(format!("can't connect: {e}")))?;
                 stream.set_nodelay(true).map_err(Failure::new)?;
-                let (sender, connection) = handshake(TokioIo::new(stream))
-                    .await
-                    .map_err(Failure::new)?;
+                let (sender, connection) =
+                    handshake(TokioIo::new(stream)).await.map_err(Failure::new)?;
                 // Its errors reach the request that was under way.
                 tokio::spawn(connection);
                 Ok(empty.insert(sender))
@@ -244,10 +224,7 @@ impl Connection {
         let text = String::from_utf8_lossy(&body);
         let code = element(&text, "Code").unwrap_or_default();
         let message = element(&text, "Message").unwrap_or_default();
-        Err(Failure(format!(
-            "{} {code}: {message}",
-            head.status.as_u16()
-        )))
+        Err(Failure(format!("{} {code}: {message}", head.status.as_u16())))
     }
 
     /// Sends a request and collects the answer's body.
@@ -293,10 +270,7 @@ pub fn element(xml: &str, name: &str) -> Option<String> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once(&format!("</{name}>"))?;
     let text = text.replace("&lt;", "<").replace("&gt;", ">");
-    let text = text
-        .replace("&quot;", "\"")
-        .replace("&#34;", "\"")
-        .replace("&apos;", "'");
+    let text = text.replace("&quot;", "\"").replace("&#34;", "\"").replace("&apos;", "'");
     Some(text.replace("&amp;", "&"))
 }
 
@@ -310,10 +284,7 @@ pub struct Pieces {
 impl Pieces {
     fn new(pieces: Vec<Bytes>) -> Self {
         let bytes_left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self {
-            pieces: pieces.into(),
-            bytes_left,
-        }
+        Self { pieces: pieces.into(), bytes_left }
     }
 
     fn sha256(&self) -> String {

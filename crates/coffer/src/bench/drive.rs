@@ -113,29 +113,18 @@ pub fn run(options: Options) -> Result<()> {
 
 /// Whether a file system said that it does not know this way (no direct I/O, no preallocation).
 fn is_refusal(error: &std::io::Error) -> bool {
-    matches!(
-        error.kind(),
-        std::io::ErrorKind::InvalidInput | std::io::ErrorKind::Unsupported
-    )
+    matches!(error.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::Unsupported)
 }
 
 fn table(figures: &DriveFigures) -> String {
-    let mut rows = vec![row([
-        "durable 4 KiB writes",
-        "writers",
-        "per s",
-        "per barrier",
-    ])];
+    let mut rows = vec![row(["durable 4 KiB writes", "writers", "per s", "per barrier"])];
     rows[0].extend(["p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms"].map(str::to_owned));
     for commit in &figures.commits {
         let mut cells = vec![
             commit.way.to_owned(),
             commit.writers.to_string(),
             grouped(commit.per_second.round() as u64),
-            format!(
-                "{:.1}",
-                commit.writes as f64 / commit.barriers.max(1) as f64
-            ),
+            format!("{:.1}", commit.writes as f64 / commit.barriers.max(1) as f64),
         ];
         cells.extend(commit.latency_us.cells());
         rows.push(cells);
@@ -148,20 +137,13 @@ fn table(figures: &DriveFigures) -> String {
             .filter(|commit| commit.writers == writers)
             .max_by(|a, b| a.per_second.total_cmp(&b.per_second))
     };
-    let mut writers: Vec<usize> = figures
-        .commits
-        .iter()
-        .map(|commit| commit.writers)
-        .collect();
+    let mut writers: Vec<usize> = figures.commits.iter().map(|commit| commit.writers).collect();
     writers.dedup();
     writers.sort_unstable();
     writers.dedup();
     for best in writers.into_iter().filter_map(fastest) {
         let rate = grouped(best.per_second.round() as u64);
-        out.push_str(&format!(
-            "fastest at {}: {}, {rate}/s\n",
-            best.writers, best.way
-        ));
+        out.push_str(&format!("fastest at {}: {}, {rate}/s\n", best.writers, best.way));
     }
     out.push('\n');
     let mut rows = vec![row(["streaming", "MB/s", "CPU s/GB"])];
@@ -200,16 +182,8 @@ mod tests {
         let figures: serde_json::Value =
             serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
         let commits = figures["commits"].as_array().unwrap();
-        assert!(
-            commits
-                .iter()
-                .any(|c| c["way"] == "buffered, fdatasync" && c["writers"] == 3)
-        );
-        assert!(
-            commits
-                .iter()
-                .all(|c| c["writes"].as_u64() >= c["barriers"].as_u64())
-        );
+        assert!(commits.iter().any(|c| c["way"] == "buffered, fdatasync" && c["writers"] == 3));
+        assert!(commits.iter().all(|c| c["writes"].as_u64() >= c["barriers"].as_u64()));
         std::fs::remove_dir(&dir).unwrap();
         std::fs::remove_file(&json).unwrap();
     }

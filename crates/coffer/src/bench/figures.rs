@@ -37,14 +37,7 @@ pub struct Recorder {
 impl Recorder {
     /// Nothing seen yet of `name`.
     pub fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            latencies_us: histogram(),
-            bytes: 0,
-            keys: 0,
-            failed: 0,
-            first_failure: None,
-        }
+        Self { name, latencies_us: histogram(), bytes: 0, keys: 0, failed: 0, first_failure: None }
     }
 
     /// One request that was answered as it should be; `keys` counts what a listing listed.
@@ -62,13 +55,8 @@ impl Recorder {
 
     /// Adds what `other` saw of the same operation.
     pub fn merge(&mut self, other: Recorder) {
-        assert_eq!(
-            self.name, other.name,
-            "recorders of one operation are merged"
-        );
-        self.latencies_us
-            .add(other.latencies_us)
-            .expect("all histograms have the same bounds");
+        assert_eq!(self.name, other.name, "recorders of one operation are merged");
+        self.latencies_us.add(other.latencies_us).expect("all histograms have the same bounds");
         self.bytes += other.bytes;
         self.keys += other.keys;
         self.failed += other.failed;
@@ -185,9 +173,7 @@ pub struct RunFigures {
 impl RunFigures {
     /// The table for people.
     pub fn table(&self) -> String {
-        let mut rows = vec![row([
-            "", "requests", "failed", "per s", "MB/s", "p50 ms", "p90 ms",
-        ])];
+        let mut rows = vec![row(["", "requests", "failed", "per s", "MB/s", "p50 ms", "p90 ms"])];
         rows[0].extend(["p99 ms", "p99.9 ms", "max ms"].map(str::to_owned));
         for op in &self.operations {
             let mut cells = vec![
@@ -207,12 +193,7 @@ impl RunFigures {
         out.push_str(&columns(&rows));
         for op in self.operations.iter().filter(|op| op.keys > 0) {
             let per_second = grouped(op.keys_per_second.round() as u64);
-            let _ = writeln!(
-                out,
-                "{}: {} keys, {per_second}/s",
-                op.name,
-                grouped(op.keys)
-            );
+            let _ = writeln!(out, "{}: {} keys, {per_second}/s", op.name, grouped(op.keys));
         }
         if let Some(server) = &self.server {
             let _ = write!(out, "server: {:.2} CPU s", server.cpu_seconds);
@@ -242,11 +223,7 @@ pub fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
 pub fn columns(rows: &[Vec<String>]) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|c| c.chars().count())
-            .max()
-            .unwrap_or(0)
+        rows.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..count).map(width).collect();
     let mut out = String::new();
@@ -332,19 +309,12 @@ mod tests {
             all.merge(one);
         }
         let figures = all.figures(2.0);
-        assert_eq!(
-            (figures.count, figures.failed, figures.bytes),
-            (1000, 4, 10_000)
-        );
+        assert_eq!((figures.count, figures.failed, figures.bytes), (1000, 4, 10_000));
         assert_eq!(figures.first_failure.as_deref(), Some("worker 1"));
         assert_eq!(figures.per_second, 500.0);
         let latency = figures.latency_us;
         assert!(latency.p50 <= latency.p90 && latency.p90 <= latency.p99);
-        assert!(
-            (1_000_000..=1_001_000).contains(&latency.max),
-            "{}",
-            latency.max
-        );
+        assert!((1_000_000..=1_001_000).contains(&latency.max), "{}", latency.max);
     }
 
     #[test]

@@ -43,14 +43,8 @@ pub fn run(kind: Kind, load: Load) -> Result<()> {
     }
     let failed: u64 = figures.operations.iter().map(|op| op.failed).sum();
     if failed > 0 {
-        let first = figures
-            .operations
-            .iter()
-            .find_map(|op| op.first_failure.as_deref());
-        bail!(
-            "{failed} requests failed; the first: {}",
-            first.unwrap_or_default()
-        );
+        let first = figures.operations.iter().find_map(|op| op.first_failure.as_deref());
+        bail!("{failed} requests failed; the first: {}", first.unwrap_or_default());
     }
     Ok(())
 }
@@ -62,27 +56,13 @@ async fn measure(kind: Kind, load: &Load) -> Result<RunFigures> {
 
     let phase = |kind, goal, next, existing_end| {
         let (target, pattern) = (target.clone(), pattern.clone());
-        Arc::new(Phase::new(
-            kind,
-            load.clone(),
-            target,
-            pattern,
-            goal,
-            next,
-            existing_end,
-        ))
+        Arc::new(Phase::new(kind, load.clone(), target, pattern, goal, next, existing_end))
     };
     let mut existing_end = load.first;
     if kind.needs_objects() {
-        existing_end = load
-            .first
-            .checked_add(load.objects)
-            .context("--first is too large")?;
+        existing_end = load.first.checked_add(load.objects).context("--first is too large")?;
         if !load.no_prepare {
-            let goal = Goal {
-                duration: None,
-                requests: Some(load.objects),
-            };
+            let goal = Goal { duration: None, requests: Some(load.objects) };
             let prepare = phase(Kind::Put, goal, load.first, load.first);
             let (recorders, _) = run_phase("prepare", prepare).await?;
             fail_on_failure(recorders, "can't upload the objects to work on")?;
@@ -100,11 +80,7 @@ async fn measure(kind: Kind, load: &Load) -> Result<RunFigures> {
             _ => load.requests,
         },
     };
-    let next = if kind == Kind::Delete {
-        load.first
-    } else {
-        existing_end
-    };
+    let next = if kind == Kind::Delete { load.first } else { existing_end };
     let measured = phase(kind, goal, next, existing_end);
     let before = load.pid.map(Usage::of).transpose()?;
     let (recorders, seconds) = run_phase(kind.name(), measured.clone()).await?;
@@ -113,20 +89,13 @@ async fn measure(kind: Kind, load: &Load) -> Result<RunFigures> {
 
     if load.clean && kind != Kind::Delete {
         let end = measured.next.load(Relaxed).max(existing_end);
-        let goal = Goal {
-            duration: None,
-            requests: Some(end - load.first),
-        };
+        let goal = Goal { duration: None, requests: Some(end - load.first) };
         let (recorders, _) = run_phase("clean", phase(Kind::Delete, goal, load.first, end)).await?;
         fail_on_failure(recorders, "can't delete the objects again")?;
     }
 
     // The whole of a multipart upload counts its parts' bytes once more; a run's bytes are theirs.
-    let moved: u64 = operations
-        .iter()
-        .filter(|op| op.name != "part")
-        .map(|op| op.bytes)
-        .sum();
+    let moved: u64 = operations.iter().filter(|op| op.name != "part").map(|op| op.bytes).sum();
     let requests: u64 = operations.iter().map(|op| op.count).sum();
     let server = match (load.pid, before, after) {
         (Some(pid), Some(before), Some(after)) => {
@@ -168,17 +137,10 @@ fn fail_on_failure(recorders: Vec<Recorder>, what: &'static str) -> Result<()> {
 async fn ensure_bucket(target: &Arc<Target>, bucket: &str) -> Result<()> {
     let mut connection = Connection::new(target.clone());
     let failed = |failure| anyhow::anyhow!("bucket {bucket}: {failure}");
-    match connection
-        .status(Ask::new(Method::HEAD, None))
-        .await
-        .map_err(failed)?
-    {
+    match connection.status(Ask::new(Method::HEAD, None)).await.map_err(failed)? {
         200 => Ok(()),
         404 => {
-            connection
-                .send_whole(Ask::new(Method::PUT, None))
-                .await
-                .map_err(failed)?;
+            connection.send_whole(Ask::new(Method::PUT, None)).await.map_err(failed)?;
             Ok(())
         }
         403 => bail!("bucket {bucket}: access denied (are the keys and the region right?)"),
@@ -188,21 +150,15 @@ async fn ensure_bucket(target: &Arc<Target>, bucket: &str) -> Result<()> {
 
 /// Runs all workers to the end; what they saw, and how many seconds it took.
 async fn run_phase(title: &'static str, phase: Arc<Phase>) -> Result<(Vec<Recorder>, f64)> {
-    let mut workers: Vec<Worker> = (0..phase.load.concurrency)
-        .map(|number| Worker::new(phase.clone(), number))
-        .collect();
+    let mut workers: Vec<Worker> =
+        (0..phase.load.concurrency).map(|number| Worker::new(phase.clone(), number)).collect();
     for worker in &mut workers {
-        worker
-            .connect()
-            .await
-            .map_err(|failure| anyhow::anyhow!("{failure}"))?;
+        worker.connect().await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
     }
     let shown = progress::show(title, phase.goal, phase.tally.clone());
     let begun = Instant::now();
-    let running: Vec<_> = workers
-        .into_iter()
-        .map(|worker| tokio::spawn(worker.run(begun)))
-        .collect();
+    let running: Vec<_> =
+        workers.into_iter().map(|worker| tokio::spawn(worker.run(begun))).collect();
     let mut merged: Vec<Recorder> = Vec::new();
     for worker in running {
         for recorder in worker.await.context("a worker panicked")? {

@@ -104,9 +104,7 @@ impl Payload {
 /// Reads a count of bytes: 4096, 4KiB, 1.5MiB, 2GB.
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let text = text.trim();
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: f64 = number.parse().map_err(|_| format!("`{text}` is no size"))?;
     let factor = match unit.trim() {
@@ -118,9 +116,7 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
         "MB" => 1_000_000,
         "GB" => 1_000_000_000,
         other => {
-            return Err(format!(
-                "`{other}` is no unit of size (B, KiB, MiB, GiB, kB, MB, GB)"
-            ));
+            return Err(format!("`{other}` is no unit of size (B, KiB, MiB, GiB, kB, MB, GB)"));
         }
     };
     let bytes = number * factor as f64;
@@ -133,13 +129,9 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
 /// Reads a length of time: 500ms, 10s, 2m, 1h, or bare seconds.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let number: f64 = number
-        .parse()
-        .map_err(|_| format!("`{text}` is no length of time"))?;
+    let number: f64 = number.parse().map_err(|_| format!("`{text}` is no length of time"))?;
     let seconds = match unit {
         "ms" => number / 1000.0,
         "" | "s" => number,
@@ -155,9 +147,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 fn parse_header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text
-        .split_once(':')
-        .ok_or("a header is written \"Name: value\"")?;
+    let (name, value) = text.split_once(':').ok_or("a header is written \"Name: value\"")?;
     let name = http::HeaderName::try_from(name.trim()).map_err(|e| e.to_string())?;
     let value = value.trim();
     http::HeaderValue::try_from(value).map_err(|e| e.to_string())?;
@@ -174,16 +164,7 @@ mod tests {
         assert_eq!(parse_bytes("4KiB"), Ok(4096));
         assert_eq!(parse_bytes("1.5 MiB"), Ok(3 << 19));
         assert_eq!(parse_bytes("2GB"), Ok(2_000_000_000));
-        for wrong in [
-            "",
-            "KiB",
-            "1.3B",
-            "4Kib",
-            "-1",
-            "1e3",
-            "9999999GiB",
-            "1.2.3",
-        ] {
+        for wrong in ["", "KiB", "1.3B", "4Kib", "-1", "1e3", "9999999GiB", "1.2.3"] {
             assert!(parse_bytes(wrong).is_err(), "{wrong}");
         }
     }
@@ -200,10 +181,7 @@ mod tests {
 
     #[test]
     fn headers_are_checked_where_they_are_written() {
-        assert_eq!(
-            parse_header("X-A: b c"),
-            Ok(("x-a".to_owned(), "b c".to_owned()))
-        );
+        assert_eq!(parse_header("X-A: b c"), Ok(("x-a".to_owned(), "b c".to_owned())));
         assert!(parse_header("no colon").is_err());
         assert!(parse_header("bad name: x").is_err());
         assert!(parse_header("a: \u{7}").is_err());

@@ -37,10 +37,7 @@ impl Pattern {
             state = mix(state);
             noise.extend_from_slice(&state.to_le_bytes());
         }
-        Self {
-            seed,
-            noise: noise.freeze(),
-        }
+        Self { seed, noise: noise.freeze() }
     }
 
     /// The body of `key`, in pieces.
@@ -68,12 +65,7 @@ impl Pattern {
 
     /// Compares a body that arrives in pieces.
     pub fn check(&self, key: &str, size: u64) -> Check<'_> {
-        Check {
-            pattern: self,
-            name: self.name(key),
-            size,
-            position: 0,
-        }
+        Check { pattern: self, name: self.name(key), size, position: 0 }
     }
 
     fn name(&self, key: &str) -> u64 {
@@ -87,10 +79,7 @@ impl Pattern {
         head[..8].copy_from_slice(&place.to_le_bytes());
         head[8..].copy_from_slice(&mix(place).to_le_bytes());
         let start = (mix(!place) % NOISE_BYTES as u64) as usize;
-        (
-            head,
-            self.noise.slice(start..start + CHUNK_BYTES - HEAD_BYTES),
-        )
+        (head, self.noise.slice(start..start + CHUNK_BYTES - HEAD_BYTES))
     }
 }
 
@@ -107,34 +96,18 @@ impl Check<'_> {
     pub fn feed(&mut self, mut data: &[u8]) -> Result<(), String> {
         while !data.is_empty() {
             if self.position == self.size {
-                return Err(format!(
-                    "more than the {} bytes of the object came",
-                    self.size
-                ));
+                return Err(format!("more than the {} bytes of the object came", self.size));
             }
             let within = (self.position % CHUNK_BYTES as u64) as usize;
-            let (head, noise) = self
-                .pattern
-                .chunk(self.name, self.position / CHUNK_BYTES as u64);
+            let (head, noise) = self.pattern.chunk(self.name, self.position / CHUNK_BYTES as u64);
             let expected = match within {
                 0..HEAD_BYTES => &head[within..],
                 _ => &noise[within - HEAD_BYTES..],
             };
-            let n = expected
-                .len()
-                .min(data.len())
-                .min((self.size - self.position) as usize);
+            let n = expected.len().min(data.len()).min((self.size - self.position) as usize);
             if data[..n] != expected[..n] {
-                let at = data
-                    .iter()
-                    .zip(expected)
-                    .take_while(|(a, b)| a == b)
-                    .count() as u64;
-                return Err(format!(
-                    "wrong byte at {} of {}",
-                    self.position + at,
-                    self.size
-                ));
+                let at = data.iter().zip(expected).take_while(|(a, b)| a == b).count() as u64;
+                return Err(format!("wrong byte at {} of {}", self.position + at, self.size));
             }
             self.position += n as u64;
             data = &data[n..];
@@ -147,10 +120,7 @@ impl Check<'_> {
         if self.position == self.size {
             Ok(())
         } else {
-            Err(format!(
-                "only {} of {} bytes came",
-                self.position, self.size
-            ))
+            Err(format!("only {} of {} bytes came", self.position, self.size))
         }
     }
 }
@@ -167,24 +137,13 @@ mod tests {
     fn a_body_has_its_size_and_passes_its_own_check_in_any_pieces() {
         let pattern = Pattern::new(3);
         let chunk = CHUNK_BYTES as u64;
-        for size in [
-            0,
-            1,
-            15,
-            16,
-            17,
-            4096,
-            JOINED_BYTES_MAX + 1,
-            chunk,
-            chunk + 1,
-            3 * chunk + 9,
-        ] {
+        for size in [0, 1, 15, 16, 17, 4096, JOINED_BYTES_MAX + 1, chunk, chunk + 1, 3 * chunk + 9]
+        {
             let body = whole(&pattern, "key", size);
             assert_eq!(body.len() as u64, size);
             for piece in [1000, 4096, 1 << 20] {
                 let mut check = pattern.check("key", size);
-                body.chunks(piece)
-                    .for_each(|data| check.feed(data).unwrap());
+                body.chunks(piece).for_each(|data| check.feed(data).unwrap());
                 check.finish().unwrap();
             }
         }
@@ -206,10 +165,7 @@ mod tests {
         verdict(&whole(&Pattern::new(4), "key", size)).unwrap_err();
         let mut flipped = right.clone();
         flipped[CHUNK_BYTES + 50] ^= 1;
-        assert_eq!(
-            verdict(&flipped),
-            Err(format!("wrong byte at {} of {size}", CHUNK_BYTES + 50))
-        );
+        assert_eq!(verdict(&flipped), Err(format!("wrong byte at {} of {size}", CHUNK_BYTES + 50)));
         let mut swapped = right.clone();
         swapped[..2 * CHUNK_BYTES].rotate_left(CHUNK_BYTES);
         verdict(&swapped).unwrap_err();

@@ -32,9 +32,7 @@ pub struct Goal {
 
 impl Goal {
     fn fraction(&self, elapsed: Duration, done: u64) -> f64 {
-        let by_time = self
-            .duration
-            .map_or(0.0, |d| elapsed.as_secs_f64() / d.as_secs_f64());
+        let by_time = self.duration.map_or(0.0, |d| elapsed.as_secs_f64() / d.as_secs_f64());
         let by_count = self.requests.map_or(0.0, |n| done as f64 / n.max(1) as f64);
         by_time.max(by_count).clamp(0.0, 1.0)
     }
@@ -74,11 +72,7 @@ pub fn show(title: &'static str, goal: Goal, tally: Arc<Tally>) -> Shown {
 fn line(title: &str, fraction: f64, rate: f64, byte_rate: f64, failed: u64) -> String {
     let full = (fraction * BAR_CELLS as f64).round() as usize;
     let bar = "█".repeat(full) + &"░".repeat(BAR_CELLS - full);
-    let failures = if failed == 0 {
-        String::new()
-    } else {
-        format!("  {failed} failed")
-    };
+    let failures = if failed == 0 { String::new() } else { format!("  {failed} failed") };
     format!(
         "{title:<9} {bar} {:>3.0} %  {}/s  {}/s{failures}",
         fraction * 100.0,
@@ -90,9 +84,7 @@ fn line(title: &str, fraction: f64, rate: f64, byte_rate: f64, failed: u64) -> S
 /// Standard error may be closed under us; a progress line is not worth failing a run for.
 fn draw(text: &str) {
     let mut stderr = std::io::stderr().lock();
-    let _ = stderr
-        .write_all(text.as_bytes())
-        .and_then(|()| stderr.flush());
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
 }
 
 /// Clears the line when dropped.
@@ -114,10 +106,7 @@ mod tests {
 
     #[test]
     fn the_line_is_full_when_either_goal_is_met() {
-        let goal = Goal {
-            duration: Some(Duration::from_secs(10)),
-            requests: Some(100),
-        };
+        let goal = Goal { duration: Some(Duration::from_secs(10)), requests: Some(100) };
         assert_eq!(goal.fraction(Duration::from_secs(5), 10), 0.5);
         assert_eq!(goal.fraction(Duration::from_secs(1), 100), 1.0);
         assert_eq!(goal.fraction(Duration::from_secs(60), 0), 1.0);

@@ -63,8 +63,7 @@ impl FromStr for Sizes {
             }
             let median = fields.next().map_or(Ok(16 << 10), parse_bytes)?;
             let sigma = fields.next().map_or(Ok(2.0), |s| {
-                s.parse()
-                    .map_err(|_| format!("`{s}` is no number for sigma"))
+                s.parse().map_err(|_| format!("`{s}` is no number for sigma"))
             })?;
             if fields.next().is_some() || median == 0 || !(0.0..=10.0).contains(&sigma) {
                 return Err("written lognormal[:MEDIAN[:SIGMA]], sigma from 0 to 10".to_owned());
@@ -77,10 +76,8 @@ impl FromStr for Sizes {
                 let (size, weight) = entry
                     .split_once(':')
                     .ok_or_else(|| format!("`{entry}` lacks a weight (size:weight)"))?;
-                let weight: u32 = weight
-                    .trim()
-                    .parse()
-                    .map_err(|_| format!("`{weight}` is no weight"))?;
+                let weight: u32 =
+                    weight.trim().parse().map_err(|_| format!("`{weight}` is no weight"))?;
                 list.push((parse_bytes(size)?, u64::from(weight)));
             }
             if list.iter().all(|(_, weight)| *weight == 0) {
@@ -136,13 +133,7 @@ mod tests {
 
     #[test]
     fn every_form_is_read_and_written_back() {
-        for text in [
-            "4KiB",
-            "0B",
-            "1KiB-1MiB",
-            "lognormal:64KiB:1.5",
-            "4KiB:70,1MiB:30",
-        ] {
+        for text in ["4KiB", "0B", "1KiB-1MiB", "lognormal:64KiB:1.5", "4KiB:70,1MiB:30"] {
             assert_eq!(text.parse::<Sizes>().unwrap().to_string(), text);
         }
         assert_eq!("lognormal".parse(), Ok(Sizes::LogNormal(16384.0, 2.0)));
@@ -168,23 +159,12 @@ mod tests {
             let sizes: Sizes = text.parse().unwrap();
             (0..n).map(|i| sizes.of(7, i)).collect()
         };
-        assert!(
-            of("1KiB-2KiB", 1000)
-                .iter()
-                .all(|s| (1024..=2048).contains(s))
-        );
-        let small = of("1B:70,2B:30", 10_000)
-            .iter()
-            .filter(|s| **s == 1)
-            .count();
+        assert!(of("1KiB-2KiB", 1000).iter().all(|s| (1024..=2048).contains(s)));
+        let small = of("1B:70,2B:30", 10_000).iter().filter(|s| **s == 1).count();
         assert!((6500..7500).contains(&small), "{small}");
         let mut drawn = of("lognormal:64KiB:1", 10_001);
         drawn.sort_unstable();
-        assert!(
-            (60_000..72_000).contains(&drawn[5000]),
-            "median {}",
-            drawn[5000]
-        );
+        assert!((60_000..72_000).contains(&drawn[5000]), "median {}", drawn[5000]);
         assert_eq!(of("lognormal", 100), of("lognormal", 100));
     }
 }

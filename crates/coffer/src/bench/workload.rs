@@ -90,11 +90,7 @@ impl Phase {
 
     /// Whether another request may start.
     fn admits(&self, begun: Instant) -> bool {
-        if self
-            .goal
-            .duration
-            .is_some_and(|duration| begun.elapsed() >= duration)
-        {
+        if self.goal.duration.is_some_and(|duration| begun.elapsed() >= duration) {
             return false;
         }
         let number = self.started_requests.fetch_add(1, Relaxed);
@@ -204,10 +200,7 @@ impl Worker {
         let (key, size) = (self.phase.key(index), self.phase.size(index));
         let body = self.phase.pattern.body(&key, size);
         let begun = Instant::now();
-        let sent = self.connection.send_whole(Ask {
-            body,
-            ..Ask::new(Method::PUT, Some(&key))
-        });
+        let sent = self.connection.send_whole(Ask { body, ..Ask::new(Method::PUT, Some(&key)) });
         let result = sent.await.map(|_| (size, 0));
         let written = self.note("put", begun, &key, result);
         if written && self.phase.kind == Kind::Mixed {
@@ -221,10 +214,7 @@ impl Worker {
         let phase = self.phase.clone();
         let begun = Instant::now();
         let result = async {
-            let response = self
-                .connection
-                .send(Ask::new(Method::GET, Some(&key)))
-                .await?;
+            let response = self.connection.send(Ask::new(Method::GET, Some(&key))).await?;
             let mut check = phase.pattern.check(&key, size);
             let mut body = response.into_body();
             while let Some(frame) = body.frame().await {
@@ -243,9 +233,7 @@ impl Worker {
     async fn delete(&mut self, index: u64) -> bool {
         let key = self.phase.key(index);
         let begun = Instant::now();
-        let sent = self
-            .connection
-            .send_whole(Ask::new(Method::DELETE, Some(&key)));
+        let sent = self.connection.send_whole(Ask::new(Method::DELETE, Some(&key)));
         let result = sent.await.map(|_| (0, 0));
         self.note("delete", begun, &key, result)
     }
@@ -259,18 +247,11 @@ impl Worker {
             ("max-keys", load.page.to_string()),
             ("prefix", prefix.clone()),
         ];
-        query.extend(
-            load.delimiter
-                .clone()
-                .map(|delimiter| ("delimiter", delimiter)),
-        );
+        query.extend(load.delimiter.clone().map(|delimiter| ("delimiter", delimiter)));
         query.extend(self.token.take().map(|token| ("continuation-token", token)));
         let begun = Instant::now();
         let result = async {
-            let ask = Ask {
-                query,
-                ..Ask::new(Method::GET, None)
-            };
+            let ask = Ask { query, ..Ask::new(Method::GET, None) };
             let reply = self.connection.send_whole(ask).await?;
             let size = reply.body().len() as u64;
             let text = std::str::from_utf8(reply.body()).map_err(Failure::new)?;
@@ -297,10 +278,8 @@ impl Worker {
     }
 
     async fn upload(&mut self, key: &str, size: u64) -> Result<(), Failure> {
-        let start = Ask {
-            query: vec![("uploads", String::new())],
-            ..Ask::new(Method::POST, Some(key))
-        };
+        let start =
+            Ask { query: vec![("uploads", String::new())], ..Ask::new(Method::POST, Some(key)) };
         let reply = self.connection.send_whole(start).await?;
         let upload_id = element(&String::from_utf8_lossy(reply.body()), "UploadId")
             .ok_or_else(|| Failure::new("the answer has no upload id"))?;
@@ -311,31 +290,16 @@ impl Worker {
             number += 1;
             let part_size = left.min(self.phase.load.part_size);
             left -= part_size;
-            let body = self
-                .phase
-                .pattern
-                .body(&format!("{key}#{number}"), part_size);
-            let query = vec![
-                ("partNumber", number.to_string()),
-                ("uploadId", upload_id.clone()),
-            ];
+            let body = self.phase.pattern.body(&format!("{key}#{number}"), part_size);
+            let query = vec![("partNumber", number.to_string()), ("uploadId", upload_id.clone())];
             let begun = Instant::now();
-            let ask = Ask {
-                query,
-                body,
-                ..Ask::new(Method::PUT, Some(key))
-            };
+            let ask = Ask { query, body, ..Ask::new(Method::PUT, Some(key)) };
             let result = self.connection.send_whole(ask).await;
             let tag = result.and_then(|reply| {
-                let tag = reply
-                    .headers()
-                    .get("etag")
-                    .and_then(|tag| tag.to_str().ok());
-                tag.map(str::to_owned)
-                    .ok_or_else(|| Failure::new("a part has no ETag"))
+                let tag = reply.headers().get("etag").and_then(|tag| tag.to_str().ok());
+                tag.map(str::to_owned).ok_or_else(|| Failure::new("a part has no ETag"))
             })?;
-            self.recorder("part")
-                .succeeded(begun.elapsed(), part_size, 0);
+            self.recorder("part").succeeded(begun.elapsed(), part_size, 0);
             self.phase.tally.bytes.fetch_add(part_size, Relaxed);
             let _ = write!(
                 complete,
@@ -353,19 +317,13 @@ impl Worker {
         let text = String::from_utf8_lossy(reply.body());
         match element(&text, "ETag") {
             Some(tag) if tag.trim_matches('"').ends_with(&format!("-{number}")) => Ok(()),
-            Some(tag) => Err(Failure::new(format!(
-                "the ETag {tag} is not of {number} parts"
-            ))),
+            Some(tag) => Err(Failure::new(format!("the ETag {tag} is not of {number} parts"))),
             None => Err(Failure::new(format!("not completed: {text}"))),
         }
     }
 
     fn recorder(&mut self, name: &'static str) -> &mut Recorder {
-        let at = match self
-            .recorders
-            .iter()
-            .position(|recorder| recorder.name == name)
-        {
+        let at = match self.recorders.iter().position(|recorder| recorder.name == name) {
             Some(at) => at,
             None => {
                 self.recorders.push(Recorder::new(name));
@@ -395,8 +353,7 @@ impl Worker {
                 true
             }
             Err(failure) => {
-                self.recorder(name)
-                    .failed(format!("{name} {key}: {failure}"));
+                self.recorder(name).failed(format!("{name} {key}: {failure}"));
                 self.phase.tally.failed.fetch_add(1, Relaxed);
                 false
             }

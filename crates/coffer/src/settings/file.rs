@@ -31,17 +31,10 @@ pub fn read(named: Option<PathBuf>) -> Result<HashMap<&'static str, Effective>, 
 /// As [`read`], of a text.
 pub fn parse(path: &Path, text: &str) -> Result<HashMap<&'static str, Effective>, Fault> {
     let wrong = |offset: usize, what: String| {
-        Fault::Usage(format!(
-            "{} line {}: {what}",
-            path.display(),
-            line_at(text, offset)
-        ))
+        Fault::Usage(format!("{} line {}: {what}", path.display(), line_at(text, offset)))
     };
     let table = DeTable::parse(text).map_err(|e| {
-        wrong(
-            e.span().map_or(0, |span| span.start),
-            e.message().replace('\n', " "),
-        )
+        wrong(e.span().map_or(0, |span| span.start), e.message().replace('\n', " "))
     })?;
     let mut found = HashMap::new();
     for (key, value) in table.get_ref() {
@@ -67,11 +60,7 @@ fn line_at(text: &str, offset: usize) -> usize {
 
 fn values_of(setting: &Setting, value: &DeValue<'_>) -> Result<Vec<String>, String> {
     let wrong = |wanted: &str| {
-        Err(format!(
-            "{} must be {wanted}, not a TOML {}",
-            setting.key,
-            value.type_str()
-        ))
+        Err(format!("{} must be {wanted}, not a TOML {}", setting.key, value.type_str()))
     };
     let scalar = |value: &DeValue<'_>| match value {
         DeValue::String(text) => Some(text.to_string()),

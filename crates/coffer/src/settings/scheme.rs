@@ -23,17 +23,13 @@ impl Erasure {
     /// Reads `K+M`.
     pub fn parse(text: &str) -> Result<Erasure, String> {
         let number = |part: &str| part.parse::<u8>().ok();
-        let parsed = text
-            .split_once('+')
-            .and_then(|(k, m)| Some((number(k)?, number(m)?)));
+        let parsed = text.split_once('+').and_then(|(k, m)| Some((number(k)?, number(m)?)));
         let Some((k, m)) = parsed else {
             return Err(format!("{text:?} is not of the form K+M, such as 4+2"));
         };
         let erasure = Erasure { k, m };
         if k == 0 || erasure.drives() > DRIVES_MAX {
-            return Err(format!(
-                "{text}: K must be at least 1 and K+M at most {DRIVES_MAX}"
-            ));
+            return Err(format!("{text}: K must be at least 1 and K+M at most {DRIVES_MAX}"));
         }
         Ok(erasure)
     }
@@ -55,8 +51,5 @@ pub fn erasure_for(drives: usize) -> Option<Erasure> {
         11..=DRIVES_MAX => 4,
         _ => return None,
     };
-    Some(Erasure {
-        k: (drives - m) as u8,
-        m: m as u8,
-    })
+    Some(Erasure { k: (drives - m) as u8, m: m as u8 })
 }

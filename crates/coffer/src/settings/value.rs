@@ -81,19 +81,12 @@ single!(String, Address, u64, u8, LogFormat);
 impl<T: Text> Value for Option<T> {
     const KIND: Kind = Kind::One(T::NAME);
     fn parse(values: &[String]) -> Result<Self, String> {
-        if values.is_empty() {
-            Ok(None)
-        } else {
-            T::read(one(values)?).map(Some)
-        }
+        if values.is_empty() { Ok(None) } else { T::read(one(values)?).map(Some) }
     }
 }
 
 impl<T: Text> Value for Vec<T> {
-    const KIND: Kind = Kind::List {
-        name: T::NAME,
-        separator: T::SEPARATOR,
-    };
+    const KIND: Kind = Kind::List { name: T::NAME, separator: T::SEPARATOR };
     fn parse(values: &[String]) -> Result<Self, String> {
         values.iter().map(|value| T::read(value)).collect()
     }

@@ -17,10 +17,7 @@ pub fn render(report: &Report) -> String {
         (None, Some(scheme)) if *scheme == report.scheme => "DEGRADED".to_owned(),
         (None, Some(scheme)) => format!("DEGRADED, writing {scheme}"),
     };
-    line(format!(
-        "store     {}  Coffer {}",
-        report.store, report.version
-    ));
+    line(format!("store     {}  Coffer {}", report.store, report.version));
     line(format!("state     {state}"));
     for why in &report.degraded {
         line(format!("          {why}"));
@@ -58,12 +55,7 @@ pub fn render(report: &Report) -> String {
     ));
     line(String::new());
     line(format!("drives ({})", report.scheme));
-    let width = report
-        .drives
-        .iter()
-        .map(|d| d.path.chars().count())
-        .max()
-        .unwrap_or(0);
+    let width = report.drives.iter().map(|d| d.path.chars().count()).max().unwrap_or(0);
     for drive in &report.drives {
         line(format!(
             "  {:width$}  {:7}  {:>10} free of {:>10}  {}",
@@ -78,26 +70,16 @@ pub fn render(report: &Report) -> String {
     line("segments".to_owned());
     for s in &report.segments {
         let body = s.body_bytes.map(bytes).unwrap_or_default();
-        line(format!(
-            "  {:7} {:8} {:>6}  {body:>10}",
-            s.kind, s.state, s.count
-        ));
+        line(format!("  {:7} {:8} {:>6}  {body:>10}", s.kind, s.state, s.count));
     }
     if report.segments_to_seal > 0 {
-        line(format!(
-            "  {} full and not sealed yet",
-            report.segments_to_seal
-        ));
+        line(format!("  {} full and not sealed yet", report.segments_to_seal));
     }
     out
 }
 
 fn count(n: u64, what: &str) -> String {
-    if n == 1 {
-        format!("1 {what}")
-    } else {
-        format!("{n} {what}s")
-    }
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 /// A size with a unit of 1024.
@@ -107,11 +89,7 @@ pub fn bytes(n: u64) -> String {
         return format!("{n} B");
     }
     let exponent = (n.ilog2() / 10) as usize;
-    format!(
-        "{:.1} {}",
-        n as f64 / (1u64 << (10 * exponent)) as f64,
-        UNITS[exponent - 1]
-    )
+    format!("{:.1} {}", n as f64 / (1u64 << (10 * exponent)) as f64, UNITS[exponent - 1])
 }
 
 fn duration(secs: u64) -> String {
@@ -139,12 +117,9 @@ mod tests {
         ] {
             assert_eq!(bytes(n), text);
         }
-        for (secs, text) in [
-            (5, "5 s"),
-            (65, "1 min 5 s"),
-            (7_260, "2 h 1 min"),
-            (90_000, "1 d 1 h"),
-        ] {
+        for (secs, text) in
+            [(5, "5 s"), (65, "1 min 5 s"), (7_260, "2 h 1 min"), (90_000, "1 d 1 h")]
+        {
             assert_eq!(duration(secs), text);
         }
     }

@@ -70,11 +70,6 @@ fn a_directory_is_held_once() {
     let dir = tempfile::tempdir().unwrap();
     let mut undo = Undo::default();
     let _held = hold(dir.path(), State::Empty, &mut undo).unwrap();
-    let Err(error) = hold(dir.path(), State::Empty, &mut undo) else {
-        panic!("held twice")
-    };
-    assert!(
-        error.to_string().ends_with("is in use by another coffer"),
-        "{error}"
-    );
+    let Err(error) = hold(dir.path(), State::Empty, &mut undo) else { panic!("held twice") };
+    assert!(error.to_string().ends_with("is in use by another coffer"), "{error}");
 }

@@ -172,8 +172,7 @@ fn damage_is_noticed_and_wiping_helps() {
             engine.apply(writes.collect(), mark(n)).unwrap();
         }
         engine.persist().unwrap();
-        let entries = all(&*engine.snapshot());
-        entries
+        all(&*engine.snapshot())
     };
     let mut noticed = 0;
     for case in 0..60 {
@@ -221,7 +220,7 @@ fn damage_is_noticed_and_wiping_helps() {
 fn damage_met_while_running_is_remembered() {
     let dir = tempfile::tempdir().unwrap();
     let engine = LsmEngine::open(dir.path(), small()).unwrap();
-    engine.core.remember_damage("for the test");
+    engine.core.damage.remember("for the test");
     assert!(matches!(engine.check(), Err(EngineError::Damaged(_))));
     drop(engine);
     let error = LsmEngine::open(dir.path(), small()).err().unwrap();

@@ -43,8 +43,6 @@ pub(super) struct Work {
     pub(super) flush_failed: Option<String>,
     /// Why the last merge failed.
     pub(super) merge_failed: Option<String>,
-    /// Set for good: the engine takes no more batches.
-    pub(super) damaged: Option<String>,
     pub(super) stop: bool,
 }
 
@@ -71,7 +69,7 @@ pub(super) fn start(core: &Arc<Core>) -> std::io::Result<Vec<JoinHandle<()>>> {
 /// Runs `work`; a panic in it (the tree asserts some properties of its files) is damage.
 fn guarded(core: &Core, work: fn(&Core)) {
     if catch_unwind(AssertUnwindSafe(|| work(core))).is_err() {
-        core.remember_damage("a background thread of the index panicked");
+        core.damage.remember("a background thread of the index panicked");
     }
 }
 
@@ -106,7 +104,7 @@ impl Core {
     fn run_flushes(&self) {
         while self.next_turn(|work| &mut work.flush_wanted) {
             let _files = self.files.read().expect("no holder panics");
-            let failed = self.flush().map_err(|e| self.fault(e)).err();
+            let failed = self.flush().map_err(|e| self.damage.fault(e)).err();
             if let Some(error) = &failed {
                 tracing::error!("writing a table of the index failed: {error}");
             }
@@ -118,7 +116,7 @@ impl Core {
     fn run_merges(&self) {
         while self.next_turn(|work| &mut work.merge_wanted) {
             let merged = self.merge_until_quiet().and_then(|()| self.tidy_when_quiet());
-            let failed = merged.map_err(|e| self.fault(e)).err();
+            let failed = merged.map_err(|e| self.damage.fault(e)).err();
             if let Some(error) = &failed {
                 tracing::error!("merging tables of the index failed: {error}");
             }

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use bytes::Bytes;
 use lsm_tree::{AbstractTree, AnyTree, Guard, SeqNo};
 
-use super::{above_reserved, tree_error};
+use super::damage::Damage;
+use super::{Writer, above_reserved};
 use crate::engine::{EngineError, EngineSnapshot, Entries};
 use crate::keys::is_empty_range;
 
@@ -32,20 +33,20 @@ pub(super) struct View {
     tree: AnyTree,
     seqno: SeqNo,
     pins: Arc<Pins>,
+    damage: Arc<Damage>,
 }
 
 impl View {
-    pub(super) fn new(tree: AnyTree, seqno: SeqNo, pins: Arc<Pins>) -> Self {
+    /// All that `writer` has applied.
+    pub(super) fn new(writer: &Writer, pins: &Arc<Pins>, damage: &Arc<Damage>) -> Self {
+        let seqno = writer.seqno.get();
         *pins.pins().entry(seqno).or_insert(0) += 1;
-        Self { tree, seqno, pins }
+        let (tree, pins, damage) = (writer.tree.clone(), pins.clone(), damage.clone());
+        Self { tree, seqno, pins, damage }
     }
 
     pub(super) fn tree(&self) -> &AnyTree {
         &self.tree
-    }
-
-    pub(super) fn value(&self, key: &[u8]) -> Result<Option<Bytes>, lsm_tree::Error> {
-        Ok(self.tree.get(key, self.seqno)?.map(Bytes::from))
     }
 }
 
@@ -63,7 +64,8 @@ impl Drop for View {
 
 impl EngineSnapshot for View {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
-        self.value(key).map_err(tree_error)
+        let value = self.tree.get(key, self.seqno);
+        Ok(value.map_err(|e| self.damage.fault(e))?.map(Bytes::from))
     }
 
     fn range(&self, lo: Bound<&[u8]>, hi: Bound<&[u8]>) -> Entries<'_> {
@@ -74,7 +76,7 @@ impl EngineSnapshot for View {
         let entries = self.tree.range::<&[u8], _>((lo, hi), self.seqno, None);
         Box::new(entries.map(|entry| match entry.into_inner() {
             Ok((key, value)) => Ok((Bytes::from(key), Bytes::from(value))),
-            Err(error) => Err(tree_error(error)),
+            Err(error) => Err(self.damage.fault(error)),
         }))
     }
 }

@@ -2,7 +2,7 @@ use http::HeaderMap;
 
 use super::*;
 use crate::error::Code;
-use crate::ops::tests::{HOSTILE, head, with};
+use crate::ops::tests::{HOSTILE, head};
 
 fn query(text: &str) -> CallHead {
     head("GET", &format!("/bucket?{text}"), HeaderMap::new())
@@ -46,21 +46,6 @@ fn part_numbers() {
 }
 
 #[test]
-fn levels() {
-    assert_eq!(ack(&with(&[])).unwrap(), None);
-    for level in [Ack::Primary, Ack::Quorum, Ack::All] {
-        assert_eq!(
-            ack(&with(&[("x-coffer-ack", level.name())])).unwrap(),
-            Some(level)
-        );
-    }
-    for text in ["", "ALL", "none", "all,all"] {
-        let error = ack(&with(&[("x-coffer-ack", text)])).unwrap_err();
-        assert_eq!(error.code, Code::InvalidArgument, "{text}");
-    }
-}
-
-#[test]
 fn names_in_listings() {
     let encoded = Encoding::Url.write("a/b c+d%\u{e9}\u{1}~&.txt");
     assert_eq!(encoded, "a/b%20c%2Bd%25%C3%A9%01%7E%26.txt");
@@ -78,7 +63,6 @@ fn names_in_listings() {
 fn no_value_panics() {
     for text in HOSTILE {
         let _ = digits(text);
-        let _ = parse_ack(text);
         let _ = Encoding::Url.write(text);
     }
 }

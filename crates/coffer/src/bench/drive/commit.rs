@@ -132,11 +132,7 @@ pub fn measure(
 ) -> io::Result<CommitFigures> {
     let scratch = Scratch::zeroed(dir, way.flags(), FILE_BYTES)?;
     let data = noise(writers * WRITE_BYTES);
-    let lane = Lane {
-        queue: Mutex::default(),
-        arrived: Condvar::new(),
-        committed: Condvar::new(),
-    };
+    let lane = Lane { queue: Mutex::default(), arrived: Condvar::new(), committed: Condvar::new() };
     let begun = Instant::now();
     let (barriers, latencies, seconds) = std::thread::scope(|scope| {
         let committer = scope.spawn(|| {
@@ -162,16 +158,11 @@ pub fn measure(
         let mut all: Histogram<u64> = histogram();
         for thread in threads {
             let latencies = thread.join().expect("a writer doesn't panic");
-            all.add(latencies)
-                .expect("all histograms have the same bounds");
+            all.add(latencies).expect("all histograms have the same bounds");
         }
         let seconds = begun.elapsed().as_secs_f64();
         lane.close();
-        (
-            committer.join().expect("the committer doesn't panic"),
-            all,
-            seconds,
-        )
+        (committer.join().expect("the committer doesn't panic"), all, seconds)
     });
     Ok(CommitFigures {
         way: way.name(),

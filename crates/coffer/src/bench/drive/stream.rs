@@ -62,9 +62,7 @@ pub fn measure(dir: &Path, way: Way, bytes: u64) -> io::Result<StreamFigures> {
         Way::DirectWrite | Way::BufferedWrite => write_all(&scratch, &piece, pieces)?,
         Way::DirectRead => {
             for number in 0..pieces {
-                scratch
-                    .file
-                    .read_exact_at(&mut piece, number * PIECE_BYTES as u64)?;
+                scratch.file.read_exact_at(&mut piece, number * PIECE_BYTES as u64)?;
             }
         }
     }
@@ -80,15 +78,11 @@ pub fn measure(dir: &Path, way: Way, bytes: u64) -> io::Result<StreamFigures> {
 
 fn write_all(scratch: &Scratch, piece: &AlignedBuf, pieces: u64) -> io::Result<()> {
     for number in 0..pieces {
-        scratch
-            .file
-            .write_all_at(piece, number * PIECE_BYTES as u64)?;
+        scratch.file.write_all_at(piece, number * PIECE_BYTES as u64)?;
     }
     scratch.file.sync_data()
 }
 
 fn cpu_seconds() -> io::Result<f64> {
-    Usage::of(std::process::id())
-        .map(|usage| usage.cpu_seconds)
-        .map_err(io::Error::other)
+    Usage::of(std::process::id()).map(|usage| usage.cpu_seconds).map_err(io::Error::other)
 }

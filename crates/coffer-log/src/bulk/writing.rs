@@ -1,0 +1,169 @@
+//! A row on its way to the drives, while the next one is filled.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex};
+
+use coffer_base::AlignedBuf;
+
+use super::buffer::RowBuffer;
+use super::lanes::{Lane, MemberFile, OpenSegment, reserve, take_out_failed};
+use super::row::RowPlace;
+use crate::error::Error;
+use crate::inner::Inner;
+
+/// A row that is being written. The lane goes back by itself when the last member is done.
+pub(super) struct Writing {
+    progress: Arc<Progress>,
+    row: RowBuffer,
+    segment: Arc<OpenSegment>,
+    place: RowPlace,
+    pub durably: bool,
+}
+
+/// What became of a row.
+pub(super) enum Outcome {
+    /// All members have it.
+    Written(Arc<OpenSegment>, RowPlace),
+    /// Drives failed and are out: write it to another lane.
+    Elsewhere,
+    /// It can't be written anywhere.
+    Failed(Error),
+}
+
+struct Progress {
+    inner: Arc<Inner>,
+    state: Mutex<State>,
+    ended: Condvar,
+}
+
+struct State {
+    /// Members that are not done.
+    left: usize,
+    /// One a member; `None` until it is done.
+    done: Vec<Option<(AlignedBuf, io::Result<()>)>>,
+    lane: Option<Lane>,
+    /// Set when all is done, the lane given back included.
+    failure: Option<Result<(), Outcome>>,
+}
+
+impl Writing {
+    pub fn start(
+        inner: &Arc<Inner>,
+        lane: Lane,
+        mut row: RowBuffer,
+        place: RowPlace,
+        reserve_to: Option<u64>,
+        durably: bool,
+    ) -> Writing {
+        let segment = lane.segment.clone();
+        let cells = std::mem::take(&mut row.cells);
+        let state = State {
+            left: cells.len(),
+            done: cells.iter().map(|_| None).collect(),
+            lane: Some(lane),
+            failure: None,
+        };
+        let progress = Arc::new(Progress {
+            inner: inner.clone(),
+            state: Mutex::new(state),
+            ended: Condvar::new(),
+        });
+        for (index, (member, cell)) in segment.files.iter().zip(cells).enumerate() {
+            let (member, ending) = (member.clone(), Ending(progress.clone()));
+            inner.seams.pool.spawn(Box::new(move || {
+                let result = write_cell(&member, &cell, place, reserve_to, durably);
+                let mut state = ending.0.state.lock().expect("no holder panics");
+                state.done[index] = Some((cell, result));
+            }));
+        }
+        Writing {
+            progress,
+            row,
+            segment,
+            place,
+            durably,
+        }
+    }
+
+    /// Waits until all members are done; gives the row back as it was.
+    pub fn wait(mut self) -> (RowBuffer, Outcome) {
+        let mut state = self.progress.state.lock().expect("no holder panics");
+        let failure = loop {
+            match state.failure.take() {
+                Some(failure) => break failure,
+                None => state = self.progress.ended.wait(state).expect("no holder panics"),
+            }
+        };
+        let cells = state.done.drain(..).flatten().map(|(cell, _)| cell);
+        self.row.cells = cells.collect();
+        let outcome = match failure {
+            Ok(()) => Outcome::Written(self.segment, self.place),
+            Err(outcome) => outcome,
+        };
+        (self.row, outcome)
+    }
+}
+
+fn write_cell(
+    member: &MemberFile,
+    cell: &AlignedBuf,
+    place: RowPlace,
+    reserve_to: Option<u64>,
+    durably: bool,
+) -> io::Result<()> {
+    if let Some(len) = reserve_to {
+        reserve(&*member.file, len)?;
+    }
+    let bytes = &cell[..place.stride() as usize];
+    if durably {
+        member.durably(|file| file.write_at(bytes, place.offset, true))
+    } else {
+        member.file.write_at(bytes, place.offset, false)
+    }
+}
+
+/// Counts a member as done when dropped, so that a panicking job can't leave the writer waiting.
+struct Ending(Arc<Progress>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let inner = &self.0.inner;
+        let mut state = self.0.state.lock().expect("no holder panics");
+        state.left -= 1;
+        if state.left > 0 {
+            return;
+        }
+        let mut lane = state.lane.take().expect("the last member gives it back");
+        let mut failed = Vec::new();
+        let mut panicked = false;
+        for (member, done) in lane.segment.members.iter().zip(&mut state.done) {
+            match done {
+                None => panicked = true,
+                Some((_, result)) => {
+                    if let Err(e) = std::mem::replace(result, Ok(())) {
+                        failed.push((*member, e));
+                    }
+                }
+            }
+        }
+        drop(state);
+        let failure = if panicked {
+            Err(Outcome::Failed(Error::ReadOnly(
+                "a thread that wrote a row panicked".into(),
+            )))
+        } else if failed.is_empty() {
+            Ok(())
+        } else {
+            Err(match take_out_failed(inner, failed) {
+                Ok(()) => Outcome::Elsewhere,
+                Err(error) => Outcome::Failed(error),
+            })
+        };
+        if failure.is_err() {
+            lane.fail();
+        }
+        inner.bulk.check_in(inner, lane);
+        self.0.state.lock().expect("no holder panics").failure = Some(failure);
+        self.0.ended.notify_one();
+    }
+}

@@ -1,0 +1,303 @@
+//! An index that outlives the drive it is on.
+//!
+//! The index lies on one drive, while the store promises to go on without any M of them. So when
+//! its directory goes away, or it can't go on for another reason, it is made again from the log
+//! in the next place and takes over while the server runs. Meanwhile readers have the old one,
+//! whose files are all open, and commits wait only once it takes no more.
+//!
+//! The two orders that matter:
+//! - The new index is brought up to the end of the log twice: first beside the running commits,
+//!   then, for the little that came meanwhile, under the lock that [`Engine::apply`] takes too.
+//! - A group that was committed before the change and is applied after it is in the new index
+//!   already; [`Engine::apply`] leaves out what lies before the mark.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use coffer_base::Drive;
+use coffer_base::drive::RealDrive;
+use coffer_catalog::{
+    Engine, EngineError, EngineOptions, EngineSnapshot, LsmEngine, Write, catch_up,
+};
+use coffer_log::{Log, Mark};
+
+#[cfg(test)]
+mod tests;
+
+/// How often the directory is looked at.
+const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+/// How long to wait after moving failed.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Where an index can be.
+#[derive(Clone)]
+pub struct Place {
+    /// The directory of the index.
+    pub dir: PathBuf,
+    /// The drive that it is on.
+    pub drive: Arc<dyn Drive>,
+}
+
+/// An index in one of several places. It is an [`Engine`] like the one inside it.
+pub struct Roaming {
+    inner: Arc<Inner>,
+    mover: Option<JoinHandle<()>>,
+}
+
+struct Inner {
+    log: Log,
+    places: Vec<Place>,
+    current: RwLock<Arc<Placed>>,
+    /// Held to change the place, and to apply.
+    writer: Mutex<()>,
+    /// Position of the current engine's mark.
+    applied: AtomicU64,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// An index in its place.
+struct Placed {
+    /// Which of the places.
+    at: usize,
+    /// Its directory, for noticing that it is gone.
+    dir: RealDrive,
+    engine: LsmEngine,
+}
+
+#[derive(Default)]
+struct State {
+    /// Why the index should move.
+    wanted: Option<String>,
+    /// Moves that were tried, whatever came of them.
+    tried: u64,
+    /// Why the last one failed.
+    failed: Option<EngineError>,
+    stop: bool,
+}
+
+impl Placed {
+    /// Opens the index in a place; a damaged one is emptied, with the reason.
+    fn open(places: &[Place], at: usize) -> Result<(Placed, Option<String>), EngineError> {
+        let path = &places[at].dir;
+        let wrong = |e: std::io::Error| EngineError::Io(format!("{}: {e}", path.display()));
+        let dir = RealDrive::create(path).map_err(wrong)?;
+        let (engine, damage) = LsmEngine::open_or_wipe(path, EngineOptions::default())?;
+        Ok((Placed { at, dir, engine }, damage))
+    }
+}
+
+impl Roaming {
+    /// Opens the index in the first of `places`. The log is where it can be made from.
+    pub fn open(log: Log, places: Vec<Place>) -> Result<Roaming, EngineError> {
+        let (placed, damage) = Placed::open(&places, 0)?;
+        if let Some(damage) = damage {
+            let dir = places[0].dir.display();
+            tracing::warn!(%dir, damage, "the index was damaged and is made anew");
+        }
+        let position = placed.engine.mark()?.map_or(0, |mark| mark.position.0);
+        let can_move = places.len() > 1;
+        let inner = Arc::new(Inner {
+            log,
+            places,
+            current: RwLock::new(Arc::new(placed)),
+            writer: Mutex::new(()),
+            applied: AtomicU64::new(position),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let mover = match can_move {
+            true => {
+                let inner = inner.clone();
+                let thread = std::thread::Builder::new().name("index-move".into());
+                let mover = thread.spawn(move || inner.watch());
+                Some(mover.map_err(|e| EngineError::Io(e.to_string()))?)
+            }
+            false => None,
+        };
+        Ok(Roaming { inner, mover })
+    }
+}
+
+impl Drop for Roaming {
+    fn drop(&mut self) {
+        self.inner.state().stop = true;
+        self.inner.changed.notify_all();
+        if let Some(mover) = self.mover.take() {
+            // A panic there was reported when it happened.
+            drop(mover.join());
+        }
+    }
+}
+
+impl Inner {
+    fn current(&self) -> Arc<Placed> {
+        self.current.read().expect("no holder panics").clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder panics")
+    }
+
+    fn writer(&self) -> MutexGuard<'_, ()> {
+        self.writer.lock().expect("no holder panics")
+    }
+
+    /// Moves the index whenever that is wanted, or its directory is gone.
+    fn watch(&self) {
+        let mut state = self.state();
+        let mut pause = PROBE_INTERVAL;
+        loop {
+            if state.stop {
+                return;
+            }
+            if state.wanted.is_none() {
+                let waited = self.changed.wait_timeout(state, pause);
+                state = waited.expect("no holder panics").0;
+            }
+            if state.stop {
+                return;
+            }
+            if state.wanted.is_none() {
+                state.wanted = self.current().dir.probe().err().map(|gone| gone.to_string());
+            }
+            let Some(why) = state.wanted.clone() else { continue };
+            drop(state);
+            let moved = self.move_on(&why);
+            state = self.state();
+            state.wanted = None;
+            state.tried += 1;
+            state.failed = moved.err();
+            pause = if state.failed.is_some() { RETRY_INTERVAL } else { PROBE_INTERVAL };
+            self.changed.notify_all();
+        }
+    }
+
+    /// Makes the index in another place and lets it take over.
+    fn move_on(&self, why: &str) -> Result<(), EngineError> {
+        let from = self.current().at;
+        let old = self.places[from].dir.display();
+        tracing::warn!(from = %old, why, "the index can't stay and is made in another place");
+        let mut failed = EngineError::Io(format!("{why}, and no other drive is there"));
+        let live = (0..self.places.len())
+            .filter(|&at| at != from && self.places[at].drive.probe().is_ok());
+        for at in live {
+            let to = self.places[at].dir.display();
+            match self.make(at) {
+                Ok(()) => {
+                    tracing::warn!(event = "index-moved", from = %old, to = %to, "the index moved");
+                    return Ok(());
+                }
+                Err(error) => {
+                    tracing::error!(to = %to, %error, "the index can't be made here");
+                    failed = error;
+                }
+            }
+        }
+        Err(failed)
+    }
+
+    fn make(&self, at: usize) -> Result<(), EngineError> {
+        let (placed, _) = Placed::open(&self.places, at)?;
+        let catch_up = || {
+            catch_up(&self.log, &placed.engine).map_err(|error| match error {
+                coffer_catalog::Error::Index(error) => error,
+                other => EngineError::Io(other.to_string()),
+            })
+        };
+        catch_up()?;
+        placed.engine.persist()?;
+        let _writer = self.writer();
+        catch_up()?;
+        let position = placed.engine.mark()?.map_or(0, |mark| mark.position.0);
+        self.applied.store(position, Ordering::Release);
+        let before = {
+            let mut current = self.current.write().expect("no holder panics");
+            std::mem::replace(&mut *current, Arc::new(placed))
+        };
+        drop(before);
+        Ok(())
+    }
+
+    /// Waits until the index is in another place; `error` is why it must be.
+    fn wait_for_move(&self, error: EngineError) -> Result<(), EngineError> {
+        if self.places.len() < 2 {
+            return Err(error);
+        }
+        let mut state = self.state();
+        let before = state.tried;
+        if state.wanted.is_none() {
+            state.wanted = Some(error.to_string());
+        }
+        self.changed.notify_all();
+        while state.tried == before && !state.stop {
+            state = self.changed.wait(state).expect("no holder panics");
+        }
+        match &state.failed {
+            None if !state.stop => Ok(()),
+            None => Err(error),
+            Some(failed) => Err(failed.clone()),
+        }
+    }
+}
+
+impl Engine for Roaming {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+        let placed = self.inner.current();
+        placed.engine.get(key).or_else(|error| {
+            self.inner.wait_for_move(error)?;
+            self.inner.current().engine.get(key)
+        })
+    }
+
+    fn snapshot(&self) -> Arc<dyn EngineSnapshot> {
+        self.inner.current().engine.snapshot()
+    }
+
+    fn check(&self) -> Result<(), EngineError> {
+        let placed = self.inner.current();
+        placed.engine.check().or_else(|error| {
+            self.inner.wait_for_move(error)?;
+            self.inner.current().engine.check()
+        })
+    }
+
+    fn apply(&self, writes: Vec<Write>, mark: Mark) -> Result<(), EngineError> {
+        let inner = &*self.inner;
+        let applied = {
+            let _writer = inner.writer();
+            if mark.position.0 < inner.applied.load(Ordering::Acquire) {
+                return Ok(());
+            }
+            let applied = inner.current().engine.apply(writes, mark);
+            if applied.is_ok() {
+                inner.applied.store(mark.position.0, Ordering::Release);
+            }
+            applied
+        };
+        // The log has the group, and a new index is made from the log.
+        applied.or_else(|error| inner.wait_for_move(error))
+    }
+
+    fn mark(&self) -> Result<Option<Mark>, EngineError> {
+        self.inner.current().engine.mark()
+    }
+
+    fn persist(&self) -> Result<(), EngineError> {
+        self.inner.current().engine.persist()
+    }
+
+    fn wipe(&self) -> Result<(), EngineError> {
+        let _writer = self.inner.writer();
+        self.inner.applied.store(0, Ordering::Release);
+        self.inner.current().engine.wipe()
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        self.inner.current().engine.disk_bytes()
+    }
+}
