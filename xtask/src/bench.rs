@@ -15,11 +15,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let folder = shell::target().join("bench");
     fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
     let mut command = Command::new(python);
-    command
-        .arg("tests/bench/compare.py")
-        .arg("--out")
-        .arg(&folder)
-        .args(arguments);
+    command.arg("tests/bench/compare.py").arg("--out").arg(&folder).args(arguments);
     command.env("COFFER_BIN", shell::target().join("release/coffer"));
     command.env("PYTHONDONTWRITEBYTECODE", "1");
     shell::run(&mut command)

@@ -38,10 +38,7 @@ impl std::fmt::Display for Count {
 /// that fails without having counted a failure (a build error, a crash) counts as one.
 pub fn run(command: &mut Command, read: fn(&str) -> Option<Count>) -> Result<Count> {
     shell::announce(command);
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("can't run the tests")?;
+    let mut child = command.stdout(Stdio::piped()).spawn().context("can't run the tests")?;
     let out = child.stdout.take().context("the output was piped")?;
     let mut total = Count::default();
     for line in BufReader::new(out).split(b'\n') {
@@ -62,10 +59,7 @@ pub fn run(command: &mut Command, read: fn(&str) -> Option<Count>) -> Result<Cou
 
 /// Reads `test result: ok. 15 passed; 0 failed; 1 ignored; …`.
 pub fn cargo_line(line: &str) -> Option<Count> {
-    let (_, counts) = line
-        .trim()
-        .strip_prefix("test result: ")?
-        .split_once(". ")?;
+    let (_, counts) = line.trim().strip_prefix("test result: ")?.split_once(". ")?;
     Some(Count {
         passed: before(counts, "passed")?,
         failed: before(counts, "failed")?,
@@ -80,15 +74,7 @@ pub fn pytest_line(line: &str) -> Option<Count> {
     if !time.contains('s') || !time.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    let known = [
-        "passed",
-        "failed",
-        "skipped",
-        "error",
-        "errors",
-        "deselected",
-        "warnings",
-    ];
+    let known = ["passed", "failed", "skipped", "error", "errors", "deselected", "warnings"];
     for entry in counts.split(", ") {
         let (number, word) = entry.split_once(' ')?;
         number.parse::<u64>().ok()?;
@@ -106,10 +92,7 @@ pub fn pytest_line(line: &str) -> Option<Count> {
 
 /// The number before `word`.
 fn before(counts: &str, word: &str) -> Option<u64> {
-    let words: Vec<&str> = counts
-        .split([' ', ',', ';'])
-        .filter(|w| !w.is_empty())
-        .collect();
+    let words: Vec<&str> = counts.split([' ', ',', ';']).filter(|w| !w.is_empty()).collect();
     let pair = words.windows(2).find(|pair| pair[1] == word)?;
     pair[0].parse().ok()
 }
@@ -121,32 +104,14 @@ mod tests {
     #[test]
     fn lines_of_both_runners_are_read() {
         let cargo = "test result: FAILED. 15 passed; 2 failed; 1 ignored; 0 measured; 0 filtered";
-        assert_eq!(
-            cargo_line(cargo),
-            Some(Count {
-                passed: 15,
-                failed: 2,
-                skipped: 1
-            })
-        );
+        assert_eq!(cargo_line(cargo), Some(Count { passed: 15, failed: 2, skipped: 1 }));
         assert_eq!(cargo_line("test result: odd"), None);
         assert_eq!(cargo_line("test a ... ok"), None);
         let pytest = "=== 3 failed, 11 passed, 2 skipped, 1 error in 56.34s (0:00:56) ===";
-        assert_eq!(
-            pytest_line(pytest),
-            Some(Count {
-                passed: 11,
-                failed: 4,
-                skipped: 2
-            })
-        );
+        assert_eq!(pytest_line(pytest), Some(Count { passed: 11, failed: 4, skipped: 2 }));
         assert_eq!(
             pytest_line("2 passed in 0.1s"),
-            Some(Count {
-                passed: 2,
-                failed: 0,
-                skipped: 0
-            })
+            Some(Count { passed: 2, failed: 0, skipped: 0 })
         );
         assert_eq!(pytest_line("moved 3 files in 2s"), None);
         assert_eq!(pytest_line("3 drives lost in 2s"), None);
@@ -155,43 +120,18 @@ mod tests {
 
     #[test]
     fn the_closing_line_has_its_form() {
-        let count = Count {
-            passed: 3,
-            failed: 0,
-            skipped: 0,
-        };
+        let count = Count { passed: 3, failed: 0, skipped: 0 };
         assert_eq!(count.to_string(), "3 passed, 0 failed");
-        let count = Count {
-            passed: 3,
-            failed: 1,
-            skipped: 2,
-        };
+        let count = Count { passed: 3, failed: 1, skipped: 2 };
         assert_eq!(count.to_string(), "3 passed, 1 failed, 2 skipped");
     }
 
     #[test]
     fn a_runner_that_dies_without_counting_is_a_failure() {
-        let count = run(
-            Command::new("sh").args(["-c", "echo hello; exit 3"]),
-            cargo_line,
-        );
-        assert_eq!(
-            count.unwrap(),
-            Count {
-                passed: 0,
-                failed: 1,
-                skipped: 0
-            }
-        );
+        let count = run(Command::new("sh").args(["-c", "echo hello; exit 3"]), cargo_line);
+        assert_eq!(count.unwrap(), Count { passed: 0, failed: 1, skipped: 0 });
         let counted = "echo '2 failed, 1 passed in 1.00s'; exit 1";
         let count = run(Command::new("sh").args(["-c", counted]), pytest_line);
-        assert_eq!(
-            count.unwrap(),
-            Count {
-                passed: 1,
-                failed: 2,
-                skipped: 0
-            }
-        );
+        assert_eq!(count.unwrap(), Count { passed: 1, failed: 2, skipped: 0 });
     }
 }

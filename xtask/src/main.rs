@@ -65,14 +65,7 @@ fn run() -> Result<()> {
         "ci" => ci(),
         "tidy" => tidy::run(),
         "sim" => {
-            let mut sim = vec![
-                "run",
-                "--release",
-                "--quiet",
-                "--package",
-                "coffer-sim",
-                "--",
-            ];
+            let mut sim = vec!["run", "--release", "--quiet", "--package", "coffer-sim", "--"];
             sim.extend(rest.iter().map(String::as_str));
             shell::cargo(&sim)
         }
@@ -89,14 +82,6 @@ fn run() -> Result<()> {
 fn ci() -> Result<()> {
     shell::cargo(&["fmt", "--all", "--check"])?;
     tidy::run()?;
-    shell::cargo(&[
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--locked",
-        "--",
-        "-D",
-        "warnings",
-    ])?;
+    shell::cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
     test::run()
 }

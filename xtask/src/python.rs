@@ -54,10 +54,7 @@ pub struct Prepared {
 /// a requirements file with exact versions.
 pub fn prepare(requirements: &[&str]) -> Prepared {
     let mut missing = Vec::new();
-    let absent: Vec<&Program> = PROGRAMS
-        .iter()
-        .filter(|program| !(program.here)())
-        .collect();
+    let absent: Vec<&Program> = PROGRAMS.iter().filter(|program| !(program.here)()).collect();
     if !absent.is_empty()
         && let Err(error) = install(&absent)
     {
@@ -65,18 +62,14 @@ pub fn prepare(requirements: &[&str]) -> Prepared {
     }
     for program in absent {
         if !(program.here)() {
-            let Program {
-                package, without, ..
-            } = program;
+            let Program { package, without, .. } = program;
             missing.push(format!("{package} is not installed; not tested: {without}"));
         }
     }
     let python = match environment(requirements) {
         Ok(python) => Some(python),
         Err(error) => {
-            missing.push(format!(
-                "no Python environment ({error:#}); not tested: end to end"
-            ));
+            missing.push(format!("no Python environment ({error:#}); not tested: end to end"));
             None
         }
     };
@@ -95,13 +88,7 @@ fn install(programs: &[&Program]) -> Result<()> {
     shell::run(apt().args(["update", "-qq"]))?;
     // One by one: a package that is not to be had must not keep the others out.
     for program in programs {
-        let arguments = [
-            "install",
-            "-y",
-            "-qq",
-            "--no-install-recommends",
-            program.package,
-        ];
+        let arguments = ["install", "-y", "-qq", "--no-install-recommends", program.package];
         if let Err(error) = shell::run(apt().args(arguments)) {
             eprintln!("xtask: {error:#}");
         }
@@ -130,13 +117,7 @@ fn environment(requirements: &[&str]) -> Result<PathBuf> {
         return Ok(python);
     }
     let mut pip = Command::new(&python);
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-    ]);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
     for file in requirements {
         pip.args(["--requirement", file]);
     }

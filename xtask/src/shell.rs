@@ -8,9 +8,7 @@ use anyhow::{Context, Result, bail};
 
 /// The repository's root.
 pub fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask is a folder of the repository")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the repository")
 }
 
 /// Where cargo builds.
@@ -29,14 +27,8 @@ pub fn is_ci() -> bool {
 /// Says what is run, and runs it; an error if it fails.
 pub fn run(command: &mut Command) -> Result<()> {
     announce(command);
-    let status = command
-        .status()
-        .with_context(|| format!("can't run {}", shown(command)))?;
-    if status.success() {
-        Ok(())
-    } else {
-        bail!("{} ended with {status}", shown(command))
-    }
+    let status = command.status().with_context(|| format!("can't run {}", shown(command)))?;
+    if status.success() { Ok(()) } else { bail!("{} ended with {status}", shown(command)) }
 }
 
 /// Runs cargo with these arguments.
@@ -75,11 +67,7 @@ pub fn succeeds(command: &mut Command) -> bool {
 
 fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program());
-    let mut text = program
-        .file_name()
-        .unwrap_or(OsStr::new("?"))
-        .to_string_lossy()
-        .into_owned();
+    let mut text = program.file_name().unwrap_or(OsStr::new("?")).to_string_lossy().into_owned();
     for argument in command.get_args() {
         text.push(' ');
         text.push_str(&argument.to_string_lossy());

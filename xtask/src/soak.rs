@@ -46,19 +46,13 @@ const CAMPAIGNS: &[Campaign] = &[
         name: "space",
         what: "bytes on six drives for a million small objects and for 20 GiB of large ones",
         tests: "tests/soak/test_space.py",
-        settings: &[
-            ("COFFER_SPACE_OBJECTS", 1_000_000.0),
-            ("COFFER_SPACE_LARGE_GIB", 20.0),
-        ],
+        settings: &[("COFFER_SPACE_OBJECTS", 1_000_000.0), ("COFFER_SPACE_LARGE_GIB", 20.0)],
     },
     Campaign {
         name: "memory",
         what: "10 GB up and down, 1,000 connections",
         tests: "tests/e2e/test_memory.py",
-        settings: &[
-            ("COFFER_MEMORY_GB", 10.0),
-            ("COFFER_MEMORY_CONNECTIONS", 1000.0),
-        ],
+        settings: &[("COFFER_MEMORY_GB", 10.0), ("COFFER_MEMORY_CONNECTIONS", 1000.0)],
     },
     Campaign {
         name: "million",
@@ -102,10 +96,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     shell::cargo(&["build", "--release", "--locked", "--package", "coffer"])?;
     let binary = shell::target().join("release/coffer");
     let prepared = python::prepare(&[test::REQUIREMENTS]);
-    let python = prepared
-        .python
-        .as_deref()
-        .context("the campaigns need Python")?;
+    let python = prepared.python.as_deref().context("the campaigns need Python")?;
     let folder = shell::target().join("soak");
     fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
     let figures = folder.join("figures.jsonl");
@@ -137,14 +128,7 @@ fn run_one(
         let scaled = value * scale;
         let whole = scaled.round().max(1.0);
         let fractional = name.ends_with("_GB") || name.ends_with("_GIB") || name.ends_with("_MB");
-        command.env(
-            name,
-            if fractional {
-                scaled.to_string()
-            } else {
-                whole.to_string()
-            },
-        );
+        command.env(name, if fractional { scaled.to_string() } else { whole.to_string() });
     }
     count::run(&mut command, count::pytest_line)
 }

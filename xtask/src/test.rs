@@ -21,10 +21,7 @@ pub fn run() -> Result<()> {
     let prepared = python::prepare(&[REQUIREMENTS]);
     if let Some(python) = &prepared.python {
         let binary = shell::target().join("debug/coffer");
-        total.add(count::run(
-            &mut pytest(python, &binary, "tests/e2e"),
-            count::pytest_line,
-        )?);
+        total.add(count::run(&mut pytest(python, &binary, "tests/e2e"), count::pytest_line)?);
     }
     close(total, &prepared.missing)
 }
@@ -33,9 +30,7 @@ pub fn run() -> Result<()> {
 pub fn pytest(python: &Path, binary: &Path, what: &str) -> Command {
     let mut command = Command::new(python);
     command.args(["-m", "pytest", "-q", "--durations=10", what]);
-    command
-        .env("COFFER_BIN", binary)
-        .env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env("COFFER_BIN", binary).env("PYTHONDONTWRITEBYTECODE", "1");
     command
 }
 
@@ -52,10 +47,7 @@ pub fn close(total: Count, missing: &[String]) -> Result<()> {
         bail!("no test ran");
     }
     if !missing.is_empty() && shell::is_ci() {
-        bail!(
-            "a CI run tests everything, and {} programs are missing",
-            missing.len()
-        );
+        bail!("a CI run tests everything, and {} programs are missing", missing.len());
     }
     Ok(())
 }

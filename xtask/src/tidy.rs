@@ -33,10 +33,7 @@ pub fn run() -> Result<()> {
         for start in ["src/lib.rs", "src/main.rs"] {
             let path = folder.join(start);
             if path.is_file() && !has_crate_doc(&read(&path)?) {
-                broken.push(format!(
-                    "{}: it doesn't begin with what it is for",
-                    shown(&path)
-                ));
+                broken.push(format!("{}: it doesn't begin with what it is for", shown(&path)));
             }
         }
         let all = rust_files(folder)?;
@@ -56,20 +53,13 @@ pub fn run() -> Result<()> {
         println!("tidy: {} crates, {files} files", crates.len());
         return Ok(());
     }
-    bail!(
-        "tidy: {} rules are broken\n  {}",
-        broken.len(),
-        broken.join("\n  ")
-    )
+    bail!("tidy: {} rules are broken\n  {}", broken.len(), broken.join("\n  "))
 }
 
 /// Whether a crate's first line of substance is its documentation.
 fn has_crate_doc(text: &str) -> bool {
     let first = text.lines().map(str::trim).find(|line| !line.is_empty());
-    first.is_some_and(|line| {
-        line.strip_prefix("//!")
-            .is_some_and(|doc| !doc.trim().is_empty())
-    })
+    first.is_some_and(|line| line.strip_prefix("//!").is_some_and(|doc| !doc.trim().is_empty()))
 }
 
 fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -99,10 +89,7 @@ fn read(path: &Path) -> Result<String> {
 }
 
 fn shown(path: &Path) -> String {
-    path.strip_prefix(shell::repository())
-        .unwrap_or(path)
-        .display()
-        .to_string()
+    path.strip_prefix(shell::repository()).unwrap_or(path).display().to_string()
 }
 
 #[cfg(test)]

@@ -209,8 +209,11 @@ impl Catalog {
                 .map_err(|e| Error::Thread(e.to_string()))?,
         };
         let checkpoints = Arc::new(Report::default());
-        let checkpointing =
+        let mut checkpointing =
             Checkpoints::new(log.clone(), options.checkpoints, mode, checkpoints.clone());
+        if let Some(why) = &replayed.spoiled {
+            checkpointing.replace_soon(why);
+        }
         let sequencer =
             Sequencer::new(lane, engine.clone(), counts.clone(), persister, checkpointing);
         let (running, queue) = match mode {
@@ -225,8 +228,7 @@ impl Catalog {
             }
         };
         let running = Mutex::new(running);
-        let inner =
-            Inner { log, engine, counts, persisted, checkpoints, replayed, running, queue };
+        let inner = Inner { log, engine, counts, persisted, checkpoints, replayed, running, queue };
         Ok(Catalog { inner: Arc::new(inner) })
     }
 

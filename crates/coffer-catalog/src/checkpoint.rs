@@ -101,7 +101,8 @@ pub struct CheckpointStatus {
     pub written_bytes: u64,
     /// Ranges written for them.
     pub written_ranges: u64,
-    /// Why the last attempt failed, if it did.
+    /// Why the last attempt failed, or why the recorded one could not be loaded, until one is
+    /// written again.
     pub failure: Option<String>,
 }
 
@@ -216,6 +217,14 @@ impl Checkpoints {
         };
         checkpoints.set_due(recorded.map_or(0, |summary| summary.bytes));
         checkpoints
+    }
+
+    /// The recorded checkpoint is of no use: the next group makes a new one due.
+    pub(crate) fn replace_soon(&mut self, why: &str) {
+        self.log_bytes = u64::MAX;
+        let mut status = self.report.change();
+        status.last = None;
+        status.failure = Some(format!("the recorded one is of no use: {why}"));
     }
 
     fn set_due(&mut self, full_bytes: u64) {

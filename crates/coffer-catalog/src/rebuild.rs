@@ -27,6 +27,8 @@ pub(crate) struct Replayed {
     pub(crate) rebuilt: Option<String>,
     /// Of the checkpoint that was loaded.
     pub(crate) loaded: Option<Position>,
+    /// Why the recorded checkpoint is of no use, if that came out.
+    pub(crate) spoiled: Option<String>,
 }
 
 /// Replays what `engine` lacks; wipes it first if its state is not one of the log's history. An
@@ -63,7 +65,7 @@ fn fill(log: &Log, engine: &dyn Engine) -> Result<Replayed, Error> {
     };
     tracing::warn!("the checkpoint can't be used, replaying all of the log: {why}");
     engine.wipe()?;
-    replay_all(log, engine)
+    Ok(Replayed { spoiled: Some(why), ..replay_all(log, engine)? })
 }
 
 fn replay_all(log: &Log, engine: &dyn Engine) -> Result<Replayed, Error> {

@@ -188,7 +188,12 @@ impl<'a> Cells<'a> {
         let mut failures = Vec::new();
         for cell in 0..self.members.len() {
             match self.file(cell).map(|file| read_header(file.as_ref())) {
-                Ok(Ok(Some(Header { segment, sealed: Some(sealed), .. }))) if segment == self.id => {
+                Ok(Ok(Some(Header { segment, geometry, members, sealed: Some(sealed), .. })))
+                    if segment == self.id
+                        && geometry == self.geometry
+                        && members == self.members
+                        && sealed.cell_bytes == self.cell_bytes =>
+                {
                     return Ok(sealed);
                 }
                 Ok(Ok(_)) => failures.push(format!("cell {cell} has no valid header")),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use coffer_base::drive::{Access, Drive, DriveFile};
 use coffer_base::pool::map_all;
-use coffer_base::{Clock, DriveId, Pool, Position, SegmentId};
+use coffer_base::{DriveId, Pool, Position, SegmentId};
 
 use crate::error::Error;
 use crate::geometry::Geometry;
@@ -47,6 +47,7 @@ pub(crate) struct CopyWriter {
     pub drive: DriveId,
     pub file: Arc<dyn DriveFile>,
     state: Mutex<WriterState>,
+    idle: Condvar,
 }
 
 #[derive(Default)]
@@ -56,7 +57,7 @@ struct WriterState {
     running: bool,
     /// The first failure; nothing is written after it.
     failed: Option<String>,
-    /// When the write that is under way began.
+    /// When the oldest write that has not ended was queued.
     since: Option<Duration>,
 }
 
@@ -64,6 +65,7 @@ struct QueuedWrite {
     bytes: Arc<Vec<u8>>,
     file_offset: u64,
     wave: Arc<Wave>,
+    queued: Duration,
 }
 
 /// The writes of one group to all members.
@@ -105,7 +107,7 @@ impl Wave {
 
 impl CopyWriter {
     /// Queues a write; starts a job for the queue unless one runs.
-    fn submit(self: &Arc<Self>, write: QueuedWrite, pool: &dyn Pool, clock: &Arc<dyn Clock>) {
+    fn submit(self: &Arc<Self>, write: QueuedWrite, pool: &dyn Pool, inner: &Arc<Inner>) {
         let mut state = self.state.lock().expect("no holder panics");
         state.queue.push_back(write);
         if state.running {
@@ -113,45 +115,63 @@ impl CopyWriter {
         }
         state.running = true;
         drop(state);
-        let (writer, clock) = (self.clone(), clock.clone());
-        pool.spawn(Box::new(move || writer.drain(clock.as_ref())));
+        let (writer, inner) = (self.clone(), inner.clone());
+        pool.spawn(Box::new(move || writer.drain(&inner)));
     }
 
-    fn drain(&self, clock: &dyn Clock) {
+    fn drain(&self, inner: &Inner) {
         loop {
             let (write, failed) = {
                 let mut state = self.state.lock().expect("no holder panics");
                 state.since = None;
                 let Some(write) = state.queue.pop_front() else {
                     state.running = false;
+                    self.idle.notify_all();
                     return;
                 };
-                state.since = Some(clock.monotonic());
+                state.since = Some(write.queued);
                 (write, state.failed.clone())
             };
             let result = match failed {
                 Some(why) => Err(why),
-                None => self
-                    .file
-                    .write_at(&write.bytes, write.file_offset, true)
-                    .map_err(|e| e.to_string()),
+                None => {
+                    let written = self.file.write_at(&write.bytes, write.file_offset, true);
+                    written.map_err(|e| self.fail(inner, &e))
+                }
             };
-            if let Err(why) = &result {
-                let mut state = self.state.lock().expect("no holder panics");
-                state.failed.get_or_insert_with(|| why.clone());
-            }
             write.wave.report(self.drive, result);
         }
     }
 
-    /// Why it can't go on: its failure, or a write that takes longer than `limit`.
+    /// Takes the drive out, also when nobody waits for this write any more.
+    fn fail(&self, inner: &Inner, e: &std::io::Error) -> String {
+        let why = match inner.set.take_out_failed(self.drive, e, "commit lane") {
+            Ok(()) => e.to_string(),
+            Err(error) => error.to_string(),
+        };
+        let mut state = self.state.lock().expect("no holder panics");
+        state.failed.get_or_insert_with(|| why.clone());
+        why
+    }
+
+    /// Waits until everything queued was written or has failed; whether that came in time.
+    pub fn wait_idle(&self, limit: Duration) -> bool {
+        let state = self.state.lock().expect("no holder panics");
+        let (state, _timed_out) = self
+            .idle
+            .wait_timeout_while(state, limit, |state| state.running)
+            .expect("no holder panics");
+        !state.running
+    }
+
+    /// Why it can't go on: its failure, or a write that has not ended `limit` after it was queued.
     pub fn trouble(&self, now: Duration, limit: Duration) -> Option<String> {
         let state = self.state.lock().expect("no holder panics");
         if let Some(why) = &state.failed {
             return Some(why.clone());
         }
         let since = state.since?;
-        (now.saturating_sub(since) > limit).then(|| format!("a write takes over {limit:?}"))
+        (now.saturating_sub(since) > limit).then(|| format!("a write stalls for over {limit:?}"))
     }
 }
 
@@ -172,7 +192,8 @@ impl OpenSegment {
                     let members = copies
                         .into_iter()
                         .map(|(drive, file)| {
-                            Arc::new(CopyWriter { drive, file, state: Mutex::default() })
+                            let (state, idle) = (Mutex::default(), Condvar::new());
+                            Arc::new(CopyWriter { drive, file, state, idle })
                         })
                         .collect();
                     return Ok(OpenSegment {
@@ -200,17 +221,19 @@ impl OpenSegment {
     }
 
     /// Queues a group's bytes on every member.
-    pub fn submit(&self, bytes: Vec<u8>, inner: &Inner) -> Arc<Wave> {
+    pub fn submit(&self, bytes: Vec<u8>, inner: &Arc<Inner>) -> Arc<Wave> {
         let wave = Arc::new(Wave::default());
         let bytes = Arc::new(bytes);
         let file_offset = HEADER_BYTES + self.offset;
-        let write = || QueuedWrite { bytes: bytes.clone(), file_offset, wave: wave.clone() };
+        let queued = inner.seams.clock.monotonic();
+        let write =
+            || QueuedWrite { bytes: bytes.clone(), file_offset, wave: wave.clone(), queued };
         if let [only] = &self.members[..] {
             // One drive: no other thread to wait for.
-            only.submit(write(), &coffer_base::pool::InlinePool, &inner.seams.clock);
+            only.submit(write(), &coffer_base::pool::InlinePool, inner);
         } else {
             for member in &self.members {
-                member.submit(write(), inner.seams.lane_pool.as_ref(), &inner.seams.clock);
+                member.submit(write(), inner.seams.lane_pool.as_ref(), inner);
             }
         }
         wave
@@ -288,6 +311,10 @@ fn create_copies(
     }
 }
 
+/// Background writes are synced in pieces of this size, so that a commit's sync never waits for
+/// more than one piece to reach the drive.
+pub(crate) const SYNC_BYTES: u64 = 4 << 20;
+
 fn create_copy(
     drive: &dyn Drive,
     id: SegmentId,
@@ -304,6 +331,9 @@ fn create_copy(
         let n = (body_bytes - at).min(zeros.len() as u64);
         file.write_at(&zeros[..n as usize], HEADER_BYTES + at, false)?;
         at += n;
+        if at.is_multiple_of(SYNC_BYTES) {
+            file.sync()?;
+        }
     }
     file.sync()?;
     drive.sync_dir()?;

@@ -45,7 +45,9 @@ impl Group {
         chain_before: Chain,
         room: usize,
     ) -> Self {
-        let bytes = vec![0u8; GROUP_HEADER_BYTES];
+        // Room for the padding too: nothing is copied again.
+        let mut bytes = Vec::with_capacity(align_up((GROUP_HEADER_BYTES + room) as u64) as usize);
+        bytes.resize(GROUP_HEADER_BYTES, 0);
         Self { store, segment, offset, position, chain_before, room, items: 0, bytes }
     }
 

@@ -9,6 +9,7 @@
 //! be found by recovery (nobody was told); after the level's members have, it is found on each.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
 use coffer_base::buffer::align_up;
 use coffer_base::{Ack, DriveId, Position};
@@ -42,8 +43,10 @@ enum Prepared {
 
 struct PendingSeal {
     closed: ClosedSegment,
-    /// The last attempt failed; the watcher tries again.
+    /// The last attempt failed; the watcher tries again at `next_try`.
     failed: bool,
+    attempts: u32,
+    next_try: Duration,
 }
 
 /// Full segments that may wait to be sealed before the lane waits for them.
@@ -84,7 +87,12 @@ impl Shared {
     /// Takes over segments that could not be sealed at the start.
     pub fn add_unsealed(&self, unsealed: Vec<ClosedSegment>) {
         let mut seals = self.seals.lock().expect("no holder panics");
-        seals.extend(unsealed.into_iter().map(|closed| PendingSeal { closed, failed: true }));
+        seals.extend(unsealed.into_iter().map(|closed| PendingSeal {
+            closed,
+            failed: true,
+            attempts: 1,
+            next_try: Duration::ZERO,
+        }));
     }
 
     /// Starts making the next segment, unless that is under way.
@@ -133,7 +141,12 @@ impl Shared {
     /// Seals `closed` in the background; waits when too many are under way.
     fn seal_later(self: &Arc<Self>, closed: ClosedSegment) {
         let mut seals = self.seals.lock().expect("no holder panics");
-        seals.push(PendingSeal { closed: closed.clone(), failed: false });
+        seals.push(PendingSeal {
+            closed: closed.clone(),
+            failed: false,
+            attempts: 0,
+            next_try: Duration::ZERO,
+        });
         drop(seals);
         let shared = self.clone();
         self.inner.seams.background.spawn(Box::new(move || shared.run_seal(&closed)));
@@ -151,8 +164,11 @@ impl Shared {
             Ok(()) => seals.retain(|s| s.closed.id != closed.id),
             Err(error) => {
                 tracing::warn!(segment = %closed.id, %error, "not sealed yet, its copies stay");
+                let now = self.inner.seams.clock.monotonic();
                 for pending in seals.iter_mut().filter(|s| s.closed.id == closed.id) {
                     pending.failed = true;
+                    pending.attempts += 1;
+                    pending.next_try = now + Duration::from_secs(1 << pending.attempts.min(8));
                 }
             }
         }
@@ -160,11 +176,12 @@ impl Shared {
     }
 
     /// Tries again what could not be sealed.
-    fn retry_seals(&self) {
+    fn retry_seals(self: &Arc<Self>) {
+        let now = self.inner.seams.clock.monotonic();
         let mut seals = self.seals.lock().expect("no holder panics");
         let again: Vec<ClosedSegment> = seals
             .iter_mut()
-            .filter(|s| s.failed)
+            .filter(|s| s.failed && s.next_try <= now)
             .map(|s| {
                 s.failed = false;
                 s.closed.clone()
@@ -172,7 +189,8 @@ impl Shared {
             .collect();
         drop(seals);
         for closed in again {
-            self.run_seal(&closed);
+            let shared = self.clone();
+            self.inner.seams.background.spawn(Box::new(move || shared.run_seal(&closed)));
         }
     }
 
@@ -187,8 +205,12 @@ impl Shared {
                 .collect::<Vec<_>>()
         });
         for (id, drive) in live {
-            if let Err(e) = drive.probe() {
-                self.inner.set.take_out(id, DriveState::Lost, &e.to_string());
+            if let Err(e) = drive.probe()
+                && !self.inner.set.take_out(id, DriveState::Lost, &e.to_string())
+                && self.inner.set.is_live(id)
+            {
+                // Its open files would take writes into nothing.
+                self.stop(format!("the last drive went: {e}"));
             }
         }
         let mut core = self.core();
@@ -325,8 +347,15 @@ impl LaneCore {
         let now = inner.seams.clock.monotonic();
         if let Some(current) = &self.current {
             for member in &current.members {
+                // A failed write has fenced its drive already; a slow one may come back.
                 if let Some(why) = member.trouble(now, inner.options.stall_limit) {
-                    inner.set.take_out(member.drive, DriveState::Fenced, &why);
+                    inner.set.take_out(member.drive, DriveState::Lost, &why);
+                }
+            }
+            // What is still queued on the others belongs to the segment that will be sealed.
+            for member in current.members.iter().filter(|m| inner.set.is_live(m.drive)) {
+                if !member.wait_idle(inner.options.stall_limit) {
+                    inner.set.take_out(member.drive, DriveState::Lost, "its writes stall");
                 }
             }
         }
@@ -416,7 +445,11 @@ impl Lane {
         let len = bytes.len() as u64;
         let members = current.members.len();
         let wave = current.submit(bytes, inner);
-        let results = wave.wait(ack.copies(members), members, inner.options.stall_limit);
+        let mut results = wave.wait(ack.copies(members), members, inner.options.stall_limit);
+        while results.done.is_empty() && results.failed.len() < members {
+            // Nothing is known yet: a machine that was paused looks like this.
+            results = wave.wait(1, members, inner.options.stall_limit);
+        }
         // Only drives that are still in the set count.
         let counted = |drives: &[DriveId]| drives.iter().filter(|d| inner.set.is_live(**d)).count();
         let enough = counted(&results.done) >= ack.copies(members);
@@ -439,8 +472,11 @@ impl Lane {
                 for member in &current.members {
                     if !results.done.contains(&member.drive) {
                         let failed = results.failed.iter().find(|(d, _)| *d == member.drive);
-                        let why = failed.map_or("a write stalls", |(_, why)| why.as_str());
-                        inner.set.take_out(member.drive, DriveState::Fenced, why);
+                        let (state, why) = match failed {
+                            Some((_, why)) => (DriveState::Fenced, why.as_str()),
+                            None => (DriveState::Lost, "a write stalls"),
+                        };
+                        inner.set.take_out(member.drive, state, why);
                     }
                 }
             }

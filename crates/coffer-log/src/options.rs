@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coffer_base::pool::{InlinePool, ThreadPool};
-use coffer_base::{Clock, Pool, Rng, SystemClock, SystemRng};
+use coffer_base::{Clock, Pool, Position, Rng, SystemClock, SystemRng};
 
 /// Settings of a log.
 #[derive(Clone, Debug)]
@@ -29,6 +29,9 @@ pub struct LogOptions {
     pub degraded: bool,
     /// Start even without a majority. Recorded in the log's history.
     pub force: bool,
+    /// A position that history is known to have reached, from an index. A start that finds less
+    /// is refused unless `force` says so, before anything is decided.
+    pub reached: Option<Position>,
     /// Writes stop below this many live drives; `None`: `k`.
     pub write_floor_drives: Option<u8>,
     /// A member that takes longer than this to sync is expelled.
@@ -51,6 +54,7 @@ impl Default for LogOptions {
             row_memory_bytes: 96 << 20,
             degraded: false,
             force: false,
+            reached: None,
             write_floor_drives: None,
             stall_limit: Duration::from_secs(3),
             probe_interval: Some(Duration::from_millis(500)),

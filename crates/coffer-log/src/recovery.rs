@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
+use coffer_base::checksum::checksum;
 use coffer_base::drive::{Access, Drive, DriveFile};
+use coffer_base::wire::Put;
 use coffer_base::{DriveId, EpochId, Position, SegmentId, StoreId};
 
 use crate::body::{BodyReader, read_header, walk};
@@ -24,7 +26,7 @@ use crate::lane::{Lane, Shared};
 use crate::mark::{Chain, Mark};
 use crate::options::{LogOptions, Seams};
 use crate::seal::{TEMPORARY, seal};
-use crate::segment::{FileKind, HEADER_BYTES, Header, Layout, Segment, SegmentTable};
+use crate::segment::{FileKind, HEADER_BYTES, Header, Layout, Sealed, Segment, SegmentTable};
 use crate::set::{DriveState, Set, Slot};
 use crate::superblock::{Epoch, Found, NAMES, Superblock};
 use crate::supers::Supers;
@@ -167,9 +169,20 @@ fn plan(
     let newest = superblocks
         .iter()
         .flatten()
+        .filter(|s| !is_void(s, &superblocks))
         .max_by_key(|s| (s.formatted, s.epoch.number, s.generation))
-        .expect("a formatted drive is here")
+        .ok_or_else(|| OpenError::Damaged("no superblock stands on all drives it names".into()))?
         .clone();
+    if drives.len() > newest.members.len() {
+        let outside = drives.iter().zip(&superblocks).find(|(_, s)| s.is_none());
+        return Err(OpenError::Foreign(format!(
+            "{} drives were given and store {} has {}{}",
+            drives.len(),
+            newest.store,
+            newest.members.len(),
+            outside.map_or(String::new(), |(d, _)| format!(": {} is none of them", d.label())),
+        )));
+    }
     for (drive, superblock) in drives.iter().zip(&superblocks) {
         let Some(superblock) = superblock else { continue };
         if superblock.store != newest.store {
@@ -188,7 +201,9 @@ fn plan(
                 newest.store
             )));
         }
-        check_ancestry(drive.as_ref(), superblock, &newest)?;
+        if !is_void(superblock, &superblocks) {
+            check_ancestry(drive.as_ref(), superblock, &newest)?;
+        }
     }
     let mut seen = HashSet::new();
     for (drive, superblock) in drives.iter().zip(&superblocks) {
@@ -236,9 +251,9 @@ fn plan(
         if !unformatted.is_empty() {
             what += &format!("; empty: {}", unformatted.join(", "));
         }
-        if (active.len() - missing.len()) * 2 <= active.len() && !options.force {
+        if !is_enough(&newest, active.len(), missing.len()) && !options.force {
             return Err(OpenError::NoMajority(format!(
-                "{what}: without a majority, history that only they know could be lost"
+                "{what}: too many, history that only they know could be lost"
             )));
         }
         if !options.degraded && !options.force {
@@ -249,6 +264,26 @@ fn plan(
     Ok(Plan { drives, newest, created: false, readmitted })
 }
 
+/// Whether history is safe with the drives that are here: a majority of the active ones, and not
+/// more missing than the copies of the newest groups may lose.
+fn is_enough(newest: &Superblock, active: usize, missing: usize) -> bool {
+    let parity = newest.geometry.over(active).map_or(0, |g| usize::from(g.m));
+    missing <= parity && (active - missing) * 2 > active
+}
+
+/// Whether the recording of a superblock's epoch was cut short: then nothing was served in it.
+/// An epoch is served only once all drives that it calls active have it.
+fn is_void(superblock: &Superblock, all: &[Option<Superblock>]) -> bool {
+    superblock.members.iter().any(|(id, state)| {
+        *state == DriveState::Active
+            && all.iter().flatten().any(|other| {
+                other.drive == *id
+                    && other.epoch != superblock.epoch
+                    && other.epoch.number <= superblock.epoch.number
+            })
+    })
+}
+
 /// The epoch of a drive must be the newest one or an ancestor of it.
 fn check_ancestry(
     drive: &dyn Drive,
@@ -256,10 +291,10 @@ fn check_ancestry(
     newest: &Superblock,
 ) -> Result<(), OpenError> {
     let epoch = superblock.epoch;
-    if epoch == newest.epoch || newest.ancestry.contains(&epoch) {
+    if epoch == newest.epoch || newest.ancestry.iter().any(|(known, _)| *known == epoch) {
         return Ok(());
     }
-    if newest.ancestry.last().is_some_and(|oldest| epoch.number < oldest.number) {
+    if newest.ancestry.last().is_some_and(|(oldest, _)| epoch.number < oldest.number) {
         return Err(OpenError::Foreign(format!(
             "{} was last used at epoch {}, too long ago to prove that it belongs to the history at \
              epoch {}",
@@ -315,10 +350,46 @@ fn recover(
     let set = Set::new(newest.store, newest.geometry, slots);
     let epoch = Epoch { number: newest.epoch.number + 1, id: EpochId::random(seams.rng.as_ref()) };
     let supers = Supers::new(newest.clone());
-    let inner = Inner::new(options, seams, set, SegmentTable::default(), supers, epoch);
+    let mut inner = Inner::new(options, seams, set, SegmentTable::default(), supers, epoch);
 
     let found = scan(&inner)?;
+    if found.epoch_max > newest.epoch.number {
+        // A damaged superblock hid an epoch. Its number must not be used again, since segment ids
+        // are made of it.
+        notes.push(format!(
+            "segments of epoch {} are here, and no valid superblock of it",
+            found.epoch_max
+        ));
+        inner.epoch.number = found.epoch_max + 1;
+    }
+    let inner = inner;
+    let epoch = inner.epoch;
+    let active = newest.members.iter().filter(|(_, s)| *s == DriveState::Active).count();
+    let gone = newest
+        .members
+        .iter()
+        .filter(|(id, s)| *s == DriveState::Active && !inner.set.is_live(*id))
+        .count();
+    if gone > 0 && !is_enough(&newest, active, gone) && !inner.options.force {
+        return Err(OpenError::NoMajority(format!(
+            "{gone} of {active} active drives are missing or failed at the start: {}",
+            inner.set.with(|slots| {
+                let out = slots.iter().filter(|s| s.state != DriveState::Active);
+                out.map(|s| format!("{} ({})", s.label, s.why)).collect::<Vec<_>>().join(", ")
+            })
+        )));
+    }
     let history = read_history(&inner, &found, &newest, &mut notes)?;
+    if let Some(reached) = inner.options.reached
+        && history.position < reached
+        && !inner.options.force
+    {
+        return Err(OpenError::Damaged(format!(
+            "history ends at position {} and the index has seen position {}: acknowledged writes \
+             would be lost",
+            history.position.0, reached.0
+        )));
+    }
     for (id, header) in &found.bulk {
         bulk::recover_bulk(&inner, *id, header)?;
     }
@@ -334,7 +405,7 @@ fn recover(
     let forced = inner.options.force;
     inner.supers.record(&inner.set, forced, |superblock| {
         let parent = superblock.epoch;
-        superblock.ancestry.insert(0, parent);
+        superblock.ancestry.insert(0, (parent, superblock.decided.0));
         superblock.epoch = epoch;
         superblock.decided = (history.position, history.chain);
         superblock.forced = forced;
@@ -363,58 +434,167 @@ struct FoundFiles {
     bulk: BTreeMap<SegmentId, Header>,
     /// Names that no segment needs.
     rubbish: Vec<(DriveId, String)>,
+    /// The newest epoch that a segment is of.
+    epoch_max: u32,
 }
 
 #[derive(Default)]
 struct CommitFiles {
-    copies: Vec<(DriveId, Header)>,
-    cells: Vec<(DriveId, Header)>,
+    /// Drives with a copy.
+    copies: Vec<DriveId>,
+    cells: Vec<(DriveId, CellHeader)>,
 }
 
+/// The header of a cell, without the checksums of all blocks.
+#[derive(Clone)]
+struct CellHeader {
+    geometry: Geometry,
+    members: Vec<DriveId>,
+    header_bytes: u64,
+    /// Its `blocks` are replaced by one checksum of them.
+    sealed: Sealed,
+}
+
+impl CellHeader {
+    fn new(mut header: Header) -> Option<Self> {
+        let header_bytes = header.encode().len() as u64;
+        let mut sealed = header.sealed.take()?;
+        let mut blocks = Vec::with_capacity(sealed.blocks.len() * 8);
+        sealed.blocks.iter().for_each(|block| blocks.put_u64(*block));
+        sealed.blocks = vec![checksum(0, &blocks)];
+        Some(Self { geometry: header.geometry, members: header.members, header_bytes, sealed })
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        self.sealed == other.sealed && self.members == other.members
+    }
+
+    fn layout(&self) -> Layout {
+        Layout::Cells {
+            geometry: self.geometry,
+            members: self.members.clone(),
+            header_bytes: self.header_bytes,
+            cell_bytes: self.sealed.cell_bytes,
+            body_bytes: self.sealed.body_bytes,
+            last: self.sealed.last,
+            chain_after: self.sealed.chain_after,
+        }
+    }
+}
+
+/// Looks at all files of all live drives. A drive that can't be read is taken out: the caller
+/// decides whether the others are enough.
 fn scan(inner: &Inner) -> Result<FoundFiles, OpenError> {
-    let mut found =
-        FoundFiles { commit: BTreeMap::new(), bulk: BTreeMap::new(), rubbish: Vec::new() };
+    let mut found = FoundFiles {
+        commit: BTreeMap::new(),
+        bulk: BTreeMap::new(),
+        rubbish: Vec::new(),
+        epoch_max: 0,
+    };
     for id in inner.set.live() {
         let drive = inner.set.drive(id)?;
-        let fail = |e: &io::Error| OpenError::io(&drive.label(), e);
-        for name in drive.list().map_err(|e| fail(&e))? {
-            if name.ends_with(TEMPORARY) {
-                found.rubbish.push((id, name));
-                continue;
+        match scan_drive(inner, id, drive.as_ref()) {
+            Ok(files) => {
+                for (segment, file) in files {
+                    found.add(id, segment, file);
+                }
             }
-            let Some((kind, segment)) = FileKind::parse_name(&name) else { continue };
-            let file = drive.open(&name, Access::Buffered).map_err(|e| fail(&e))?;
-            if kind == FileKind::Copy && !inner.options.read_only {
-                // What only the page cache holds must not be believed and then lost.
-                file.sync().map_err(|e| fail(&e))?;
-            }
-            let header = read_header(file.as_ref()).map_err(|e| fail(&e))?;
-            let right = header.filter(|h| {
-                h.kind == kind
-                    && h.segment == segment
-                    && h.store == inner.set.store
-                    && h.members[usize::from(h.index)] == id
-            });
-            let Some(header) = right else {
-                // A copy or bulk file whose creation was cut short, or a damaged header: other
-                // members serve. It is kept, since a repair may want to look at it.
-                tracing::warn!(drive = %drive.label(), file = name, "no valid segment header");
-                continue;
-            };
-            match kind {
-                FileKind::Copy => {
-                    found.commit.entry(segment).or_default().copies.push((id, header));
-                }
-                FileKind::Cell => {
-                    found.commit.entry(segment).or_default().cells.push((id, header));
-                }
-                FileKind::Bulk => {
-                    found.bulk.entry(segment).or_insert(header);
-                }
+            Err(e) => {
+                inner
+                    .set
+                    .take_out_failed(id, &e, "looking at its files")
+                    .map_err(|_| OpenError::io(&drive.label(), &e))?;
             }
         }
     }
     Ok(found)
+}
+
+/// What one file turned out to be.
+enum FoundFile {
+    Copy,
+    Cell(Box<CellHeader>),
+    /// A cell whose header is damaged: it was whole once, since only whole ones get the name.
+    DamagedCell,
+    Bulk(Box<Header>),
+    DamagedBulk,
+    /// Not whole, or never used.
+    Rubbish(String),
+}
+
+impl FoundFiles {
+    fn add(&mut self, drive: DriveId, segment: SegmentId, file: FoundFile) {
+        self.epoch_max = self.epoch_max.max(segment.epoch());
+        match file {
+            FoundFile::Copy => self.commit.entry(segment).or_default().copies.push(drive),
+            FoundFile::Cell(header) => {
+                self.commit.entry(segment).or_default().cells.push((drive, *header));
+            }
+            FoundFile::DamagedCell => {
+                // Named, so that history notices when no other member has the segment.
+                self.commit.entry(segment).or_default();
+            }
+            FoundFile::Bulk(header) => {
+                self.bulk.entry(segment).or_insert(*header);
+            }
+            FoundFile::DamagedBulk => {}
+            FoundFile::Rubbish(name) => self.rubbish.push((drive, name)),
+        }
+    }
+}
+
+fn scan_drive(
+    inner: &Inner,
+    id: DriveId,
+    drive: &dyn Drive,
+) -> io::Result<Vec<(SegmentId, FoundFile)>> {
+    if !inner.options.read_only {
+        // Names that only memory holds must not be believed and then lost.
+        drive.sync_dir()?;
+    }
+    let mut files = Vec::new();
+    for name in drive.list()? {
+        if name.ends_with(TEMPORARY) {
+            files.push((SegmentId(0), FoundFile::Rubbish(name)));
+            continue;
+        }
+        let Some((kind, segment)) = FileKind::parse_name(&name) else { continue };
+        let file = drive.open(&name, Access::Buffered)?;
+        if kind == FileKind::Copy && !inner.options.read_only {
+            // Nor bytes.
+            file.sync()?;
+        }
+        let header = read_header(file.as_ref())?.filter(|h| {
+            h.kind == kind
+                && h.segment == segment
+                && h.store == inner.set.store
+                && h.members[usize::from(h.index)] == id
+        });
+        let found = match (kind, header) {
+            (FileKind::Copy, Some(_)) => FoundFile::Copy,
+            (FileKind::Copy, None) => {
+                // Its groups do not need the header. Without any, it was never used.
+                let mut reader =
+                    BodyReader::of_files(inner, segment, vec![file], false, u64::MAX);
+                if reader.any_group(0).is_none() { FoundFile::Rubbish(name) } else { FoundFile::Copy }
+            }
+            (FileKind::Cell, header) => match header.and_then(CellHeader::new) {
+                Some(header) => FoundFile::Cell(Box::new(header)),
+                None => {
+                    tracing::warn!(drive = %drive.label(), file = name, "damaged header");
+                    FoundFile::DamagedCell
+                }
+            },
+            (FileKind::Bulk, Some(header)) => FoundFile::Bulk(Box::new(header)),
+            (FileKind::Bulk, None) => {
+                // Cut short while it was made, or damaged: other members serve.
+                tracing::warn!(drive = %drive.label(), file = name, "no valid segment header");
+                FoundFile::DamagedBulk
+            }
+        };
+        files.push((segment, found));
+    }
+    Ok(files)
 }
 
 /// History as the drives tell it.
@@ -440,25 +620,24 @@ fn read_history(
         segments: HashSet::new(),
     };
     for (id, files) in &found.commit {
-        // What epochs before the last decision wrote beyond it is dead.
-        let bound = (id.epoch() < newest.epoch.number).then_some(newest.decided.0);
+        let bound = newest.bound_of(id.epoch());
         if let Some(header) = complete_cells(inner, *id, files)? {
-            let sealed = header.sealed.as_ref().expect("cells have it");
-            if sealed.chain_before != history.chain || sealed.first.0 != history.position.0 + 1 {
-                if bound.is_some_and(|bound| sealed.first > bound) {
-                    notes.push(format!("segment {id} lies beyond a recorded end of history"));
-                    continue;
-                }
-                return Err(OpenError::Damaged(format!(
-                    "history breaks after position {}: segment {id} starts at {}",
-                    history.position.0, sealed.first.0
-                )));
+            let sealed = &header.sealed;
+            if sealed.chain_before == history.chain && sealed.first.0 == history.position.0 + 1 {
+                history.position = sealed.last;
+                history.chain = sealed.chain_after;
+                history.segments.insert(*id);
+                inner.table.insert(Segment { id: *id, layout: header.layout() });
+                continue;
             }
-            history.position = sealed.last;
-            history.chain = sealed.chain_after;
-            history.segments.insert(*id);
-            inner.table.insert(Segment { id: *id, layout: cells_layout(&header) });
-            continue;
+            if bound.is_some_and(|bound| sealed.last > bound && history.position >= bound) {
+                notes.push(format!("segment {id} lies beyond a recorded end of history"));
+                continue;
+            }
+            return Err(OpenError::Damaged(format!(
+                "history breaks after position {}: segment {id} starts at {}",
+                history.position.0, sealed.first.0
+            )));
         }
         if files.copies.is_empty() {
             return Err(OpenError::Damaged(format!(
@@ -468,69 +647,55 @@ fn read_history(
         }
         read_open(inner, *id, files, bound, &mut history, notes)?;
     }
-    if history.position < newest.decided.0 {
+    let (position, chain) = newest.decided;
+    if history.position < position || (history.position == position && history.chain != chain) {
         return Err(OpenError::Damaged(format!(
             "history ends at position {}, but reached {} when the store was last started",
-            history.position.0, newest.decided.0.0
+            history.position.0, position.0
         )));
     }
     Ok(history)
 }
 
-fn cells_layout(header: &Header) -> Layout {
-    let sealed = header.sealed.as_ref().expect("cells have it");
-    Layout::Cells {
-        geometry: header.geometry,
-        members: header.members.clone(),
-        header_bytes: header.encode().len() as u64,
-        cell_bytes: sealed.cell_bytes,
-        body_bytes: sealed.body_bytes,
-        last: sealed.last,
-        chain_after: sealed.chain_after,
-    }
-}
-
-/// The header of a sealed segment whose cells can be read. With copies beside them the cells
-/// count only when they read back whole and none is missing: sealing may have been cut short.
+/// The header of a sealed segment whose cells can be read. Beside copies that hold everything
+/// the cells do not count: sealing may have been cut short, so it is done again.
 fn complete_cells(
     inner: &Inner,
     id: SegmentId,
     files: &CommitFiles,
-) -> Result<Option<Header>, OpenError> {
+) -> Result<Option<CellHeader>, OpenError> {
     // An attempt that a lost drive cut short may have left cells of another shape.
-    let alike = |header: &Header| {
-        let same = |h: &&(DriveId, Header)| h.1.sealed == header.sealed && h.1.members == header.members;
-        files.cells.iter().filter(same).count()
-    };
-    let enough = |h: &&(DriveId, Header)| alike(&h.1) >= usize::from(h.1.geometry.k);
-    let Some((_, header)) = files.cells.iter().find(enough) else { return Ok(None) };
+    let alike = |header: &CellHeader| files.cells.iter().filter(|c| c.1.is_like(header)).count();
+    let best = files
+        .cells
+        .iter()
+        .map(|(_, header)| header)
+        .filter(|header| alike(header) >= usize::from(header.geometry.k))
+        .max_by_key(|header| alike(header));
+    let Some(header) = best else { return Ok(None) };
     if files.copies.is_empty() {
         return Ok(Some(header.clone()));
     }
-    let sealed = header.sealed.as_ref().expect("cells have it");
+    let sealed = &header.sealed;
     let before = Position(sealed.first.0 - 1);
     let reads_whole = |reader: &mut BodyReader<'_>| {
         let walked = walk(reader, 0..sealed.body_bytes, before, sealed.chain_before, |_, _, _| {
             Ok::<bool, std::convert::Infallible>(true)
         });
-        let Ok((end, ..)) = walked;
-        end == sealed.body_bytes
+        let Ok((end, _, chain)) = walked;
+        end == sealed.body_bytes && chain == sealed.chain_after
     };
-    let segment = Segment { id, layout: cells_layout(header) };
-    if !reads_whole(&mut BodyReader::new(inner, &segment)) {
-        return Ok(None);
-    }
-    if alike(header) == header.members.len() {
-        return Ok(Some(header.clone()));
-    }
-    // Cells are missing. Copies that hold everything are sealed again; others are stale.
     let name = FileKind::Copy.file_name(id);
     let mut copies = Vec::new();
-    for (drive, _) in &files.copies {
+    for drive in &files.copies {
         copies.push(inner.set.file(*drive, &name, Access::Buffered)?);
     }
-    let mut reader = BodyReader::of_files(inner, id, copies, false, u64::MAX);
-    Ok((!reads_whole(&mut reader)).then(|| header.clone()))
+    if reads_whole(&mut BodyReader::of_files(inner, id, copies, false, u64::MAX)) {
+        return Ok(None);
+    }
+    // Stale copies of a drive that was away.
+    let segment = Segment { id, layout: header.layout() };
+    Ok(reads_whole(&mut BodyReader::new(inner, &segment)).then(|| header.clone()))
 }
 
 /// Reads an unsealed segment from its copies and, if it goes on where history stands, adds it.
@@ -545,7 +710,7 @@ fn read_open(
     let name = FileKind::Copy.file_name(id);
     let mut direct: Vec<Arc<dyn DriveFile>> = Vec::new();
     let mut copies = Vec::new();
-    for (drive, _) in &files.copies {
+    for drive in &files.copies {
         direct.push(inner.set.file(*drive, &name, Access::Direct)?);
         let here = inner.set.drive(*drive)?;
         let file = here
@@ -561,13 +726,22 @@ fn read_open(
             let within = bound.is_none_or(|bound| group.header.position <= bound);
             Ok::<bool, OpenError>(within)
         })?;
+    let sealed_further = files.cells.iter().any(|(_, header)| {
+        header.sealed.last > last && bound.is_none_or(|bound| header.sealed.last <= bound)
+    });
+    if sealed_further {
+        return Err(OpenError::Damaged(format!(
+            "segment {id} was sealed beyond position {}, and its cells need more drives to be read",
+            last.0
+        )));
+    }
     if let Some(lost) = later_group(&mut reader, end, length, last, bound) {
         return Err(OpenError::Damaged(format!(
             "segment {id} is damaged after position {}: position {} still stands behind it",
             last.0, lost.0
         )));
     }
-    for (drive, _) in &files.copies {
+    for drive in &files.copies {
         inner.set.forget_file(*drive, &name);
     }
     if end == 0 {
@@ -623,7 +797,12 @@ fn remove_dead(inner: &Inner, found: &FoundFiles, history: &History) {
             && matches!(inner.table.get(*id).map(|s| s.layout.clone()), Some(Layout::Cells { .. }));
         if sealed || !history.segments.contains(id) {
             let name = FileKind::Copy.file_name(*id);
-            names.extend(files.copies.iter().map(|(drive, _)| (*drive, name.clone())));
+            names.extend(files.copies.iter().map(|drive| (*drive, name.clone())));
+        }
+        if !history.segments.contains(id) {
+            // Sealed beyond a recorded end: dead for good.
+            let name = FileKind::Cell.file_name(*id);
+            names.extend(files.cells.iter().map(|(drive, _)| (*drive, name.clone())));
         }
     }
     for (id, name) in names {

@@ -97,7 +97,7 @@ pub(crate) fn replay(
         position = last;
         chain = chain_after;
     }
-    if position != end.position {
+    if position != end.position || chain != end.chain {
         return Err(ReplayError::Log(Error::Unavailable(format!(
             "history can't be read between positions {} and {}",
             position.0, end.position.0

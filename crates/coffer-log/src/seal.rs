@@ -13,7 +13,7 @@ use coffer_base::pool::map_all;
 use coffer_base::{AlignedBuf, DriveId};
 
 use crate::body::{BodyReader, block_checksum, walk};
-use crate::copies::{ClosedSegment, remove_copies};
+use crate::copies::{ClosedSegment, SYNC_BYTES, remove_copies};
 use crate::erasure::Coder;
 use crate::error::Error;
 use crate::geometry::Geometry;
@@ -263,6 +263,11 @@ fn encode_cells(
                 .map_err(|e| failed(members[cell], e))?;
         }
         at += len as u64;
+        if at.is_multiple_of(SYNC_BYTES) {
+            for (file, member) in files.iter().zip(members) {
+                file.sync().map_err(|e| failed(*member, e))?;
+            }
+        }
     }
 
     let mut jobs = Vec::new();

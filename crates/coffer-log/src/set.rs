@@ -143,7 +143,9 @@ impl Set {
     /// memory; or it is the last live drive.
     pub fn take_out_failed(&self, id: DriveId, e: &io::Error, doing: &str) -> Result<(), Error> {
         let state = match e.kind() {
-            io::ErrorKind::StorageFull => return Err(Error::Full),
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge => return Err(Error::Full),
             _ if matches!(e.raw_os_error(), Some(EMFILE | ENFILE | ENOMEM)) => {
                 return Err(Error::io(&self.label(id), e));
             }
@@ -174,11 +176,15 @@ impl Set {
             _ => Error::io(&drive.label(), &e),
         })?;
         let mut files = self.files.lock().expect("no holder panics");
+        // Open files are cheap to open again; closing them waits until the lock is free.
+        let mut evicted = Vec::new();
         if files.len() >= FILES_MAX {
-            // Rare; open files are cheap to open again.
-            files.clear();
+            let some: Vec<FileKey> = files.keys().take(FILES_MAX / 16).cloned().collect();
+            evicted.extend(some.iter().filter_map(|key| files.remove(key)));
         }
         files.insert(key, file.clone());
+        drop(files);
+        drop(evicted);
         Ok(file)
     }
 

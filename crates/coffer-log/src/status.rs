@@ -7,7 +7,7 @@ use crate::geometry::Geometry;
 use crate::lane::Shared;
 use crate::mark::Mark;
 use crate::segment::Layout;
-use crate::set::DriveState;
+use crate::set::{DriveState, Slot};
 
 /// One drive.
 #[derive(Clone, Debug)]
@@ -72,19 +72,22 @@ pub struct LogStatus {
 
 pub(crate) fn status(shared: &Shared) -> LogStatus {
     let inner = &shared.inner;
-    let drives: Vec<DriveStatus> = inner.set.with(|slots| {
-        slots
-            .iter()
-            .map(|slot| DriveStatus {
-                label: slot.label.clone(),
-                id: slot.id,
-                state: slot.state,
-                why: slot.why.clone(),
-                space: slot.drive.as_ref().and_then(|d| d.space().ok()),
-                barriers: slot.drive.as_ref().map_or(0, |d| d.barriers()),
-            })
-            .collect()
+    let slots: Vec<_> = inner.set.with(|slots| {
+        let copy = |s: &Slot| (s.label.clone(), s.id, s.state, s.why.clone(), s.drive.clone());
+        slots.iter().map(copy).collect()
     });
+    // Outside the lock: a drive that hangs must hang only this.
+    let drives: Vec<DriveStatus> = slots
+        .into_iter()
+        .map(|(label, id, state, why, drive)| DriveStatus {
+            label,
+            id,
+            state,
+            why,
+            space: drive.as_ref().and_then(|d| d.space().ok()),
+            barriers: drive.as_ref().map_or(0, |d| d.barriers()),
+        })
+        .collect();
     let live = inner.set.live();
     let mut segments = SegmentCounts::default();
     for segment in inner.table.all() {

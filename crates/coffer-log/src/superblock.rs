@@ -63,8 +63,8 @@ pub(crate) struct Superblock {
     pub decided: (Position, Chain),
     /// An operator forced this epoch without a majority.
     pub forced: bool,
-    /// The epochs before, newest first.
-    pub ancestry: Vec<Epoch>,
+    /// The epochs before, newest first, each with the position where history ended when it began.
+    pub ancestry: Vec<(Epoch, Position)>,
     /// The set, in slot order.
     pub members: Vec<(DriveId, DriveState)>,
     pub checkpoint: Option<Checkpoint>,
@@ -117,11 +117,12 @@ impl Superblock {
                 }
             }
         }
-        let room = (BYTES - 8 - out.len() - 1) / 20;
+        let room = (BYTES - 8 - out.len() - 1) / 28;
         let kept = &self.ancestry[..self.ancestry.len().min(ANCESTRY_MAX).min(room)];
         out.put_u8(kept.len() as u8);
-        for epoch in kept {
+        for (epoch, decided) in kept {
             put_epoch(&mut out, *epoch);
+            out.put_u64(decided.0);
         }
         assert!(out.len() <= BYTES - 8, "a superblock of {} bytes does not fit", out.len());
         out.resize(BYTES - 8, 0);
@@ -132,14 +133,10 @@ impl Superblock {
 
     /// `None` when the bytes are not a valid superblock of this version.
     pub fn decode(bytes: &[u8]) -> Option<Superblock> {
-        if bytes.len() != BYTES {
+        if !is_whole(bytes) {
             return None;
         }
-        let (body, sum) = bytes.split_at(BYTES - 8);
-        if checksum(SEED, body) != u64::from_le_bytes(sum.try_into().ok()?) {
-            return None;
-        }
-        let mut r = Reader::new(body);
+        let mut r = Reader::new(&bytes[..BYTES - 8]);
         if r.take(8)? != MAGIC || r.u16()? != VERSION {
             return None;
         }
@@ -177,8 +174,9 @@ impl Superblock {
                 Some(Checkpoint { mark, extents })
             }
         };
-        let ancestry =
-            (0..r.u8()?).map(|_| take_epoch(&mut r)).collect::<Option<Vec<Epoch>>>()?;
+        let ancestry = (0..r.u8()?)
+            .map(|_| Some((take_epoch(&mut r)?, Position(r.u64()?))))
+            .collect::<Option<Vec<(Epoch, Position)>>>()?;
         Some(Superblock {
             store,
             drive,
@@ -193,6 +191,18 @@ impl Superblock {
             members,
             checkpoint,
         })
+    }
+
+    /// Where the history of epoch `number` ended: what it wrote beyond is dead. `None` for the
+    /// current epoch, whose end is not decided yet.
+    pub fn bound_of(&self, number: u32) -> Option<Position> {
+        let mut bound = (self.epoch.number > number).then_some(self.decided.0);
+        for (epoch, decided) in &self.ancestry {
+            if epoch.number > number {
+                bound = Some(*decided);
+            }
+        }
+        bound
     }
 
     /// Reads the newest valid superblock of a drive.
@@ -213,6 +223,7 @@ impl Superblock {
             let n = file.read_at(&mut bytes, 0)?;
             if let Some(version) = version_of(&bytes[..n])
                 && version > VERSION
+                && is_whole(&bytes[..n])
             {
                 newer = Some(version);
             }
@@ -246,6 +257,12 @@ impl Superblock {
         file.write_at(&self.encode(), 0, false)?;
         file.sync()
     }
+}
+
+/// Whether the checksum is right. Every version keeps it in the last 8 of 4,096 bytes.
+fn is_whole(bytes: &[u8]) -> bool {
+    let Some((body, sum)) = bytes.split_last_chunk::<8>() else { return false };
+    bytes.len() == BYTES && checksum(SEED, body) == u64::from_le_bytes(*sum)
 }
 
 fn version_of(bytes: &[u8]) -> Option<u16> {

@@ -62,10 +62,9 @@ impl Supers {
                 };
                 let superblock = Superblock { drive: id, ..next.clone() };
                 if let Err(e) = superblock.write(drive.as_ref()) {
-                    let why = format!("writing its superblock: {e}");
-                    if !set.take_out(id, DriveState::Fenced, &why) {
-                        return Err(Error::ReadOnly(format!("{}: {why}", drive.label())));
-                    }
+                    // A generation that some drives have must not be written again.
+                    recorded.generation = next.generation;
+                    set.take_out_failed(id, &e, "writing its superblock")?;
                     failed = true;
                 }
             }

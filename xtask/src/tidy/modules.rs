@@ -9,18 +9,13 @@ use super::{list, read};
 
 /// All files that the roots of a crate reach: its library, its programs, its tests.
 pub fn reached(folder: &Path) -> Result<BTreeSet<PathBuf>> {
-    let mut roots: Vec<PathBuf> = ["src/lib.rs", "src/main.rs", "build.rs"]
-        .map(|root| folder.join(root))
-        .to_vec();
+    let mut roots: Vec<PathBuf> =
+        ["src/lib.rs", "src/main.rs", "build.rs"].map(|root| folder.join(root)).to_vec();
     for place in ["src/bin", "tests", "benches", "examples"] {
         let place = folder.join(place);
         if place.is_dir() {
             for entry in list(&place)? {
-                roots.push(if entry.is_dir() {
-                    entry.join("main.rs")
-                } else {
-                    entry
-                });
+                roots.push(if entry.is_dir() { entry.join("main.rs") } else { entry });
             }
         }
     }
@@ -83,10 +78,7 @@ fn named(text: &str) -> Vec<Module> {
             .find_map(|start| line.strip_prefix(start))
             .and_then(|rest| rest.split_once(';'));
         if let Some((name, _)) = declared {
-            modules.push(Module {
-                name: name.trim().to_owned(),
-                path: path.take(),
-            });
+            modules.push(Module { name: name.trim().to_owned(), path: path.take() });
         }
         path = None;
     }
@@ -110,9 +102,6 @@ mod tests {
     fn this_crate_reaches_this_file() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         let found = reached(folder).unwrap();
-        assert!(
-            found.contains(&folder.join("src/tidy/modules.rs")),
-            "{found:?}"
-        );
+        assert!(found.contains(&folder.join("src/tidy/modules.rs")), "{found:?}");
     }
 }

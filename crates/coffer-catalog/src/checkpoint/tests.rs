@@ -131,9 +131,9 @@ fn a_lost_index_comes_back_from_checkpoints_and_what_followed() {
     let mut engine = Arc::new(MemEngine::new());
     let mut model = Model::new();
     let (mut loaded, mut written) = (0, 0);
-    for round in 0..60 {
+    for round in 0..45 {
         let catalog = open_sim(&world, engine.clone(), tiny());
-        assert_eq!(entries(&*engine), model, "round {round}");
+        assert!(entries(&*engine) == model, "round {round}");
         let status = catalog.status().expect("status");
         if let Some(position) = status.loaded_checkpoint {
             loaded += 1;
@@ -152,7 +152,7 @@ fn a_lost_index_comes_back_from_checkpoints_and_what_followed() {
             run_model(&mut model, &steps);
             assert!(steps.is_empty() || block_on(commit(&catalog, steps)));
         }
-        assert_eq!(entries(&*engine), model, "end of round {round}");
+        assert!(entries(&*engine) == model, "end of round {round}");
         let status = catalog.status().expect("status").checkpoints;
         assert_eq!(status.failure, None);
         written += status.written;
@@ -161,7 +161,7 @@ fn a_lost_index_comes_back_from_checkpoints_and_what_followed() {
         assert!(findings.is_empty(), "{findings:?}");
         let fresh = MemEngine::new();
         replay_records(catalog.log(), &fresh).expect("it replays");
-        assert_eq!(entries(&fresh), model, "from the records alone");
+        assert!(entries(&fresh) == model, "from the records alone");
         if rng.below(3) == 0 {
             catalog.close().expect("it closes");
         }
@@ -175,7 +175,7 @@ fn a_lost_index_comes_back_from_checkpoints_and_what_followed() {
             world.power_cut();
         }
     }
-    assert!(loaded > 20 && written > 100, "{loaded} loaded, {written} written");
+    assert!(loaded > 15 && written > 60, "{loaded} loaded, {written} written");
 }
 
 /// Writes checkpoints of a map that is no catalog, with exact control of what changed.
@@ -190,13 +190,7 @@ struct Bench {
 impl Bench {
     fn new() -> Bench {
         let (log, _) = sim_log(&SimWorld::new(81)).expect("the log opens");
-        Bench {
-            log,
-            engine: MemEngine::new(),
-            model: Model::new(),
-            position: 0,
-            previous: None,
-        }
+        Bench { log, engine: MemEngine::new(), model: Model::new(), position: 0, previous: None }
     }
 
     fn set(&mut self, key: &[u8], value: Option<&[u8]>) {
@@ -233,7 +227,7 @@ impl Bench {
         let Ok(loaded) = load(&self.log, &fresh) else { panic!("it loads") };
         assert_eq!(loaded, Some(mark));
         assert_eq!(fresh.mark().expect("it reads"), Some(mark));
-        assert_eq!(entries(&fresh), self.model, "at {}", self.position);
+        assert!(entries(&fresh) == self.model, "at {}", self.position);
         assert_eq!(written.root.summary().entries, self.model.len() as u64);
         let dirty = vec![false; written.root.ranges.len()];
         if !dirty.is_empty() {
@@ -328,29 +322,32 @@ fn a_checkpoint_that_is_stopped_or_finds_no_room_leaves_the_older_one() {
 
     let world = SimWorld::new(95);
     let engine = Arc::new(MemEngine::new());
-    let options = CheckpointOptions { log_bytes_min: 1, ..tiny() };
-    let catalog = open_sim(&world, engine, options);
-    // Fills the first bulk segment, so that the next checkpoint needs a new file.
-    let mut filler = catalog.log().bulk_writer(None).expect("a writer");
-    filler.write(&[0; 64 << 10]).expect("it writes");
-    let put = |value: &[u8]| {
+    let every_other = CheckpointOptions { log_bytes_min: 8 << 10, ..tiny() };
+    let put = |catalog: &Catalog, value: &[u8]| {
         let steps = vec![Step::Put(b"\x01a".to_vec(), value.to_vec())];
-        assert!(block_on(commit(&catalog, steps)));
+        assert!(block_on(commit(catalog, steps)));
         catalog.status().expect("status").checkpoints
     };
-    assert_eq!(put(b"1").written, 1);
+    let catalog = open_sim(&world, engine.clone(), every_other.clone());
+    put(&catalog, b"1");
+    assert_eq!(put(&catalog, b"2").written, 1);
+    drop(catalog);
+    // A log that was just opened has no bulk segment to write to.
+    let catalog = open_sim(&world, engine, every_other.clone());
+    put(&catalog, b"3");
     world.set_faults("d0", Faults { capacity: Some(0), ..Faults::default() });
-    let failed = put(b"2");
-    assert!(failed.failure.is_some() && failed.written == 1 && !failed.running, "{failed:?}");
-    assert_eq!(failed.last.expect("the older one").position, Position(1));
+    let failed = put(&catalog, b"4");
+    assert!(failed.failure.is_some() && failed.written == 0 && !failed.running, "{failed:?}");
+    assert_eq!(failed.last.expect("the older one").position, Position(2));
     world.set_faults("d0", Faults::default());
-    let healed = put(b"3");
-    assert_eq!((healed.failure, healed.written), (None, 2));
+    put(&catalog, b"5");
+    let healed = put(&catalog, b"6");
+    assert_eq!((healed.failure, healed.written), (None, 1));
     drop(catalog);
     let fresh = Arc::new(MemEngine::new());
-    let catalog = open_sim(&world, fresh.clone(), tiny());
-    assert_eq!(catalog.status().expect("status").loaded_checkpoint, Some(Position(3)));
-    assert_eq!(entries(&*fresh)[&b"\x01a"[..]], b"3");
+    let catalog = open_sim(&world, fresh.clone(), every_other);
+    assert_eq!(catalog.status().expect("status").loaded_checkpoint, Some(Position(6)));
+    assert_eq!(entries(&*fresh)[&b"\x01a"[..]], b"6");
 }
 
 /// Commits plans until the third checkpoint; the model after each acknowledged one.
@@ -430,7 +427,7 @@ fn a_damaged_checkpoint_costs_time_and_nothing_else() {
     drop(catalog);
     // Once a range, once the root.
     for extent in [root.payloads.iter().flatten().next_back(), recorded.extents.first()] {
-        let world = world.fork();
+        let (world, mut model) = (world.fork(), model.clone());
         let extent = extent.expect("there is one");
         let segment = extent.segment.to_string();
         let names = world.drive("d0").list().expect("it lists");
@@ -439,19 +436,22 @@ fn a_damaged_checkpoint_costs_time_and_nothing_else() {
         assert!(world.flip_bit("d0", file, extent.offset + 4096, 3));
         let engine = Arc::new(MemEngine::new());
         let catalog = open_sim(&world, engine.clone(), tiny());
-        assert_eq!(catalog.status().expect("status").loaded_checkpoint, None);
-        assert_eq!(entries(&*engine), model);
+        let status = catalog.status().expect("status");
+        assert_eq!((status.loaded_checkpoint, status.checkpoints.last), (None, None));
+        assert!(status.checkpoints.failure.is_some());
+        assert!(entries(&*engine) == model);
         let mut findings = Vec::new();
         verify(catalog.log(), &mut |what| findings.push(what));
         assert!(!findings.is_empty());
-        // The next one is good again.
+        // The next group brings a good one.
         assert!(block_on(commit(&catalog, vec![Step::Put(vec![1], vec![1])])));
-        assert!(block_on(commit(&catalog, vec![Step::Delete(vec![1])])));
+        model.insert(vec![1], vec![1]);
+        assert_eq!(catalog.status().expect("status").checkpoints.failure, None);
         drop(catalog);
         let engine = Arc::new(MemEngine::new());
         let catalog = open_sim(&world, engine.clone(), tiny());
         assert!(catalog.status().expect("status").loaded_checkpoint.is_some());
-        assert_eq!(entries(&*engine), model);
+        assert!(entries(&*engine) == model);
     }
 }
 
@@ -532,7 +532,7 @@ fn garbage_is_refused_and_never_panics() {
         if let Ok(root) = Root::decode(&reseal(&bytes)) {
             // What passes can be used without a panic.
             for i in 0..root.ranges.len() {
-                drop(root.next_first(i));
+                assert_eq!(root.next_first(i).is_some(), i + 1 < root.ranges.len());
             }
             root.summary();
         }
@@ -603,15 +603,14 @@ fn a_server_writes_checkpoints_beside_its_commits() {
         let engine = LsmEngine::open(&dir.path().join(index), options).expect("it opens");
         let engine = Arc::new(engine);
         let options = OpenOptions { checkpoints: tiny(), from_records: false };
-        let catalog =
-            Catalog::open_with(log, lane, engine.clone(), Sequencing::Thread, options);
+        let catalog = Catalog::open_with(log, lane, engine.clone(), Sequencing::Thread, options);
         (catalog.expect("it opens"), engine)
     };
     let rng = SeededRng::new(141);
     let mut model = Model::new();
     for round in 0..4 {
         let (catalog, engine) = open(&format!("index{round}"));
-        assert_eq!(entries(&*engine), model, "round {round}");
+        assert!(entries(&*engine) == model, "round {round}");
         let status = catalog.status().expect("status");
         assert_eq!(status.loaded_checkpoint.is_some(), round > 0);
         let begun = Instant::now();
@@ -624,7 +623,7 @@ fn a_server_writes_checkpoints_beside_its_commits() {
             commits += 1;
         }
         assert_eq!(catalog.status().expect("status").checkpoints.failure, None);
-        assert_eq!(entries(&*engine), model, "end of round {round}");
+        assert!(entries(&*engine) == model, "end of round {round}");
         catalog.close().expect("it closes");
         assert!(!catalog.status().expect("status").checkpoints.running);
     }

@@ -12,9 +12,6 @@ use super::root::{RangeRef, Root};
 use crate::catalog::Error;
 use crate::engine::EngineSnapshot;
 
-/// Entries between two looks whether the catalog is being closed.
-const ENTRIES_PER_LOOK: u64 = 1024;
-
 /// What is to be written.
 pub(super) struct Job {
     pub log: Log,
@@ -114,12 +111,10 @@ impl<'a> Ranges<'a> {
     /// Takes the entries from `lo` up to `hi` as they are now.
     fn scan(&mut self, lo: &[u8], hi: Option<&Bytes>) -> Result<(), Stopped> {
         let hi = hi.map_or(Bound::Unbounded, |hi| Bound::Excluded(&hi[..]));
-        let mut seen = 0u64;
         for entry in self.job.snapshot.range(Bound::Included(lo), hi) {
-            if seen.is_multiple_of(ENTRIES_PER_LOOK) && self.job.closing.load(Ordering::Relaxed) {
+            if self.job.closing.load(Ordering::Relaxed) {
                 return Err(Stopped::Closing);
             }
-            seen += 1;
             if let Some(chunk) = self.cutter.push(entry?) {
                 self.store(chunk)?;
             }

@@ -11,7 +11,9 @@ fn sample() -> Superblock {
         epoch: Epoch { number: 5, id: EpochId(6) },
         decided: (Position(7), Chain([8; 16])),
         forced: false,
-        ancestry: (0..300).map(|n| Epoch { number: n, id: EpochId(u128::from(n)) }).collect(),
+        ancestry: (0..300)
+            .map(|n| (Epoch { number: 300 - n, id: EpochId(u128::from(n)) }, Position(n.into())))
+            .collect(),
         members: (0..6).map(|n| (DriveId(n), DriveState::Active)).collect(),
         checkpoint: Some(Checkpoint {
             mark: Mark { epoch: EpochId(11), position: Position(9), chain: Chain([10; 16]) },
