@@ -128,22 +128,11 @@ impl fmt::Display for Denied {
             self.resource.arn()
         )?;
         match &self.reason {
-            Reason::Explicit {
-                policy,
-                statement,
-                sid: None,
-            } => {
+            Reason::Explicit { policy, statement, sid: None } => {
                 write!(f, "statement {statement} of policy {policy} denies it")
             }
-            Reason::Explicit {
-                policy,
-                statement,
-                sid: Some(sid),
-            } => {
-                write!(
-                    f,
-                    "statement {statement} ({sid:?}) of policy {policy} denies it"
-                )
+            Reason::Explicit { policy, statement, sid: Some(sid) } => {
+                write!(f, "statement {statement} ({sid:?}) of policy {policy} denies it")
             }
             Reason::Implicit => f.write_str("no statement allows it"),
             Reason::WrongScope => f.write_str("the action does not apply to such a resource"),

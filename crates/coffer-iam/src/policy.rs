@@ -66,12 +66,10 @@ impl Statement {
 
     /// Whether the rule is about `action` on `resource`.
     pub fn applies(&self, action: Action, resource: &Resource) -> bool {
-        self.actions
-            .selects(|p| wildcard::matches_ignoring_case(p, action.name()))
-            && {
-                let arn = resource.arn();
-                self.resources.selects(|p| wildcard::matches(p, &arn))
-            }
+        self.actions.selects(|p| wildcard::matches_ignoring_case(p, action.name())) && {
+            let arn = resource.arn();
+            self.resources.selects(|p| wildcard::matches(p, &arn))
+        }
     }
 }
 
@@ -124,15 +122,10 @@ impl Policy {
             .into_iter()
             .enumerate()
             .map(|(i, raw)| {
-                raw.check()
-                    .map_err(|what| PolicyError(format!("statement {}: {what}", i + 1)))
+                raw.check().map_err(|what| PolicyError(format!("statement {}: {what}", i + 1)))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Policy {
-            version,
-            id: document.id,
-            statements,
-        })
+        Ok(Policy { version, id: document.id, statements })
     }
 
     /// A policy that comes with Coffer: one of [`CANNED`].
@@ -156,10 +149,7 @@ impl Policy {
 
     /// The canned policy that this one is, if it is one; for showing.
     pub fn canned_name(&self) -> Option<&'static str> {
-        CANNED
-            .iter()
-            .copied()
-            .find(|name| Policy::canned(name).as_ref() == Some(self))
+        CANNED.iter().copied().find(|name| Policy::canned(name).as_ref() == Some(self))
     }
 
     /// The rules, in the document's order.
@@ -251,18 +241,9 @@ impl RawStatement {
         }
         let actions = one_of("Action", self.action, self.not_action)?;
         let resources = one_of("Resource", self.resource, self.not_resource)?;
-        patterns_of(&actions)
-            .iter()
-            .try_for_each(|p| check_action(p))?;
-        patterns_of(&resources)
-            .iter()
-            .try_for_each(|p| check_resource(p))?;
-        Ok(Statement {
-            sid: self.sid,
-            effect: self.effect,
-            actions,
-            resources,
-        })
+        patterns_of(&actions).iter().try_for_each(|p| check_action(p))?;
+        patterns_of(&resources).iter().try_for_each(|p| check_resource(p))?;
+        Ok(Statement { sid: self.sid, effect: self.effect, actions, resources })
     }
 }
 
@@ -296,30 +277,20 @@ fn check_action(pattern: &str) -> Result<(), String> {
     let well_formed = pattern.split_once(':').is_some_and(|(service, name)| {
         !service.is_empty()
             && !name.is_empty()
-            && pattern
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b":*?-_".contains(&b))
+            && pattern.bytes().all(|b| b.is_ascii_alphanumeric() || b":*?-_".contains(&b))
     });
     if well_formed {
         Ok(())
     } else {
-        Err(format!(
-            "the action \"{pattern}\" is not of the form service:Name or *"
-        ))
+        Err(format!("the action \"{pattern}\" is not of the form service:Name or *"))
     }
 }
 
 fn check_resource(pattern: &str) -> Result<(), String> {
     if pattern.contains("${") {
-        return Err(format!(
-            "policy variables are not supported yet: \"{pattern}\""
-        ));
+        return Err(format!("policy variables are not supported yet: \"{pattern}\""));
     }
-    if pattern == "*"
-        || pattern
-            .strip_prefix(ARN_PREFIX)
-            .is_some_and(|rest| !rest.is_empty())
-    {
+    if pattern == "*" || pattern.strip_prefix(ARN_PREFIX).is_some_and(|rest| !rest.is_empty()) {
         return Ok(());
     }
     Err(format!(

@@ -17,26 +17,17 @@ pub struct Resource {
 impl Resource {
     /// The store as a whole.
     pub fn store() -> Self {
-        Self {
-            bucket: String::new(),
-            key: None,
-        }
+        Self { bucket: String::new(), key: None }
     }
 
     /// A bucket.
     pub fn bucket(bucket: impl Into<String>) -> Self {
-        Self {
-            bucket: bucket.into(),
-            key: None,
-        }
+        Self { bucket: bucket.into(), key: None }
     }
 
     /// An object name.
     pub fn object(bucket: impl Into<String>, key: impl Into<String>) -> Self {
-        Self {
-            bucket: bucket.into(),
-            key: Some(key.into()),
-        }
+        Self { bucket: bucket.into(), key: Some(key.into()) }
     }
 
     /// What kind of thing it is.

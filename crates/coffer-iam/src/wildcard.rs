@@ -13,9 +13,7 @@ pub fn matches(pattern: &str, name: &str) -> bool {
 
 /// As [`matches`], with ASCII letters of either case equal; for action names.
 pub fn matches_ignoring_case(pattern: &str, name: &str) -> bool {
-    matches_by(pattern.as_bytes(), name.as_bytes(), |p, n| {
-        p.eq_ignore_ascii_case(&n)
-    })
+    matches_by(pattern.as_bytes(), name.as_bytes(), |p, n| p.eq_ignore_ascii_case(&n))
 }
 
 fn matches_by(pattern: &[u8], name: &[u8], same: impl Fn(u8, u8) -> bool) -> bool {

@@ -54,6 +54,8 @@ impl std::error::Error for Error {}
 pub enum OpenError {
     /// The number of drives does not fit the scheme, or the scheme is impossible.
     Scheme(String),
+    /// The drives are some of a set that was never finished, and holds nothing.
+    Unfinished(String),
     /// A directory holds something, and it is not Coffer's.
     NotCoffer {
         /// The drive's label.
@@ -96,6 +98,7 @@ impl fmt::Display for OpenError {
             }
             OpenError::Io { drive, what } => write!(f, "drive {drive}: {what}"),
             OpenError::Scheme(what)
+            | OpenError::Unfinished(what)
             | OpenError::Foreign(what)
             | OpenError::Missing(what)
             | OpenError::NoMajority(what)

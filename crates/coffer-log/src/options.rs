@@ -23,12 +23,15 @@ pub struct LogOptions {
     pub bulk_threshold_bytes: u64,
     /// The largest bulk cell; a multiple of 64 KiB.
     pub cell_bytes_max: usize,
-    /// Memory for rows that are being filled, all writers together.
+    /// Memory for rows that are being filled or written, all writers together.
     pub row_memory_bytes: usize,
     /// Start although drives of the set are missing (a majority must be here).
     pub degraded: bool,
     /// Start even without a majority. Recorded in the log's history.
     pub force: bool,
+    /// How many drives an operator named, those that are not here included. More than the set has
+    /// are refused.
+    pub drives_named: usize,
     /// A position that history is known to have reached, from an index. A start that finds less
     /// is refused unless `force` says so, before anything is decided.
     pub reached: Option<Position>,
@@ -51,9 +54,10 @@ impl Default for LogOptions {
             bulk_file_bytes: 256 << 20,
             bulk_threshold_bytes: 256 << 10,
             cell_bytes_max: 1 << 20,
-            row_memory_bytes: 96 << 20,
+            row_memory_bytes: 48 << 20,
             degraded: false,
             force: false,
+            drives_named: 0,
             reached: None,
             write_floor_drives: None,
             stall_limit: Duration::from_secs(3),

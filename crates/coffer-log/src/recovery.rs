@@ -63,7 +63,13 @@ pub(crate) fn open(
     }
     let unformatted = superblocks.iter().flatten().all(|s| !s.formatted);
     if unformatted {
-        check_scheme(geometry, drives.len())?;
+        check_scheme(geometry, drives.len()).map_err(|e| {
+            // The power went while the set was made: with all its drives it can be made again.
+            if superblocks.iter().any(Option::is_some) {
+                return OpenError::Unfinished(format!("these drives were never made a set: {e}"));
+            }
+            e
+        })?;
         if options.read_only {
             return Err(OpenError::Missing("there is no store in these directories yet".into()));
         }
@@ -173,11 +179,11 @@ fn plan(
         .max_by_key(|s| (s.formatted, s.epoch.number, s.generation))
         .ok_or_else(|| OpenError::Damaged("no superblock stands on all drives it names".into()))?
         .clone();
-    if drives.len() > newest.members.len() {
+    let named = drives.len().max(options.drives_named);
+    if named > newest.members.len() {
         let outside = drives.iter().zip(&superblocks).find(|(_, s)| s.is_none());
         return Err(OpenError::Foreign(format!(
-            "{} drives were given and store {} has {}{}",
-            drives.len(),
+            "{named} drives were given and store {} has {}{}",
             newest.store,
             newest.members.len(),
             outside.map_or(String::new(), |(d, _)| format!(": {} is none of them", d.label())),
@@ -219,7 +225,7 @@ fn plan(
     }
     let asked = Geometry { k: options.k, m: options.m };
     let as_made = asked == Geometry { k: 0, m: 0 };
-    if !as_made && asked != newest.geometry && drives.len() == newest.members.len() {
+    if !as_made && asked != newest.geometry {
         return Err(OpenError::Scheme(format!(
             "the store was made {} and can't become {}+{}",
             newest.geometry, options.k, options.m

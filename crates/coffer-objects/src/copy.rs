@@ -21,7 +21,7 @@ use crate::objects::{
 use crate::put::DEFAULT_CHECKSUM;
 use crate::replace::{self, NewBody, NewHead, Place};
 use crate::rows::head::{Body, HeadHeaders, HeadRow};
-use crate::rows::keys;
+use crate::rows::{headers, keys};
 use crate::types::{
     BODY_BYTES_MAX, Bucket, Checksum, ChecksumAlgorithm, ChecksumKind, Copy, ObjectInfo,
 };
@@ -101,28 +101,26 @@ impl Objects {
             Source::Bytes(bytes) => bytes.len(),
             Source::Blob(_) => 0,
         };
-        let hint = commit_bytes(&key, &headers) + payload_bytes;
+        let header_block = headers::encode(&headers);
+        let hint = commit_bytes(&key, header_block.len()) + payload_bytes;
         let condition = request.condition.clone();
-        let info = row.info(key.clone(), headers.clone());
+        let info = row.info(key.clone(), headers);
         let plan = move |txn: &mut Txn<'_>, known: &KnownManifests| -> Result<(), Refusal> {
             same_bucket(txn, &bucket)?;
             let place = Place { bucket: bucket.id, key: &key };
-            let old = replace::current(txn, place)?;
-            let etag = old.as_ref().map(|old| old.etag.to_string());
-            condition.evaluate(etag.as_deref())?;
+            let old = replace::current_if(&*txn, place, &condition)?;
             let body = match &source {
                 Source::Bytes(bytes) if bytes.is_empty() => NewBody::Empty,
                 Source::Bytes(bytes) => NewBody::Inline(bytes),
                 Source::Blob(blob) => {
                     if txn.value(&keys::manifest(*blob))?.is_none() {
-                        return Err(Refusal::SourceGone);
+                        return Err(Refusal::Stale);
                     }
                     NewBody::Shared(*blob)
                 }
             };
-            let new = NewHead { row: row.clone(), headers: &headers, body };
-            replace::place(txn, known, place, old.as_ref(), new)?;
-            Ok(())
+            let new = NewHead { row: &row, header_block: &header_block, body };
+            replace::place(txn, known, place, old.as_ref(), new)
         };
         Ok(self.try_commit(ack, hint, plan).await?.map(|()| info))
     }
@@ -155,7 +153,7 @@ impl Objects {
 
     /// All bytes of an object that is known to be small.
     async fn read_whole(&self, found: &Found) -> Result<Bytes> {
-        let mut reader = self.read_bytes(found.extents(), 0..found.head.size);
+        let mut reader = self.read_bytes(found.pin(), 0..found.head.size);
         let mut whole = BytesMut::with_capacity(found.head.size as usize);
         while let Some(bytes) = reader.next().await {
             whole.extend_from_slice(&bytes?);
@@ -165,7 +163,7 @@ impl Objects {
 
     /// Reads an object to digest it.
     async fn digest_whole(&self, found: &Found, algorithm: ChecksumAlgorithm) -> Result<Digests> {
-        let mut reader = self.read_bytes(found.extents(), 0..found.head.size);
+        let mut reader = self.read_bytes(found.pin(), 0..found.head.size);
         let mut digester = Digester::new(&[algorithm]);
         while let Some(bytes) = reader.next().await {
             let bytes = bytes?;

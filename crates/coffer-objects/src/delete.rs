@@ -9,7 +9,7 @@ use crate::manifest::KnownManifests;
 use crate::objects::{Objects, Refusal, Rows, commit_bytes, object_key, same_bucket};
 use crate::replace::{self, Place};
 use crate::rows::keys;
-use crate::types::{Bucket, Headers};
+use crate::types::Bucket;
 
 /// Objects deleted in one commit.
 const KEYS_PER_COMMIT_MAX: usize = 1000;
@@ -71,16 +71,20 @@ impl Objects {
             return Ok(());
         }
         let ack = bucket.ack.unwrap_or(Ack::All);
-        let hint = present.iter().map(|key| commit_bytes(key, &Headers::default())).sum();
+        let hint = present.iter().map(|key| commit_bytes(key, 0)).sum();
         let plan = move |txn: &mut Txn<'_>, known: &KnownManifests| -> Result<(), Refusal> {
             same_bucket(txn, &bucket)?;
+            // All that are missing at once: this plan has no effect then, so it may go on.
+            let mut missing = Vec::new();
             for key in &present {
                 let place = Place { bucket: bucket.id, key };
-                if let Some(old) = replace::current(txn, place)? {
-                    replace::remove(txn, known, place, &old)?;
+                let Some(old) = replace::current(txn, place)? else { continue };
+                match replace::remove(txn, known, place, &old) {
+                    Err(Refusal::NeedManifests(blobs)) => missing.extend(blobs),
+                    other => other?,
                 }
             }
-            Ok(())
+            if missing.is_empty() { Ok(()) } else { Err(Refusal::NeedManifests(missing)) }
         };
         match self.commit(ack, hint, plan).await {
             // The bucket went meanwhile, and all its objects before it.

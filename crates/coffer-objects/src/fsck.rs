@@ -433,6 +433,12 @@ impl Walk<'_> {
         }
         let mut digester = Digester::new(&[algorithm]);
         for extent in extents {
+            if extent.is_bulk() {
+                // Reading needs k good cells; all k + m must be good.
+                let mut wrong = Vec::new();
+                self.log.verify_extent(extent, &mut |what| wrong.push(what));
+                wrong.into_iter().for_each(|what| self.found(place, what));
+            }
             let mut from = 0;
             while from < extent.len {
                 let to = extent.len.min(from + READ_BYTES);

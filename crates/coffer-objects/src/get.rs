@@ -13,7 +13,7 @@ use crate::conditions::ReadDecision;
 use crate::crowd::Place;
 use crate::error::{Error, Result};
 use crate::objects::{Objects, Rows, object_key};
-use crate::pin::Pin;
+use crate::pin::{At, Pin};
 use crate::rows::blob::{Manifest, ManifestRow};
 use crate::rows::bucket::BucketRow;
 use crate::rows::head::{Body, HeadHeaders, HeadRow};
@@ -37,12 +37,12 @@ impl Found {
         self.head.info(self.key.clone(), self.headers.clone())
     }
 
-    /// The extents of the body.
-    pub(crate) fn extents(&self) -> Vec<Extent> {
+    /// Holds the extents of the body.
+    pub(crate) fn pin(&self) -> Pin {
         match (self.head.body, &self.manifest) {
-            (Body::Empty, _) => Vec::new(),
-            (Body::Inline(extent), _) => vec![extent],
-            (Body::Blob(_), Some(manifest)) => manifest.extents().copied().collect(),
+            (Body::Empty, _) => Pin::Empty,
+            (Body::Inline(extent), _) => Pin::One(extent),
+            (Body::Blob(_), Some(manifest)) => Pin::Blob(manifest.clone()),
             (Body::Blob(blob), None) => panic!("the manifest of {blob} was not looked up"),
         }
     }
@@ -76,7 +76,7 @@ impl Objects {
         let key = object_key(grant, Action::GetObject)?;
         let found = self.find(grant, key, true).await?;
         let ObjectHead { info, range, partial, parts_count } = resolve(&found, &request)?;
-        let mut bytes = self.read_bytes(found.extents(), range.clone());
+        let mut bytes = self.read_bytes(found.pin(), range.clone());
         bytes.fill_first().await?;
         Ok(ObjectReader { info, range, partial, parts_count, bytes })
     }
@@ -134,13 +134,13 @@ impl Objects {
         Ok(Found { bucket, key, head, headers, manifest })
     }
 
-    /// A reader of `range` of the bytes in `extents`.
-    pub(crate) fn read_bytes(&self, extents: Vec<Extent>, range: Range<u64>) -> ByteReader {
+    /// A reader of `range` of the bytes that `pin` holds.
+    pub(crate) fn read_bytes(&self, pin: Pin, range: Range<u64>) -> ByteReader {
         ByteReader::new(
             self.catalog().log().clone(),
             self.blocking().clone(),
             self.crowd().enter(),
-            Pin::new(extents),
+            pin,
             range,
         )
     }
@@ -191,9 +191,7 @@ pub(crate) struct ByteReader {
     blocking: Arc<dyn Blocking>,
     pin: Pin,
     place: Place,
-    /// The next extent, and where it begins in the body.
-    extent: usize,
-    extent_start: u64,
+    at: At,
     /// What is not yet asked for.
     range: Range<u64>,
     /// The first bytes, if they have been read before they were asked for.
@@ -214,8 +212,7 @@ impl ByteReader {
             blocking,
             pin,
             place,
-            extent: 0,
-            extent_start: 0,
+            at: At::default(),
             range,
             first: None,
             ahead: None,
@@ -252,23 +249,16 @@ impl ByteReader {
         if start >= end {
             return None;
         }
-        let extent = loop {
-            let Some(extent) = self.pin.extents().get(self.extent) else {
-                self.range = end..end;
-                let what = format!("the extents end at {}, before {end}", self.extent_start);
-                return Some(Box::pin(std::future::ready(Ok(Err(Error::Corrupt(what))))));
-            };
-            if start < self.extent_start + extent.len {
-                break *extent;
-            }
-            self.extent += 1;
-            self.extent_start += extent.len;
+        let Some((extent, extent_start)) = self.pin.extent_with(start, &mut self.at) else {
+            self.range = end..end;
+            let what = format!("the extents end before {start}, and the range at {end}");
+            return Some(Box::pin(std::future::ready(Ok(Err(Error::Corrupt(what))))));
         };
-        let from = start - self.extent_start;
+        let from = start - extent_start;
         let to = read_end(&extent, from, self.place.step_bytes())
             .min(extent.len)
-            .min(end - self.extent_start);
-        self.range.start = self.extent_start + to;
+            .min(end - extent_start);
+        self.range.start = extent_start + to;
         let log = self.log.clone();
         let reading = blocking::call(&*self.blocking, move || {
             let bytes = log.read(&extent, from..to)?;

@@ -11,9 +11,9 @@ use coffer_log::Lane;
 use crate::blocking::{self, Blocking};
 use crate::crowd::Crowd;
 use crate::error::{Error, Result};
-use crate::manifest::KnownManifests;
+use crate::manifest::{KnownManifests, ManifestCache};
 use crate::rows::bucket::BucketRow;
-use crate::rows::{self, Row, keys};
+use crate::rows::{Row, keys};
 use crate::types::{Bucket, Headers, KEY_BYTES_MAX, USER_METADATA_BYTES_MAX, Usage};
 use crate::users::PrincipalCache;
 
@@ -38,6 +38,7 @@ struct Inner {
     catalog: Catalog,
     seams: ObjectSeams,
     principals: PrincipalCache,
+    manifests: ManifestCache,
     crowd: Crowd,
 }
 
@@ -45,9 +46,9 @@ struct Inner {
 const COMMIT_BYTES_MAX: usize = Lane::GROUP_BYTES_MAX / 8 * 7;
 
 /// Bytes that the rows of a commit about `key` take, without payloads, manifests and parts: some
-/// of them repeat the key, one the headers.
-pub(crate) fn commit_bytes(key: &str, headers: &Headers) -> usize {
-    512 + 5 * key.len() + rows::headers::encode(headers).len()
+/// of them repeat the key, one has `header_bytes` of headers.
+pub(crate) fn commit_bytes(key: &str, header_bytes: usize) -> usize {
+    512 + 5 * key.len() + header_bytes
 }
 
 /// Why a plan was refused.
@@ -55,10 +56,10 @@ pub(crate) fn commit_bytes(key: &str, headers: &Headers) -> usize {
 pub(crate) enum Refusal {
     /// The answer.
     Answer(Error),
-    /// The blob's manifest, which is kept in the log, has to be read first.
-    NeedManifest(ObjectId),
-    /// The source of a copy was replaced meanwhile: look again.
-    SourceGone,
+    /// The manifests of these blobs, which are kept in the log, have to be read first.
+    NeedManifests(Vec<ObjectId>),
+    /// What the plan was made from was replaced meanwhile: look again.
+    Stale,
 }
 
 impl From<Error> for Refusal {
@@ -76,8 +77,9 @@ impl From<TxnError> for Refusal {
 impl Objects {
     /// The domain over `catalog`.
     pub fn open(catalog: Catalog, seams: ObjectSeams) -> Result<Objects> {
-        let (principals, crowd) = (PrincipalCache::default(), Crowd::default());
-        let inner = Inner { catalog, seams, principals, crowd };
+        let (principals, manifests) = (PrincipalCache::default(), ManifestCache::default());
+        let crowd = Crowd::default();
+        let inner = Inner { catalog, seams, principals, manifests, crowd };
         let objects = Objects { inner: Arc::new(inner) };
         objects.usage()?;
         Ok(objects)
@@ -103,6 +105,10 @@ impl Objects {
 
     pub(crate) fn principals(&self) -> &PrincipalCache {
         &self.inner.principals
+    }
+
+    pub(crate) fn manifests(&self) -> &ManifestCache {
+        &self.inner.manifests
     }
 
     pub(crate) fn crowd(&self) -> &Crowd {
@@ -145,15 +151,15 @@ impl Objects {
     pub(crate) async fn commit<T, P>(&self, ack: Ack, bytes_hint: usize, plan: P) -> Result<T>
     where
         T: Send + 'static,
-        P: Fn(&mut Txn<'_>, &KnownManifests) -> Result<T, Refusal> + Clone + Send + 'static,
+        P: Fn(&mut Txn<'_>, &KnownManifests) -> Result<T, Refusal> + Send + Sync + 'static,
     {
         match self.try_commit(ack, bytes_hint, plan).await? {
             Some(value) => Ok(value),
-            None => panic!("only copies have a source that can go"),
+            None => panic!("this plan does not call anything stale"),
         }
     }
 
-    /// As [`Objects::commit`]; `None` if the source of a copy is gone.
+    /// As [`Objects::commit`]; `None` if the plan finds itself stale.
     pub(crate) async fn try_commit<T, P>(
         &self,
         ack: Ack,
@@ -162,32 +168,34 @@ impl Objects {
     ) -> Result<Option<T>>
     where
         T: Send + 'static,
-        P: Fn(&mut Txn<'_>, &KnownManifests) -> Result<T, Refusal> + Clone + Send + 'static,
+        P: Fn(&mut Txn<'_>, &KnownManifests) -> Result<T, Refusal> + Send + Sync + 'static,
     {
+        let plan = Arc::new(plan);
         let mut known = KnownManifests::default();
         let mut room = bytes_hint;
         loop {
-            let (plan, seen) = (plan.clone(), known.clone());
-            let outcome = self.catalog().commit(ack, room, move |txn| plan(txn, &seen)).await;
+            let (running, seen) = (plan.clone(), known.clone());
+            let outcome = self.catalog().commit(ack, room, move |txn| running(txn, &seen)).await;
             let refusal = match outcome {
                 Ok(value) => return Ok(Some(value)),
                 Err(CommitError::Rejected(refusal)) => refusal,
-                // What it gives up lies in many segments, each with a counter.
-                Err(CommitError::TooLarge { bytes }) if room.max(bytes) <= COMMIT_BYTES_MAX / 2 => {
-                    room = room.max(bytes) * 2;
+                // What it gives up lies in many segments, each with a counter, or the plans before
+                // it in the group took more than they said. With the most room it is as good as
+                // alone in a group.
+                Err(CommitError::TooLarge { bytes }) if room < COMMIT_BYTES_MAX => {
+                    room = (room.max(bytes) * 2).min(COMMIT_BYTES_MAX);
                     continue;
+                }
+                Err(CommitError::TooLarge { bytes }) if bytes_hint <= COMMIT_BYTES_MAX => {
+                    let what = format!("a commit found no room for its {bytes} bytes");
+                    return Err(Error::Unavailable(what));
                 }
                 Err(other) => return Err(commit_error(other)),
             };
             match refusal {
                 Refusal::Answer(error) => return Err(error),
-                Refusal::SourceGone => return Ok(None),
-                Refusal::NeedManifest(blob) => {
-                    // Gone by now: then the next run of the plan does not ask for it.
-                    if let Some(manifest) = self.manifest(blob).await? {
-                        known.insert(blob, manifest);
-                    }
-                }
+                Refusal::Stale => return Ok(None),
+                Refusal::NeedManifests(blobs) => self.know_manifests(&mut known, blobs).await?,
             }
         }
     }

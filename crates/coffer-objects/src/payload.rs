@@ -1,9 +1,11 @@
 //! Taking a body in: small ones are kept in memory for the commit, large ones stream into bulk
 //! rows while their digests are computed beside.
 //!
-//! Memory: at most the bulk threshold while it is not known where the body goes; then one batch
-//! being gathered and one being hashed and written, and the row that the log's writer fills.
-//! Nothing is gathered before the log has memory for that row.
+//! Bytes are gathered here, in memory that is counted, until they fill rows; only then does the
+//! log take memory for these, and it gives it back at the pace of the drives. So no client, however
+//! slow, holds what another needs. While one batch is hashed and written, the next is gathered.
+//! When all bodies together have gathered too much, each is written as soon as it is more than its
+//! share, also one that would have been small enough for the commit.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,14 +14,20 @@ use bytes::{Bytes, BytesMut};
 use coffer_log::{BulkWriter, Extent, Log};
 
 use crate::blocking::{self, Blocking};
-use crate::crowd::{Crowd, batch_bytes};
+use crate::crowd::{Crowd, Gathered, ROW_BYTES_MAX, Upload};
 use crate::digest::{Digester, Digests};
 use crate::error::{Error, Result};
 use crate::types::{BODY_BYTES_MAX, ChecksumAlgorithm};
 
+#[cfg(test)]
+mod tests;
+
+/// Shorter pieces are copied together, so that many tiny ones don't cost more than their bytes.
+const PIECE_BYTES_MIN: usize = 16 << 10;
+
 /// A body that was taken in whole.
 pub(crate) enum Payload {
-    /// Below the bulk threshold; may be empty.
+    /// Kept in memory for the commit; may be empty.
     Inline(Bytes),
     /// In bulk rows, durable.
     Bulk(Vec<Extent>),
@@ -29,35 +37,82 @@ pub(crate) enum Payload {
 pub(crate) struct Intake {
     log: Log,
     blocking: Arc<dyn Blocking>,
-    crowd: Crowd,
+    upload: Upload,
     announced_bytes: Option<u64>,
     received_bytes: u64,
-    stage: Stage,
-}
-
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one for each body, and it lives in a future"
-)]
-enum Stage {
-    /// Not yet clear, or clear that it is small.
-    Gathering {
-        data: BytesMut,
-        digester: Digester,
-    },
-    /// Large; nothing has come yet.
-    Awaited(Digester),
-    /// Into bulk rows.
-    Streaming(Streaming),
-    Failed,
-}
-
-struct Streaming {
-    batch: Vec<Bytes>,
-    batch_bytes: usize,
-    /// When the batch is hashed and written.
-    batch_bytes_max: usize,
+    batch: Batch,
     work: Work,
+}
+
+/// Bytes that have come and are not yet on their way into rows.
+struct Batch {
+    pieces: Vec<Bytes>,
+    /// What comes after these.
+    tail: BytesMut,
+    bytes: usize,
+    gathered: Gathered,
+}
+
+impl Batch {
+    fn new(gathered: Gathered) -> Batch {
+        Batch { pieces: Vec::new(), tail: BytesMut::new(), bytes: 0, gathered }
+    }
+
+    fn push(&mut self, data: Bytes) {
+        self.bytes += data.len();
+        self.gathered.add(data.len());
+        if data.len() < PIECE_BYTES_MIN {
+            self.tail.extend_from_slice(&data);
+            if self.tail.len() >= 4 * PIECE_BYTES_MIN {
+                self.end_tail();
+            }
+        } else {
+            self.end_tail();
+            self.pieces.push(data);
+        }
+    }
+
+    fn end_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.pieces.push(std::mem::take(&mut self.tail).freeze());
+        }
+    }
+
+    /// The first `bytes` bytes; the others stay.
+    fn split_to(&mut self, bytes: usize) -> Batch {
+        self.end_tail();
+        let mut first = Batch::new(self.gathered.split(bytes));
+        first.bytes = bytes;
+        self.bytes -= bytes;
+        let mut left = bytes;
+        let whole = self.pieces.iter().take_while(|piece| {
+            let fits = piece.len() <= left;
+            left -= if fits { piece.len() } else { 0 };
+            fits
+        });
+        let whole = whole.count();
+        first.pieces.extend(self.pieces.drain(..whole));
+        if left > 0 {
+            first.pieces.push(self.pieces[0].split_to(left));
+        }
+        first
+    }
+
+    /// Its bytes, in pieces.
+    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let tail = (!self.tail.is_empty()).then_some(&self.tail[..]);
+        self.pieces.iter().map(|piece| &piece[..]).chain(tail)
+    }
+
+    /// Its bytes in one.
+    fn join(mut self) -> Bytes {
+        self.end_tail();
+        match self.pieces.len() {
+            0 => Bytes::new(),
+            1 => self.pieces.swap_remove(0),
+            _ => self.pieces.concat().into(),
+        }
+    }
 }
 
 type Pending<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
@@ -68,55 +123,11 @@ type Pending<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
     reason = "there is one for each body, and it lives in a future"
 )]
 enum Work {
+    /// All that has come is in the batch.
+    None(Digester),
     Idle(Digester, BulkWriter),
     Busy(Pending<Digester>, Pending<Result<BulkWriter>>),
-}
-
-impl Work {
-    async fn settle(self) -> Result<(Digester, BulkWriter)> {
-        match self {
-            Work::Idle(digester, writer) => Ok((digester, writer)),
-            Work::Busy(digester, writer) => {
-                // Both must have ended, also when one failed.
-                let (digester, writer) = (digester.await, writer.await);
-                Ok((digester?, writer??))
-            }
-        }
-    }
-}
-
-impl Streaming {
-    fn new(digester: Digester, writer: BulkWriter) -> Self {
-        let batch_bytes_max = batch_bytes(writer.row_bytes());
-        let work = Work::Idle(digester, writer);
-        Streaming { batch: Vec::new(), batch_bytes: 0, batch_bytes_max, work }
-    }
-
-    fn gather(&mut self, data: Bytes) {
-        self.batch_bytes += data.len();
-        self.batch.push(data);
-    }
-
-    /// Starts on the batch as soon as the one before is done.
-    async fn flush(self, blocking: &dyn Blocking) -> Result<Streaming> {
-        let (mut digester, mut writer) = self.work.settle().await?;
-        if self.batch.is_empty() {
-            return Ok(Streaming::new(digester, writer));
-        }
-        let batch_bytes_max = batch_bytes(writer.row_bytes());
-        let to_hash = Arc::new(self.batch);
-        let to_write = to_hash.clone();
-        let hashing = blocking::call(blocking, move || {
-            to_hash.iter().for_each(|data| digester.update(data));
-            digester
-        });
-        let writing = blocking::call(blocking, move || {
-            to_write.iter().try_for_each(|data| writer.write(data))?;
-            Ok(writer)
-        });
-        let work = Work::Busy(Box::pin(hashing), Box::pin(writing));
-        Ok(Streaming { batch: Vec::new(), batch_bytes: 0, batch_bytes_max, work })
-    }
+    Failed,
 }
 
 impl Intake {
@@ -131,22 +142,16 @@ impl Intake {
         if let Some(size) = announced_bytes.filter(|size| *size > BODY_BYTES_MAX) {
             return Err(Error::EntityTooLarge { size, max: BODY_BYTES_MAX });
         }
-        let digester = Digester::new(algorithms);
-        let threshold = log.options().bulk_threshold_bytes;
-        let stage = match announced_bytes {
-            Some(size) if size >= threshold => Stage::Awaited(digester),
-            _ => {
-                let data = BytesMut::with_capacity(announced_bytes.unwrap_or(0) as usize);
-                Stage::Gathering { data, digester }
-            }
-        };
+        let upload = crowd.enter_upload();
+        let batch = Batch::new(upload.gathered());
         Ok(Intake {
             log: log.clone(),
             blocking: blocking.clone(),
-            crowd: crowd.clone(),
+            upload,
             announced_bytes,
             received_bytes: 0,
-            stage,
+            batch,
+            work: Work::None(Digester::new(algorithms)),
         })
     }
 
@@ -157,91 +162,135 @@ impl Intake {
 
     /// Takes the next bytes; waits while the drives are behind.
     pub(crate) async fn write(&mut self, data: Bytes) -> Result<()> {
-        let stage = std::mem::replace(&mut self.stage, Stage::Failed);
-        self.stage = self.advance(stage, data).await?;
+        if matches!(self.work, Work::Failed) {
+            return Err(failed());
+        }
+        self.received_bytes += data.len() as u64;
+        let (received, announced) = (self.received_bytes, self.announced_bytes);
+        let refused = if announced.is_some_and(|announced| received > announced) {
+            Some(Error::IncompleteBody)
+        } else if received > BODY_BYTES_MAX {
+            Some(Error::EntityTooLarge { size: received, max: BODY_BYTES_MAX })
+        } else {
+            None
+        };
+        if let Some(error) = refused {
+            self.work = Work::Failed;
+            return Err(error);
+        }
+        self.batch.push(data);
+        let squeezed = self.upload.squeezed(self.batch.bytes);
+        // What comes last is left to `finish`, which writes a single row durably at once.
+        let goes_on = self.announced_bytes != Some(received) && self.is_large();
+        if squeezed.is_some() || goes_on && self.batch.bytes >= self.row_bytes()? {
+            self.hand_over(squeezed.unwrap_or(ROW_BYTES_MAX)).await?;
+        }
         Ok(())
     }
 
-    async fn advance(&mut self, stage: Stage, data: Bytes) -> Result<Stage> {
-        self.received_bytes += data.len() as u64;
-        if self.announced_bytes.is_some_and(|announced| self.received_bytes > announced) {
-            return Err(Error::IncompleteBody);
-        }
-        if self.received_bytes > BODY_BYTES_MAX {
-            let size = self.received_bytes;
-            return Err(Error::EntityTooLarge { size, max: BODY_BYTES_MAX });
-        }
-        let mut streaming = match stage {
-            Stage::Failed => return Err(failed()),
-            Stage::Awaited(digester) => {
-                let mut streaming = Streaming::new(digester, self.open().await?);
-                streaming.gather(data);
-                streaming
-            }
-            Stage::Streaming(mut streaming) => {
-                streaming.gather(data);
-                streaming
-            }
-            Stage::Gathering { data: mut gathered, mut digester } => {
-                if self.received_bytes < self.log.options().bulk_threshold_bytes {
-                    digester.update(&data);
-                    gathered.extend_from_slice(&data);
-                    return Ok(Stage::Gathering { data: gathered, digester });
-                }
-                // What was gathered has been hashed already, so the digester must not see it
-                // again: the writer alone takes it.
-                let mut writer = self.open().await?;
-                let writing = blocking::call(&*self.blocking, move || {
-                    writer.write(&gathered)?;
-                    Ok::<_, Error>(writer)
-                });
-                let mut streaming = Streaming::new(digester, writing.await??);
-                streaming.gather(data);
-                streaming
-            }
-        };
-        if streaming.batch_bytes >= streaming.batch_bytes_max {
-            streaming = streaming.flush(&*self.blocking).await?;
-        }
-        Ok(Stage::Streaming(streaming))
+    /// Whether it is known to be too large for the commit.
+    fn is_large(&self) -> bool {
+        let bytes = self.announced_bytes.unwrap_or(0).max(self.received_bytes);
+        bytes >= self.log.options().bulk_threshold_bytes
     }
 
-    /// Opens a writer of bulk rows; waits while others have all the memory for rows.
-    async fn open(&mut self) -> Result<BulkWriter> {
-        let turn = self.crowd.turn_to_open().await?;
-        let (log, announced_bytes) = (self.log.clone(), self.announced_bytes);
-        let opening = blocking::call(&*self.blocking, move || {
+    /// How much to gather for rows.
+    fn row_bytes(&mut self) -> Result<usize> {
+        if let Work::None(_) = self.work {
+            let writer = self.open()?;
+            if let Work::None(digester) = std::mem::replace(&mut self.work, Work::Failed) {
+                self.work = Work::Idle(digester, writer);
+            }
+        }
+        Ok(match &self.work {
+            Work::Idle(_, writer) => writer.row_bytes(),
+            _ => ROW_BYTES_MAX,
+        })
+    }
+
+    fn open(&self) -> Result<BulkWriter> {
+        let mut writer = self.log.bulk_writer(self.announced_bytes)?;
+        writer.limit_row_bytes(ROW_BYTES_MAX);
+        Ok(writer)
+    }
+
+    /// The digester and the writer, when they are done with the batch before.
+    async fn settle(&mut self) -> Result<(Digester, BulkWriter)> {
+        match std::mem::replace(&mut self.work, Work::Failed) {
+            Work::None(digester) => Ok((digester, self.open()?)),
+            Work::Idle(digester, writer) => Ok((digester, writer)),
+            Work::Busy(digester, writer) => {
+                // Both must have ended, also when one failed.
+                let (digester, writer) = (digester.await, writer.await);
+                Ok((digester?, writer??))
+            }
+            Work::Failed => Err(failed()),
+        }
+    }
+
+    /// Starts to hash and write what fills rows of at most `row_bytes`, as soon as the batch before
+    /// is done.
+    async fn hand_over(&mut self, row_bytes: usize) -> Result<()> {
+        let (digester, mut writer) = self.settle().await?;
+        writer.limit_row_bytes(row_bytes);
+        let bytes = writer.whole_rows(self.batch.bytes);
+        if bytes == 0 {
+            self.work = Work::Idle(digester, writer);
+            return Ok(());
+        }
+        let batch = Arc::new(self.batch.split_to(bytes));
+        let turn = self.upload.turn_to_write().await?;
+        let hashing = self.hash(digester, batch.clone());
+        let writing = blocking::call(&*self.blocking, move || {
             let _turn = turn;
-            log.bulk_writer(announced_bytes)
+            batch.pieces().try_for_each(|data| writer.write(data))?;
+            Ok(writer)
         });
-        Ok(opening.await??)
+        self.work = Work::Busy(Box::pin(hashing), Box::pin(writing));
+        Ok(())
+    }
+
+    fn hash(
+        &self,
+        mut digester: Digester,
+        batch: Arc<Batch>,
+    ) -> impl Future<Output = Result<Digester>> + Send + 'static {
+        blocking::call(&*self.blocking, move || {
+            batch.pieces().for_each(|data| digester.update(data));
+            digester
+        })
     }
 
     /// Ends the body. `accept` may refuse it by its digests, before anything is made durable.
     pub(crate) async fn finish(
-        self,
+        mut self,
         accept: impl FnOnce(&Digests) -> Result<()>,
     ) -> Result<(Payload, Digests)> {
         if self.announced_bytes.is_some_and(|announced| self.received_bytes != announced) {
             return Err(Error::IncompleteBody);
         }
-        match self.stage {
-            Stage::Failed => Err(failed()),
-            Stage::Awaited(_) => Err(Error::IncompleteBody),
-            Stage::Gathering { data, digester } => {
+        let is_large = self.is_large();
+        match std::mem::replace(&mut self.work, Work::Failed) {
+            Work::None(mut digester) if !is_large => {
+                self.batch.pieces().for_each(|data| digester.update(data));
                 let digests = digester.finish();
                 accept(&digests)?;
-                Ok((Payload::Inline(data.freeze()), digests))
+                return Ok((Payload::Inline(self.batch.join()), digests));
             }
-            Stage::Streaming(streaming) => {
-                let streaming = streaming.flush(&*self.blocking).await?;
-                let (digester, writer) = streaming.work.settle().await?;
-                let digests = digester.finish();
-                accept(&digests)?;
-                let finishing = blocking::call(&*self.blocking, move || writer.finish());
-                Ok((Payload::Bulk(finishing.await??), digests))
-            }
+            work => self.work = work,
         }
+        let (digester, mut writer) = self.settle().await?;
+        let bytes = self.batch.bytes;
+        let rest = Arc::new(self.batch.split_to(bytes));
+        let digests = self.hash(digester, rest.clone()).await?.finish();
+        accept(&digests)?;
+        let turn = self.upload.turn_to_write().await?;
+        let finishing = blocking::call(&*self.blocking, move || {
+            let _turn = turn;
+            rest.pieces().try_for_each(|data| writer.write(data))?;
+            writer.finish()
+        });
+        Ok((Payload::Bulk(finishing.await??), digests))
     }
 }
 

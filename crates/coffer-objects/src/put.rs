@@ -1,7 +1,5 @@
 //! PUT: a body, then one commit. Of an object here; parts share the writer (`uploads/part.rs`).
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use coffer_base::{Ack, ObjectId};
 use coffer_catalog::Txn;
@@ -13,14 +11,12 @@ use crate::digest::Digests;
 use crate::error::{Error, Result};
 use crate::etag::Etag;
 use crate::manifest::{KnownManifests, NewManifest};
-use crate::objects::{
-    Objects, Refusal, Rows, check_headers, commit_bytes, object_key, same_bucket,
-};
+use crate::objects::{Objects, Refusal, check_headers, commit_bytes, object_key, same_bucket};
 use crate::payload::{Intake, Payload};
 use crate::replace::{self, NewBody, NewHead, Place};
 use crate::rows::blob::{BlobPart, Manifest};
 use crate::rows::head::{Body, HeadHeaders, HeadRow};
-use crate::rows::keys;
+use crate::rows::headers;
 use crate::types::{
     Bucket, Checksum, ChecksumAlgorithm, ChecksumRequest, Headers, ObjectInfo, PartInfo, Put,
     WriteCondition,
@@ -126,9 +122,8 @@ impl Objects {
         check_headers(&headers)?;
         let bucket = self.bucket_row(grant)?.bucket(grant.bucket().to_owned());
         if condition.is_some() {
-            let current: Option<HeadRow> = self.catalog().row(&keys::head(bucket.id, &key))?;
-            let etag = current.map(|head| head.etag.to_string());
-            condition.evaluate(etag.as_deref())?;
+            let place = Place { bucket: bucket.id, key: &key };
+            replace::current_if(self.catalog(), place, &condition)?;
         }
         let demands = Demands::new(checksum, expect_md5, DEFAULT_CHECKSUM)?;
         let algorithms = [demands.algorithm];
@@ -183,7 +178,7 @@ impl PutWriter {
             etag: Etag::Single(digests.md5),
             checksum: digests.of(demands.algorithm).cloned(),
             headers,
-            payload: StoredPayload::new(size, payload),
+            payload: objects.stored_payload(size, payload).await?,
         };
         objects.commit_object(ack, bucket, key, condition, object).await
     }
@@ -211,29 +206,19 @@ pub(crate) struct NewObject {
 }
 
 /// A payload, and for bulk the manifest that will name it.
-#[derive(Clone)]
 pub(crate) enum StoredPayload {
     Inline(Bytes),
-    Bulk(Arc<(NewManifest, Vec<Extent>)>),
+    Bulk { manifest: NewManifest, extents: Vec<Extent> },
 }
 
 impl StoredPayload {
-    pub(crate) fn new(size: u64, payload: Payload) -> Self {
-        match payload {
-            Payload::Inline(bytes) => StoredPayload::Inline(bytes),
-            Payload::Bulk(extents) => {
-                let part = BlobPart { size, checksum: None, extents: extents.clone() };
-                let manifest = NewManifest::new(Manifest { parts: vec![part] });
-                StoredPayload::Bulk(Arc::new((manifest, extents)))
-            }
-        }
-    }
-
     fn body(&self) -> NewBody<'_> {
         match self {
             StoredPayload::Inline(bytes) if bytes.is_empty() => NewBody::Empty,
             StoredPayload::Inline(bytes) => NewBody::Inline(bytes),
-            StoredPayload::Bulk(bulk) => NewBody::Blob { manifest: &bulk.0, uncounted: &bulk.1 },
+            StoredPayload::Bulk { manifest, extents } => {
+                NewBody::Blob { manifest, uncounted: extents }
+            }
         }
     }
 
@@ -241,12 +226,28 @@ impl StoredPayload {
     fn commit_bytes(&self) -> usize {
         match self {
             StoredPayload::Inline(bytes) => bytes.len(),
-            StoredPayload::Bulk(bulk) => bulk.0.len(),
+            StoredPayload::Bulk { manifest, .. } => manifest.len(),
         }
     }
 }
 
 impl Objects {
+    /// A payload of `size` bytes, ready to be committed.
+    pub(crate) async fn stored_payload(
+        &self,
+        size: u64,
+        payload: Payload,
+    ) -> Result<StoredPayload> {
+        match payload {
+            Payload::Inline(bytes) => Ok(StoredPayload::Inline(bytes)),
+            Payload::Bulk(extents) => {
+                let part = BlobPart { size, checksum: None, extents: extents.clone() };
+                let manifest = self.store_manifest(Manifest { parts: vec![part] }).await?;
+                Ok(StoredPayload::Bulk { manifest, extents })
+            }
+        }
+    }
+
     /// The commit of a new object.
     pub(crate) async fn commit_object(
         &self,
@@ -267,17 +268,15 @@ impl Objects {
             headers: HeadHeaders::Cold,
             body: Body::Empty,
         };
-        let hint = commit_bytes(&key, &headers) + payload.commit_bytes();
-        let info = row.info(key.clone(), headers.clone());
+        let header_block = headers::encode(&headers);
+        let hint = commit_bytes(&key, header_block.len()) + payload.commit_bytes();
+        let info = row.info(key.clone(), headers);
         let plan = move |txn: &mut Txn<'_>, known: &KnownManifests| -> Result<(), Refusal> {
             same_bucket(txn, &bucket)?;
             let place = Place { bucket: bucket.id, key: &key };
-            let old = replace::current(txn, place)?;
-            let etag = old.as_ref().map(|old| old.etag.to_string());
-            condition.evaluate(etag.as_deref())?;
-            let new = NewHead { row: row.clone(), headers: &headers, body: payload.body() };
-            replace::place(txn, known, place, old.as_ref(), new)?;
-            Ok(())
+            let old = replace::current_if(&*txn, place, &condition)?;
+            let new = NewHead { row: &row, header_block: &header_block, body: payload.body() };
+            replace::place(txn, known, place, old.as_ref(), new)
         };
         self.commit(ack, hint, plan).await?;
         Ok(info)

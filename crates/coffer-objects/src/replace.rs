@@ -1,6 +1,8 @@
 //! Putting a head in the place of another, or of none, within a commit: the one place where
 //! heads, cold headers, owners, manifests and counters change together.
 
+use std::collections::BTreeMap;
+
 use coffer_base::{BucketId, ObjectId, SegmentId};
 use coffer_catalog::Txn;
 use coffer_log::Extent;
@@ -10,9 +12,9 @@ use crate::manifest::{self, KnownManifests, NewManifest};
 use crate::objects::{Refusal, Rows};
 use crate::rows::blob::{OwnerRow, bytes_by_segment};
 use crate::rows::head::{Body, HeadHeaders, HeadRow};
-use crate::rows::headers::{self, ColdRow, HEAD_HEADERS_BYTES_MAX};
+use crate::rows::headers::{ColdRow, HEAD_HEADERS_BYTES_MAX};
 use crate::rows::{Row, keys};
-use crate::types::Headers;
+use crate::types::WriteCondition;
 
 /// The place of an object.
 #[derive(Clone, Copy)]
@@ -36,17 +38,32 @@ pub(crate) enum NewBody<'a> {
     Shared(ObjectId),
 }
 
-/// Everything of a head but its headers and body.
+/// A head about to be placed.
 pub(crate) struct NewHead<'a> {
-    /// `headers` and `body` of this are filled in.
-    pub row: HeadRow,
-    pub headers: &'a Headers,
+    /// `headers` and `body` of this do not count.
+    pub row: &'a HeadRow,
+    /// The headers, as [`headers::encode`] gives them.
+    pub header_block: &'a [u8],
     pub body: NewBody<'a>,
 }
 
 /// The head at `place`.
 pub(crate) fn current(txn: &Txn<'_>, place: Place<'_>) -> Result<Option<HeadRow>, Error> {
     txn.row(&keys::head(place.bucket, place.key))
+}
+
+/// The head at `place`, about to be replaced on `condition`.
+pub(crate) fn current_if(
+    rows: &impl Rows,
+    place: Place<'_>,
+    condition: &WriteCondition,
+) -> Result<Option<HeadRow>, Error> {
+    let current: Option<HeadRow> = rows.row(&keys::head(place.bucket, place.key))?;
+    if condition.is_some() {
+        let etag = current.as_ref().map(|head| head.etag.to_string());
+        condition.evaluate(etag.as_deref())?;
+    }
+    Ok(current)
 }
 
 /// Puts `new` where `old` was.
@@ -56,8 +73,8 @@ pub(crate) fn place(
     place: Place<'_>,
     old: Option<&HeadRow>,
     new: NewHead<'_>,
-) -> Result<HeadRow, Refusal> {
-    let NewHead { mut row, headers, body } = new;
+) -> Result<(), Refusal> {
+    let NewHead { row, header_block, body } = new;
     let kept_blob = match body {
         NewBody::Shared(blob) => Some(blob),
         _ => None,
@@ -65,7 +82,7 @@ pub(crate) fn place(
     if let Some(old) = old {
         release_body(txn, known, place, old, kept_blob)?;
     }
-    row.body = match body {
+    let body = match body {
         NewBody::Empty => Body::Empty,
         NewBody::Inline(bytes) => {
             let extent = txn.append(bytes);
@@ -79,26 +96,24 @@ pub(crate) fn place(
         }
         NewBody::Shared(blob) => Body::Blob(blob),
     };
-    if let Body::Blob(blob) = row.body {
+    if let Body::Blob(blob) = body {
         let owner = OwnerRow { object_id: row.object_id };
         txn.put(&keys::owner(blob, place.bucket, place.key), &owner.encode());
     }
     let had_cold = old.is_some_and(|old| old.headers == HeadHeaders::Cold);
-    if headers::encode(headers).len() > HEAD_HEADERS_BYTES_MAX {
-        let cold = ColdRow(headers.clone());
-        txn.put(&keys::cold(place.bucket, place.key), &cold.encode());
-        row.headers = HeadHeaders::Cold;
-    } else {
-        if had_cold {
-            txn.delete(&keys::cold(place.bucket, place.key));
-        }
-        row.headers = HeadHeaders::Here(headers.clone());
+    let is_cold = header_block.len() > HEAD_HEADERS_BYTES_MAX;
+    if is_cold {
+        let cold = ColdRow::encode_block(header_block);
+        txn.put(&keys::cold(place.bucket, place.key), &cold);
+    } else if had_cold {
+        txn.delete(&keys::cold(place.bucket, place.key));
     }
-    txn.put(&keys::head(place.bucket, place.key), &row.encode());
+    let head = row.encode_with((!is_cold).then_some(header_block), body);
+    txn.put(&keys::head(place.bucket, place.key), &head);
     let objects = if old.is_some() { 0 } else { 1 };
     let bytes = row.size as i64 - old.map_or(0, |old| old.size as i64);
     count_objects(txn, place.bucket, objects, bytes);
-    Ok(row)
+    Ok(())
 }
 
 /// Removes `old` from its place.
@@ -150,8 +165,8 @@ fn release_blob(
     if !txn.range(lo, hi, 1)?.is_empty() {
         return Ok(());
     }
-    let (manifest, own) = manifest::remove(txn, known, blob)?;
-    count_extents(txn, manifest.extents().chain(&own), -1);
+    let bytes = manifest::remove(txn, known, blob)?;
+    count_bytes(txn, &bytes, -1);
     Ok(())
 }
 
@@ -161,10 +176,13 @@ pub(crate) fn count_extents<'a>(
     extents: impl IntoIterator<Item = &'a Extent>,
     sign: i64,
 ) {
-    let mut count = |segment: SegmentId, bytes: i64| {
-        txn.add(&keys::segment_counter(segment), &[sign * bytes]);
-    };
-    bytes_by_segment(extents).into_iter().for_each(|(segment, bytes)| count(segment, bytes));
+    count_bytes(txn, &bytes_by_segment(extents), sign);
+}
+
+fn count_bytes(txn: &mut Txn<'_>, bytes: &BTreeMap<SegmentId, i64>, sign: i64) {
+    for (segment, bytes) in bytes {
+        txn.add(&keys::segment_counter(*segment), &[sign * bytes]);
+    }
 }
 
 /// Adds to the counters of a bucket and of the store.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use coffer_base::{BucketId, Rng};
 use coffer_catalog::Txn;
 use coffer_catalog::keys::prefix_bounds;
@@ -75,16 +76,29 @@ fn upload_row(rows: &impl Rows, bucket: BucketId, key: &str, id: UploadId) -> Re
     rows.row(&keys::upload(bucket, key, id))?.ok_or(Error::NoSuchUpload)
 }
 
-/// The first `limit` parts of an upload.
-fn part_rows(txn: &Txn<'_>, id: UploadId, limit: usize) -> Result<Vec<(u32, PartRow)>> {
+/// The part rows of an upload as they are kept, the first `limit` of them.
+fn part_entries_up_to(txn: &Txn<'_>, id: UploadId, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
     let (lo, hi) = prefix_bounds(&keys::parts(id));
     let lo = lo.as_ref().map(Vec::as_slice);
     let hi = hi.as_ref().map(Vec::as_slice);
-    let mut parts = Vec::new();
-    for (key, value) in txn.range(lo, hi, limit)? {
-        parts.push((part_number(&key)?, PartRow::read(&key, &value)?));
-    }
-    Ok(parts)
+    Ok(txn.range(lo, hi, limit)?)
+}
+
+/// The part rows of an upload as they are kept.
+fn part_entries(txn: &Txn<'_>, id: UploadId) -> Result<Vec<(Bytes, Bytes)>> {
+    part_entries_up_to(txn, id, PART_NUMBER_MAX as usize)
+}
+
+/// The first `limit` parts of an upload.
+fn part_rows(txn: &Txn<'_>, id: UploadId, limit: usize) -> Result<Vec<(u32, PartRow)>> {
+    decode_parts(&part_entries_up_to(txn, id, limit)?)
+}
+
+fn decode_parts(entries: &[(Bytes, Bytes)]) -> Result<Vec<(u32, PartRow)>> {
+    let decode = |(key, value): &(Bytes, Bytes)| {
+        Ok((part_number(key)?, PartRow::read(key, value)?))
+    };
+    entries.iter().map(decode).collect()
 }
 
 /// The number in the key of a part row.

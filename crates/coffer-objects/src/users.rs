@@ -13,7 +13,6 @@ use coffer_base::{Ack, Rng, Timestamp};
 use coffer_catalog::Txn;
 use coffer_iam::{Action, Grant, Policy, Principal};
 
-use crate::digest::hex;
 use crate::error::{Error, Result};
 use crate::manifest::KnownManifests;
 use crate::objects::{Objects, Refusal, Rows, expect};
@@ -97,7 +96,7 @@ pub struct NewUser {
 pub struct User {
     /// Its name.
     pub name: String,
-    /// What its buckets show as their owner.
+    /// What its buckets show as their owner: the account that all users of the store share.
     pub owner_id: String,
     /// Whether its keys work.
     pub enabled: bool,
@@ -184,12 +183,12 @@ impl Objects {
         let secret = secret.unwrap_or_else(|| random_secret(self.rng()));
         check_access_key(&access_key)?;
         check_secret(&secret)?;
-        let mut owner_id = [0; 32];
-        self.rng().fill(&mut owner_id);
         let identity = IdentityRow {
             created: self.now(),
             enabled: true,
-            owner_id: hex(&owner_id),
+            // All users of a store are of one account: that of whoever adds them, which in the end
+            // is root's.
+            owner_id: grant.owner_id().to_owned(),
             access_keys: vec![access_key.clone()],
             policies: policies.into_iter().map(PolicyRef::from).collect(),
         };
@@ -267,7 +266,7 @@ impl Objects {
     async fn change_user(
         &self,
         name: &str,
-        change: impl Fn(&mut IdentityRow) + Clone + Send + 'static,
+        change: impl Fn(&mut IdentityRow) + Send + Sync + 'static,
     ) -> Result<()> {
         let at_name = keys::identity(name);
         let plan = move |txn: &mut Txn<'_>, _: &KnownManifests| -> Result<(), Refusal> {

@@ -19,41 +19,34 @@ pub struct Address {
 
 impl Address {
     /// Reads the address from the `Host` header (with or without a port) and the path as it came.
-    /// A host below one of `base_domains` names the bucket; any other host leaves it to the path.
+    /// A host below one of `base_domains` names the bucket; any other host, such as a base domain
+    /// itself, leaves it to the path.
     pub fn read(host: &str, raw_path: &str, base_domains: &[String]) -> Result<Address, S3Error> {
         let path = raw_path.strip_prefix('/').ok_or_else(invalid_uri)?;
         let non_empty = |text: String| if text.is_empty() { None } else { Some(text) };
         if let Some(bucket) = bucket_of_host(host, base_domains) {
-            return Ok(Address {
-                bucket: Some(bucket),
-                key: non_empty(decode_path(path)?),
-            });
+            return Ok(Address { bucket: Some(bucket), key: non_empty(decode_path(path)?) });
         }
         let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
         match non_empty(decode_path(bucket)?) {
-            Some(bucket) => Ok(Address {
-                bucket: Some(bucket),
-                key: non_empty(decode_path(key)?),
-            }),
+            Some(bucket) => Ok(Address { bucket: Some(bucket), key: non_empty(decode_path(key)?) }),
             None if key.is_empty() => Ok(Address::default()),
             None => Err(S3Error::new(Code::InvalidBucketName)),
         }
     }
 }
 
-/// The bucket that `host` names below one of `base_domains`. DNS has no case.
+/// The bucket that `host` names below one of `base_domains`: the longest of those that fit, since
+/// one may lie below another. A base domain itself names none. DNS has no case.
 fn bucket_of_host(host: &str, base_domains: &[String]) -> Option<String> {
     let host = without_port(host).to_ascii_lowercase();
-    base_domains.iter().find_map(|domain| {
-        let bucket = host
-            .strip_suffix(&domain.to_ascii_lowercase())?
-            .strip_suffix('.')?;
-        if bucket.is_empty() {
-            None
-        } else {
-            Some(bucket.to_owned())
-        }
-    })
+    if base_domains.iter().any(|d| d.eq_ignore_ascii_case(&host)) {
+        return None;
+    }
+    let buckets = base_domains
+        .iter()
+        .filter_map(|domain| host.strip_suffix(&domain.to_ascii_lowercase())?.strip_suffix('.'));
+    buckets.filter(|bucket| !bucket.is_empty()).min_by_key(|bucket| bucket.len()).map(str::to_owned)
 }
 
 /// The host without its port; an IPv6 address keeps its brackets.
@@ -72,26 +65,18 @@ fn without_port(host: &str) -> &str {
 pub fn decode_path(raw: &str) -> Result<String, S3Error> {
     let bytes = raw.as_bytes();
     for (i, _) in raw.match_indices('%') {
-        let escaped = bytes
-            .get(i + 1..i + 3)
-            .is_some_and(|e| e.iter().all(u8::is_ascii_hexdigit));
+        let escaped = bytes.get(i + 1..i + 3).is_some_and(|e| e.iter().all(u8::is_ascii_hexdigit));
         if !escaped {
             return Err(invalid_uri());
         }
     }
-    let decoded = percent_decode_str(raw)
-        .decode_utf8()
-        .map_err(|_| invalid_uri())?;
+    let decoded = percent_decode_str(raw).decode_utf8().map_err(|_| invalid_uri())?;
     Ok(decoded.into_owned())
 }
 
 /// Decodes a name or value of a query, where `+` is a space.
 pub fn decode_query(raw: &str) -> Result<String, S3Error> {
-    if raw.contains('+') {
-        decode_path(&raw.replace('+', " "))
-    } else {
-        decode_path(raw)
-    }
+    if raw.contains('+') { decode_path(&raw.replace('+', " ")) } else { decode_path(raw) }
 }
 
 fn invalid_uri() -> S3Error {

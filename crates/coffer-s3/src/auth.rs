@@ -64,12 +64,7 @@ impl Claim {
         if !right {
             return Err(self.does_not_match(&string_to_sign, &canonical));
         }
-        Ok(ChunkSigner::new(
-            key,
-            time::amz_date(self.at),
-            self.scope(),
-            self.signature.clone(),
-        ))
+        Ok(ChunkSigner::new(key, time::amz_date(self.at), self.scope(), self.signature.clone()))
     }
 
     fn check_time(&self, now: Timestamp) -> Result<(), S3Error> {
@@ -84,19 +79,14 @@ impl Claim {
                 .extra("MaxAllowedSkewMilliseconds", SKEW_MS_MAX.to_string()));
         };
         if self.at > now && skew_ms > SKEW_MS_MAX {
-            return Err(S3Error::with_message(
-                Code::AccessDenied,
-                "Request is not yet valid",
-            ));
+            return Err(S3Error::with_message(Code::AccessDenied, "Request is not yet valid"));
         }
         let expires = Timestamp(self.at.0 + expires_seconds * 1000);
         if now > expires {
-            return Err(
-                S3Error::with_message(Code::AccessDenied, "Request has expired")
-                    .extra("X-Amz-Expires", expires_seconds.to_string())
-                    .extra("Expires", time::iso8601(expires))
-                    .extra("ServerTime", time::iso8601(now)),
-            );
+            return Err(S3Error::with_message(Code::AccessDenied, "Request has expired")
+                .extra("X-Amz-Expires", expires_seconds.to_string())
+                .extra("Expires", time::iso8601(expires))
+                .extra("ServerTime", time::iso8601(now)));
         }
         Ok(())
     }

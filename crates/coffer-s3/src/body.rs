@@ -48,9 +48,7 @@ pub struct Body {
 
 enum Framing {
     /// The payload is the body; its digest may be known.
-    Plain {
-        digest: Option<(Box<Sha256>, [u8; 32])>,
-    },
+    Plain { digest: Option<(Box<Sha256>, [u8; 32])> },
     /// The payload comes in aws-chunked pieces.
     Chunked(Box<ChunkDecoder>),
 }
@@ -63,15 +61,17 @@ impl Body {
         headers: &HeaderMap,
         signer: Option<ChunkSigner>,
     ) -> Result<Body, S3Error> {
-        Body::over(Supply::new(source), headers, signer)
+        let payload = Payload::of(headers, None)?;
+        Body::over(Supply::new(source), headers, payload, signer)
     }
 
+    /// The same for a payload whose kind is known.
     pub(crate) fn over(
         supply: Supply,
         headers: &HeaderMap,
+        payload: Payload,
         signer: Option<ChunkSigner>,
     ) -> Result<Body, S3Error> {
-        let payload = Payload::of_headers(headers)?;
         let number = |name: &'static str| match single(headers, name)? {
             None => Ok(None),
             Some(text) if text.bytes().all(|b| b.is_ascii_digit()) => {
@@ -224,8 +224,7 @@ impl Body {
 
     /// The same, for uploads, which must say so: `MissingContentLength` when they did not.
     pub fn require_length(&self) -> Result<u64, S3Error> {
-        self.length
-            .ok_or_else(|| S3Error::new(Code::MissingContentLength))
+        self.length.ok_or_else(|| S3Error::new(Code::MissingContentLength))
     }
 
     /// The checksum that came after the payload; known after the end.
@@ -248,11 +247,7 @@ impl Body {
             return Ok(Bytes::new());
         };
         let Some(second) = self.next().await.transpose()? else {
-            return if first.len() > bytes_max {
-                Err(too_long())
-            } else {
-                Ok(first)
-            };
+            return if first.len() > bytes_max { Err(too_long()) } else { Ok(first) };
         };
         let mut all = BytesMut::from(first);
         let mut next = Some(second);
@@ -275,29 +270,25 @@ fn source_failed(error: SourceError) -> S3Error {
     }
 }
 
+/// How the names of headers and trailers that carry checksums begin.
+const CHECKSUM_FAMILY: &str = "x-amz-checksum-";
+
 /// The names in `x-amz-trailer`, in lower case.
 fn announced_trailers(headers: &HeaderMap) -> Result<Vec<String>, S3Error> {
     let mut names = Vec::new();
     for value in headers.get_all("x-amz-trailer") {
         let value = value.to_str().map_err(|_| {
-            S3Error::with_message(
-                Code::InvalidRequest,
-                "The value of x-amz-trailer is invalid.",
-            )
+            S3Error::with_message(Code::InvalidRequest, "The value of x-amz-trailer is invalid.")
         })?;
-        for name in value
-            .split(',')
-            .map(str::trim)
-            .filter(|name| !name.is_empty())
-        {
+        for name in value.split(',').map(str::trim).filter(|name| !name.is_empty()) {
             names.push(name.to_ascii_lowercase());
         }
     }
-    let checksums = names
-        .iter()
-        .filter(|name| checksum_of_header(name).is_some())
-        .count();
-    if checksums > 1 {
+    let mut checksums = names.iter().filter(|name| name.starts_with(CHECKSUM_FAMILY));
+    if let Some(unknown) = checksums.clone().find(|name| checksum_of_header(name).is_none()) {
+        return Err(S3Error::not_implemented(&format!("The trailer {unknown}")));
+    }
+    if checksums.nth(1).is_some() {
         return Err(S3Error::with_message(
             Code::InvalidRequest,
             "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
@@ -333,11 +324,7 @@ pub fn stored_content_encoding(header: &str) -> Option<String> {
     if !header.split(',').any(is_chunked) {
         return Some(header.to_owned());
     }
-    let kept: Vec<&str> = header
-        .split(',')
-        .filter(|c| !is_chunked(c))
-        .map(str::trim)
-        .collect();
+    let kept: Vec<&str> = header.split(',').filter(|c| !is_chunked(c)).map(str::trim).collect();
     let kept = kept.join(",");
     if kept.is_empty() { None } else { Some(kept) }
 }

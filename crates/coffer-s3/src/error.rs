@@ -136,13 +136,7 @@ impl S3Error {
     /// `code` with a text of one's own.
     pub fn with_message(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         let message = message.into();
-        Self {
-            code,
-            message,
-            extra: Vec::new(),
-            headers: Vec::new(),
-            cause: None,
-        }
+        Self { code, message, extra: Vec::new(), headers: Vec::new(), cause: None }
     }
 
     /// `InvalidArgument` about one argument, as AWS gives it.
@@ -184,15 +178,11 @@ impl S3Error {
     /// The document that tells it: `resource` is the path the request named.
     pub fn to_xml(&self, resource: &str, request_id: &str, host_id: &str) -> String {
         let mut xml = Writer::new();
-        xml.open("Error")
-            .text("Code", self.code.name())
-            .text("Message", &self.message);
+        xml.open("Error").text("Code", self.code.name()).text("Message", &self.message);
         for (tag, text) in &self.extra {
             xml.text(tag, text);
         }
-        xml.text("Resource", resource)
-            .text("RequestId", request_id)
-            .text("HostId", host_id);
+        xml.text("Resource", resource).text("RequestId", request_id).text("HostId", host_id);
         xml.finish()
     }
 }
@@ -210,12 +200,12 @@ impl From<ObjectsError> for S3Error {
         let plain = S3Error::new;
         match &error {
             ObjectsError::NoSuchBucket => plain(Code::NoSuchBucket),
-            ObjectsError::BucketExists {
-                owned_by_caller: true,
-            } => plain(Code::BucketAlreadyOwnedByYou),
-            ObjectsError::BucketExists {
-                owned_by_caller: false,
-            } => plain(Code::BucketAlreadyExists),
+            ObjectsError::BucketExists { owned_by_caller: true } => {
+                plain(Code::BucketAlreadyOwnedByYou)
+            }
+            ObjectsError::BucketExists { owned_by_caller: false } => {
+                plain(Code::BucketAlreadyExists)
+            }
             ObjectsError::BucketNotEmpty => plain(Code::BucketNotEmpty),
             ObjectsError::InvalidBucketName => plain(Code::InvalidBucketName),
             ObjectsError::NoSuchKey => plain(Code::NoSuchKey),
@@ -236,10 +226,7 @@ impl From<ObjectsError> for S3Error {
                 .extra("MaxSizeAllowed", max.to_string()),
             ObjectsError::MetadataTooLarge { size } => plain(Code::MetadataTooLarge)
                 .extra("Size", size.to_string())
-                .extra(
-                    "MaxSizeAllowed",
-                    coffer_objects::USER_METADATA_BYTES_MAX.to_string(),
-                ),
+                .extra("MaxSizeAllowed", coffer_objects::USER_METADATA_BYTES_MAX.to_string()),
             ObjectsError::PreconditionFailed { condition } => {
                 plain(Code::PreconditionFailed).extra("Condition", *condition)
             }

@@ -25,7 +25,8 @@
 //! 1. No verb runs before the caller is known, except a CORS preflight and a form upload, which
 //!    run as a principal without any permission.
 //! 2. A body's end is reported only after its length, its digest and its signatures were found
-//!    right. Bytes of a signed chunk are released only after its signature was.
+//!    right. Its bytes are released as they come, before that: a verb makes nothing of them visible
+//!    until the end was reported.
 //! 3. No byte of a body is asked for before the head was accepted: a client that waits for
 //!    `100 Continue` never sends what would be refused.
 //! 4. A key is percent-decoded once, and never normalised.

@@ -29,12 +29,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Outcome; 4] = [
-        Outcome::Success,
-        Outcome::ClientError,
-        Outcome::ServerError,
-        Outcome::Aborted,
-    ];
+    const ALL: [Outcome; 4] =
+        [Outcome::Success, Outcome::ClientError, Outcome::ServerError, Outcome::Aborted];
 
     fn of(status: StatusCode) -> Outcome {
         match status.as_u16() {
@@ -116,12 +112,7 @@ impl Metrics {
         if let Some(counters) = self.operations.read().expect("no holder panics").get(name) {
             return counters.clone();
         }
-        self.operations
-            .write()
-            .expect("no holder panics")
-            .entry(name)
-            .or_default()
-            .clone()
+        self.operations.write().expect("no holder panics").entry(name).or_default().clone()
     }
 
     /// A request that is being served, until dropped.
@@ -148,10 +139,7 @@ impl Metrics {
     pub fn render(&self) -> String {
         let operations: Vec<(&'static str, Arc<Counters>)> = {
             let operations = self.operations.read().expect("no holder panics");
-            operations
-                .iter()
-                .map(|(name, counters)| (*name, counters.clone()))
-                .collect()
+            operations.iter().map(|(name, counters)| (*name, counters.clone())).collect()
         };
         let mut out = String::new();
         let mut family = |name: &str, kind: &str, help: &str, lines: String| {
@@ -163,34 +151,12 @@ impl Metrics {
         let mut sent = String::new();
         let mut took = String::new();
         for (name, counters) in &operations {
-            lines_of(
-                name,
-                counters,
-                &mut requests,
-                &mut received,
-                &mut sent,
-                &mut took,
-            )
-            .expect("a String takes everything");
+            lines_of(name, counters, &mut requests, &mut received, &mut sent, &mut took)
+                .expect("a String takes everything");
         }
-        family(
-            "coffer_s3_requests_total",
-            "counter",
-            "Requests answered.",
-            requests,
-        );
-        family(
-            "coffer_s3_received_bytes_total",
-            "counter",
-            "Payload bytes received.",
-            received,
-        );
-        family(
-            "coffer_s3_sent_bytes_total",
-            "counter",
-            "Body bytes sent.",
-            sent,
-        );
+        family("coffer_s3_requests_total", "counter", "Requests answered.", requests);
+        family("coffer_s3_received_bytes_total", "counter", "Payload bytes received.", received);
+        family("coffer_s3_sent_bytes_total", "counter", "Body bytes sent.", sent);
         family(
             "coffer_s3_request_duration_seconds",
             "histogram",
@@ -231,15 +197,8 @@ fn lines_of(
     }
     let label = format!("{{operation=\"{name}\"}}");
     let received_bytes = load(&counters.received_bytes);
-    writeln!(
-        received,
-        "coffer_s3_received_bytes_total{label} {received_bytes}"
-    )?;
-    writeln!(
-        sent,
-        "coffer_s3_sent_bytes_total{label} {}",
-        load(&counters.sent_bytes)
-    )?;
+    writeln!(received, "coffer_s3_received_bytes_total{label} {received_bytes}")?;
+    writeln!(sent, "coffer_s3_sent_bytes_total{label} {}", load(&counters.sent_bytes))?;
     let family = "coffer_s3_request_duration_seconds";
     let mut below = 0;
     for (i, bucket) in counters.buckets.iter().enumerate() {
@@ -248,10 +207,7 @@ fn lines_of(
             Some(bound) => (*bound as f64 / 1e6).to_string(),
             None => "+Inf".to_owned(),
         };
-        writeln!(
-            took,
-            "{family}_bucket{{operation=\"{name}\",le=\"{le}\"}} {below}"
-        )?;
+        writeln!(took, "{family}_bucket{{operation=\"{name}\",le=\"{le}\"}} {below}")?;
     }
     let sum = load(&counters.took_us) as f64 / 1e6;
     writeln!(took, "{family}_sum{label} {sum}")?;

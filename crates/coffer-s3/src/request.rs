@@ -38,9 +38,7 @@ pub struct CallHead {
 impl CallHead {
     /// The bucket, for verbs that `route` chose because there is one.
     pub fn bucket(&self) -> Result<&str, S3Error> {
-        self.bucket
-            .as_deref()
-            .ok_or_else(|| S3Error::new(Code::InvalidBucketName))
+        self.bucket.as_deref().ok_or_else(|| S3Error::new(Code::InvalidBucketName))
     }
 
     /// The key, for verbs that `route` chose because there is one.
@@ -57,11 +55,7 @@ impl CallHead {
 
     /// Asks iam whether the caller may do `action` to the bucket and key of this request.
     pub fn grant(&self, action: Action) -> Result<Grant, S3Error> {
-        self.grant_on(
-            action,
-            self.bucket.as_deref().unwrap_or(""),
-            self.key.as_deref(),
-        )
+        self.grant_on(action, self.bucket.as_deref().unwrap_or(""), self.key.as_deref())
     }
 
     /// Asks iam whether the caller may do `action` to the bucket itself, whatever the key.
@@ -76,10 +70,7 @@ impl CallHead {
         bucket: &str,
         key: Option<&str>,
     ) -> Result<Grant, S3Error> {
-        let resource = Resource {
-            bucket: bucket.to_owned(),
-            key: key.map(str::to_owned),
-        };
+        let resource = Resource { bucket: bucket.to_owned(), key: key.map(str::to_owned) };
         coffer_iam::authorize(&self.principal, action, &resource).map_err(|denied| {
             tracing::debug!(
                 request_id = self.request_id,
@@ -112,10 +103,7 @@ pub(crate) fn single(
     value.to_str().map(Some).map_err(|_| {
         S3Error::with_message(
             Code::InvalidArgument,
-            format!(
-                "The header {} has characters that are not ASCII.",
-                name.as_ref()
-            ),
+            format!("The header {} has characters that are not ASCII.", name.as_ref()),
         )
     })
 }
@@ -155,10 +143,7 @@ impl Query {
 
     /// The first value of `name`; names are case-sensitive.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, v)| v.as_str())
+        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
     /// Whether `name` is there, with or without a value.
@@ -180,14 +165,8 @@ mod tests {
     fn a_query_is_decoded_in_order() {
         let query = Query::parse("a=1&b&&a=2&prefix=x+y%2Bz%2F&=v&c==").unwrap();
         let pairs: Vec<_> = query.iter().collect();
-        let expected = [
-            ("a", "1"),
-            ("b", ""),
-            ("a", "2"),
-            ("prefix", "x y+z/"),
-            ("", "v"),
-            ("c", "="),
-        ];
+        let expected =
+            [("a", "1"), ("b", ""), ("a", "2"), ("prefix", "x y+z/"), ("", "v"), ("c", "=")];
         assert_eq!(pairs, expected);
         assert_eq!(query.get("a"), Some("1"));
         assert!(query.has("b") && !query.has("B"));
@@ -206,13 +185,7 @@ mod tests {
         headers.insert("odd", http::HeaderValue::from_bytes(b"\xfc").unwrap());
         assert_eq!(single(&headers, "one").unwrap(), Some("1"));
         assert_eq!(single(&headers, "none").unwrap(), None);
-        assert_eq!(
-            single(&headers, "two").unwrap_err().code,
-            Code::InvalidRequest
-        );
-        assert_eq!(
-            single(&headers, "odd").unwrap_err().code,
-            Code::InvalidArgument
-        );
+        assert_eq!(single(&headers, "two").unwrap_err().code, Code::InvalidRequest);
+        assert_eq!(single(&headers, "odd").unwrap_err().code, Code::InvalidArgument);
     }
 }

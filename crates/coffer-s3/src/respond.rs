@@ -25,40 +25,34 @@ pub fn reply_empty(status: StatusCode) -> Reply {
 /// A reply without a body that states the length the body would have: for HEAD.
 pub fn reply_head(status: StatusCode, content_length: u64) -> Reply {
     let mut reply = reply(status, Kind::Empty);
-    reply
-        .headers_mut()
-        .insert(CONTENT_LENGTH, content_length.into());
+    reply.headers_mut().insert(CONTENT_LENGTH, content_length.into());
     reply
 }
 
 /// A reply whose body is an XML document.
 pub fn reply_xml(status: StatusCode, xml: String) -> Reply {
     let mut reply = reply(status, Kind::Whole(xml.into()));
-    reply
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     reply
 }
 
-/// A reply whose body is the object's bytes, pulled from `reader` as the client takes them.
-pub fn reply_stream(status: StatusCode, reader: ObjectReader) -> Reply {
+/// A reply whose body is the object's bytes. The first of them have been read: if they are all, the
+/// body is whole. Else the rest is pulled from `reader` as the client takes it.
+pub async fn reply_object(status: StatusCode, mut reader: ObjectReader) -> Result<Reply, S3Error> {
     let left = reader.range.end - reader.range.start;
-    let mut reply = reply(
-        status,
-        Kind::Stream {
-            left,
-            state: Streaming::Idle(Box::new(reader)),
-        },
-    );
+    let first = reader.next().await.transpose()?.unwrap_or_default();
+    let kind = if first.len() as u64 == left {
+        Kind::Whole(first)
+    } else {
+        Kind::Stream { left, first, state: Streaming::Idle(Box::new(reader)) }
+    };
+    let mut reply = reply(status, kind);
     reply.headers_mut().insert(CONTENT_LENGTH, left.into());
-    reply
+    Ok(reply)
 }
 
 fn reply(status: StatusCode, kind: Kind) -> Reply {
-    let mut reply = Response::new(ReplyBody {
-        kind,
-        account: None,
-    });
+    let mut reply = Response::new(ReplyBody { kind, account: None });
     *reply.status_mut() = status;
     reply
 }
@@ -66,12 +60,8 @@ fn reply(status: StatusCode, kind: Kind) -> Reply {
 /// Sets a header to bytes that may have come from a user. What HTTP cannot carry is an error, not
 /// a silent loss.
 pub fn set_header(reply: &mut Reply, name: &str, value: impl AsRef<[u8]>) -> Result<(), S3Error> {
-    let unfit = || {
-        S3Error::with_message(
-            Code::InternalError,
-            format!("The header {name} can't be sent."),
-        )
-    };
+    let unfit =
+        || S3Error::with_message(Code::InternalError, format!("The header {name} can't be sent."));
     let name_parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unfit())?;
     let value = HeaderValue::from_bytes(value.as_ref()).map_err(|_| unfit())?;
     reply.headers_mut().insert(name_parsed, value);
@@ -87,7 +77,12 @@ pub struct ReplyBody {
 enum Kind {
     Empty,
     Whole(Bytes),
-    Stream { left: u64, state: Streaming },
+    Stream {
+        left: u64,
+        /// What was read before the client could take it.
+        first: Bytes,
+        state: Streaming,
+    },
 }
 
 type Pulling = Pin<Box<dyn Future<Output = (Box<ObjectReader>, Option<Pulled>)> + Send>>;
@@ -155,8 +150,12 @@ impl Kind {
             Kind::Whole(data) if data.is_empty() => Poll::Ready(None),
             Kind::Whole(data) => Poll::Ready(Some(Ok(std::mem::take(data)))),
             Kind::Stream { left: 0, .. } => Poll::Ready(None),
-            Kind::Stream { left, state } => {
-                let data = ready!(state.poll(cx));
+            Kind::Stream { left, first, state } => {
+                let data = if first.is_empty() {
+                    ready!(state.poll(cx))
+                } else {
+                    Some(Ok(std::mem::take(first)))
+                };
                 Poll::Ready(match data {
                     Some(Ok(data)) if data.len() as u64 <= *left => {
                         *left -= data.len() as u64;

@@ -110,9 +110,7 @@ pub async fn serve(
 async fn accept_any(listeners: &[Box<dyn Listener>]) -> std::io::Result<Accepted> {
     std::future::poll_fn(|cx| {
         let mut ready = listeners.iter().map(|listener| listener.poll_accept(cx));
-        ready
-            .find(std::task::Poll::is_ready)
-            .unwrap_or(std::task::Poll::Pending)
+        ready.find(std::task::Poll::is_ready).unwrap_or(std::task::Poll::Pending)
     })
     .await
 }

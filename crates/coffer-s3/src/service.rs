@@ -7,21 +7,22 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use coffer_base::{Clock, Rng, Timestamp};
-use coffer_iam::Principal;
+use coffer_iam::{Action, Principal, Resource};
 use coffer_objects::Objects;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, DATE, EXPECT, HOST, SERVER};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::address::Address;
 use crate::auth::{ChunkSigner, Claim, SignedHead, SigningKeys};
-use crate::body::{Body, SourceError, Supply, Unread};
+use crate::body::{Body, Payload, SourceError, Supply, Unread};
 use crate::error::{Code, S3Error};
 use crate::metrics::{Account, Counters, Metrics};
-use crate::ops;
+use crate::ops::{self, Operation};
 use crate::request::{Call, CallHead, Query};
 use crate::respond::{Reply, reply_empty, reply_xml};
 use crate::time;
@@ -30,6 +31,8 @@ use crate::time;
 const DRAIN_BYTES_MAX: usize = 256 << 10;
 /// How long that may take.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
+/// How many large documents are in memory at once; more requests that have one wait.
+const LARGE_DOCUMENTS_MAX: usize = 8;
 /// Whom a request counts for that was refused before it was known what it wants.
 const UNROUTED: &str = "none";
 
@@ -69,6 +72,8 @@ pub struct Service {
     pub metrics: Metrics,
     keys: SigningKeys,
     nobody: Arc<Principal>,
+    /// One permit for each large document being read or held.
+    pub(crate) documents: Arc<Semaphore>,
     host_id: String,
 }
 
@@ -98,6 +103,7 @@ impl Service {
             metrics: Metrics::default(),
             keys: SigningKeys::default(),
             nobody: Arc::new(nobody),
+            documents: Arc::new(Semaphore::new(LARGE_DOCUMENTS_MAX)),
             host_id: BASE64_STANDARD.encode(host_id),
         }
     }
@@ -125,9 +131,7 @@ impl Service {
         let mut course = Course::default();
         let supply = Supply::new(body.map_err(Into::into).boxed());
         let leftover = supply.leftover();
-        let result = self
-            .serve(parts, supply, &request_id, now, &mut course)
-            .await;
+        let result = self.serve(parts, supply, &request_id, now, &mut course).await;
         let mut reply = match result {
             Ok(reply) => reply,
             Err(error) => self.on_error(error, &path, &request_id, &course),
@@ -135,17 +139,13 @@ impl Service {
         if let Some(unread) = leftover.take()
             && !drained(unread, expects_continue).await
         {
-            reply
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
+            reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         self.dress(&mut reply, &request_id, now);
         if method == Method::HEAD || reply.status() == StatusCode::NOT_MODIFIED {
             reply.body_mut().clear();
         }
-        let counters = course
-            .counters
-            .unwrap_or_else(|| self.metrics.operation(UNROUTED));
+        let counters = course.counters.unwrap_or_else(|| self.metrics.operation(UNROUTED));
         let (status, clock) = (reply.status(), self.clock.clone());
         let body_bytes = reply.body().size_hint().exact().unwrap_or(0);
         let took_us = self.clock.monotonic().saturating_sub(started).as_micros() as u64;
@@ -173,14 +173,11 @@ impl Service {
         course: &mut Course,
     ) -> Result<Reply, S3Error> {
         let query_raw = parts.uri.query().unwrap_or("");
-        let host = parts
-            .headers
-            .get(HOST)
-            .and_then(|h| h.to_str().ok())
-            .unwrap_or("");
+        let host = parts.headers.get(HOST).and_then(|h| h.to_str().ok()).unwrap_or("");
         let address = Address::read(host, parts.uri.path(), &self.settings.base_domains)?;
         let query = Query::parse(query_raw)?;
-        let (principal, signer) = self.authenticate(&parts, &query, now).await?;
+        let Caller { principal, signer, payload_hash } =
+            self.authenticate(&parts, &query, now).await?;
         course.principal = Some(principal.name.clone());
         let raw_path = parts.uri.path().to_owned();
         let head = CallHead {
@@ -199,25 +196,31 @@ impl Service {
         course.operation = Some(operation.name());
         let counters = self.metrics.operation(operation.name());
         course.counters = Some(counters.clone());
-        let mut body = Body::over(supply, &head.headers, signer)?;
+        let open_to_nobody = matches!(operation, Operation::PostObject | Operation::OptionsObject);
+        if Arc::ptr_eq(&head.principal, &self.nobody) && !open_to_nobody {
+            return Err(S3Error::new(Code::AccessDenied));
+        }
+        let payload = Payload::of(&head.headers, payload_hash.as_deref())?;
+        let mut body = Body::over(supply, &head.headers, payload, signer)?;
         body.count_into(counters);
         ops::dispatch(self, operation, Call { head, body }).await
     }
 
-    /// Who asks, and for payloads in signed chunks, how their signatures go on.
+    /// Who asks, and what the signature says about the payload.
     async fn authenticate(
         &self,
         parts: &Parts,
         query: &Query,
         now: Timestamp,
-    ) -> Result<(Arc<Principal>, Option<ChunkSigner>), S3Error> {
+    ) -> Result<Caller, S3Error> {
         let Some(claim) = Claim::read(&parts.headers, query, &self.settings.region)? else {
             // A preflight has no credentials by its nature, and a form upload has them in its
-            // body. Both go on as somebody without any permission.
-            return match is_form(parts) || parts.method == Method::OPTIONS {
-                true => Ok((self.nobody.clone(), None)),
-                false => Err(S3Error::new(Code::AccessDenied)),
-            };
+            // body. Both go on as somebody without any permission, but only to be refused by the
+            // operations that are meant: a header alone opens no other.
+            if !is_form(parts) && parts.method != Method::OPTIONS {
+                return Err(S3Error::new(Code::AccessDenied));
+            }
+            return Ok(Caller { principal: self.nobody.clone(), signer: None, payload_hash: None });
         };
         let (secret, principal) = self.credential(&claim.access_key).await?.ok_or_else(|| {
             S3Error::new(Code::InvalidAccessKeyId).extra("AWSAccessKeyId", &claim.access_key)
@@ -231,7 +234,23 @@ impl Service {
         let signer = claim.verify(head, &secret, &self.keys, now)?;
         // A presigned URL signs no payload that chunks could continue from.
         let in_header = parts.headers.contains_key(AUTHORIZATION);
-        Ok((principal, if in_header { Some(signer) } else { None }))
+        Ok(Caller {
+            principal,
+            signer: in_header.then_some(signer),
+            payload_hash: Some(claim.payload_hash),
+        })
+    }
+
+    /// Refuses a request about a bucket that does not exist before its body is taken in. It asks
+    /// in the store's own name: for DeleteObjects no permission on the bucket is needed, and as in
+    /// S3 every known caller may learn that a bucket is not there.
+    pub(crate) async fn check_bucket_exists(&self, bucket: &str) -> Result<(), S3Error> {
+        let resource = Resource { bucket: bucket.to_owned(), key: None };
+        let asker = Principal::root("");
+        let grant = coffer_iam::authorize(&asker, Action::ListBucket, &resource)
+            .map_err(|denied| S3Error::new(Code::InternalError).caused_by(denied))?;
+        self.objects.bucket(&grant).await?;
+        Ok(())
     }
 
     /// The secret and the principal of an access key that exists and is enabled.
@@ -254,25 +273,9 @@ impl Service {
         let (code, status) = (error.code.name(), error.code.status());
         let cause = error.cause.take();
         if status.is_server_error() && error.code != Code::NotImplemented {
-            tracing::error!(
-                request_id,
-                operation,
-                path,
-                code,
-                cause,
-                "{}",
-                error.message
-            );
+            tracing::error!(request_id, operation, path, code, cause, "{}", error.message);
         } else {
-            tracing::debug!(
-                request_id,
-                operation,
-                path,
-                code,
-                cause,
-                "{}",
-                error.message
-            );
+            tracing::debug!(request_id, operation, path, code, cause, "{}", error.message);
         }
         match (error.code, &course.named) {
             (Code::NoSuchBucket | Code::BucketNotEmpty, (Some(bucket), _)) => {
@@ -303,6 +306,15 @@ impl Service {
     }
 }
 
+/// Who sent a request, and what the signature says about its payload.
+struct Caller {
+    principal: Arc<Principal>,
+    /// For payloads in signed chunks, how their signatures go on.
+    signer: Option<ChunkSigner>,
+    /// The payload's hash that is signed.
+    payload_hash: Option<String>,
+}
+
 /// What became known of a request on its way.
 #[derive(Default)]
 struct Course {
@@ -316,10 +328,7 @@ struct Course {
 /// Takes in what is left of a body, within bounds: whether its end was reached, so that the
 /// connection can carry another request. A client that waits for `100 Continue` sends nothing.
 async fn drained(unread: Unread, expects_continue: bool) -> bool {
-    let Unread {
-        mut source,
-        touched,
-    } = unread;
+    let Unread { mut source, touched } = unread;
     let hopeless = source.size_hint().lower() > DRAIN_BYTES_MAX as u64;
     if hopeless || (expects_continue && !touched) {
         return false;

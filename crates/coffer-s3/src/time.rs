@@ -5,9 +5,8 @@ use coffer_base::Timestamp;
 
 const DAY_SECONDS: u64 = 86_400;
 const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]; // from 1970-01-01
-const MONTHS: [&str; 12] = [
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// A moment as a calendar has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,11 +42,7 @@ impl Civil {
         let in_year = from_zero - days_before_march(year);
         let from_march = (5 * in_year + 2) / 153;
         let day = in_year - (153 * from_march + 2) / 5 + 1;
-        let month = if from_march < 10 {
-            from_march + 3
-        } else {
-            from_march - 9
-        };
+        let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
         Civil {
             year: if month <= 2 { year + 1 } else { year },
             month,
@@ -93,15 +88,7 @@ impl Civil {
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub fn http_date(at: Timestamp) -> String {
-    let Civil {
-        year,
-        month,
-        day,
-        hour,
-        minute,
-        second,
-        ..
-    } = Civil::from_timestamp(at);
+    let Civil { year, month, day, hour, minute, second, .. } = Civil::from_timestamp(at);
     let weekday = WEEKDAYS[(at.seconds() / DAY_SECONDS % 7) as usize];
     let month = MONTHS[month as usize - 1];
     format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
@@ -109,29 +96,13 @@ pub fn http_date(at: Timestamp) -> String {
 
 /// `2009-10-12T17:50:30.000Z`.
 pub fn iso8601(at: Timestamp) -> String {
-    let Civil {
-        year,
-        month,
-        day,
-        hour,
-        minute,
-        second,
-        millis,
-    } = Civil::from_timestamp(at);
+    let Civil { year, month, day, hour, minute, second, millis } = Civil::from_timestamp(at);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
 }
 
 /// `20130524T000000Z`, the date of a SigV4 signature.
 pub fn amz_date(at: Timestamp) -> String {
-    let Civil {
-        year,
-        month,
-        day,
-        hour,
-        minute,
-        second,
-        ..
-    } = Civil::from_timestamp(at);
+    let Civil { year, month, day, hour, minute, second, .. } = Civil::from_timestamp(at);
     format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
 }
 
@@ -140,29 +111,18 @@ pub fn parse_http_date(text: &str) -> Option<Timestamp> {
     let words: Vec<&str> = text.split([' ', '-']).filter(|w| !w.is_empty()).collect();
     let (year, month, day, clock) = match words[..] {
         // Sun Nov  6 08:49:37 1994
-        [weekday, month, day, clock, year] if !weekday.ends_with(',') => (
-            digits(year, 4)?,
-            month,
-            digits(day, day.len().min(2))?,
-            clock,
-        ),
+        [weekday, month, day, clock, year] if !weekday.ends_with(',') => {
+            (digits(year, 4)?, month, digits(day, day.len().min(2))?, clock)
+        }
         // Sunday, 06-Nov-94 08:49:37 GMT: a year that seems more than 50 years ahead is past.
         [_, day, month, year, clock, "GMT"] if year.len() == 2 => {
             let year = digits(year, 2)?;
-            (
-                if year < 70 { 2000 + year } else { 1900 + year },
-                month,
-                digits(day, 2)?,
-                clock,
-            )
+            (if year < 70 { 2000 + year } else { 1900 + year }, month, digits(day, 2)?, clock)
         }
         // Sun, 06 Nov 1994 08:49:37 GMT
-        [_, day, month, year, clock, "GMT" | "UTC" | "+0000"] => (
-            digits(year, 4)?,
-            month,
-            digits(day, day.len().min(2))?,
-            clock,
-        ),
+        [_, day, month, year, clock, "GMT" | "UTC" | "+0000"] => {
+            (digits(year, 4)?, month, digits(day, day.len().min(2))?, clock)
+        }
         _ => return None,
     };
     let month = MONTHS.iter().position(|m| *m == month)? as u64 + 1;

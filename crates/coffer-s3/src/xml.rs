@@ -33,10 +33,7 @@ impl Default for Writer {
 impl Writer {
     /// A document with only its declaration.
     pub fn new() -> Self {
-        Self {
-            out: String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"),
-            open: Vec::new(),
-        }
+        Self { out: String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"), open: Vec::new() }
     }
 
     /// A document whose root is `tag` in S3's namespace.
@@ -62,10 +59,7 @@ impl Writer {
 
     /// Closes the innermost open element.
     pub fn close(&mut self) -> &mut Self {
-        let tag = self
-            .open
-            .pop()
-            .expect("more elements are closed than were opened");
+        let tag = self.open.pop().expect("more elements are closed than were opened");
         write!(self.out, "</{tag}>").expect("a String takes everything");
         self
     }
@@ -130,10 +124,7 @@ pub struct Element {
 
 impl Element {
     fn called(start: &BytesStart<'_>) -> Element {
-        Element {
-            name: start.local_name().as_ref().to_owned(),
-            ..Element::default()
-        }
+        Element { name: start.local_name().as_ref().to_owned(), ..Element::default() }
     }
 
     /// The first child called `name`.

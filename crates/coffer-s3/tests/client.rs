@@ -51,12 +51,7 @@ impl Answer {
     #[track_caller]
     pub(crate) fn expect_error(self, status: u16, code: &str) -> Answer {
         let found = self.element("Code");
-        assert_eq!(
-            (self.status, found.as_deref()),
-            (status, Some(code)),
-            "{}",
-            self.text()
-        );
+        assert_eq!((self.status, found.as_deref()), (status, Some(code)), "{}", self.text());
         self
     }
 }
@@ -70,12 +65,7 @@ pub(crate) struct Head {
 impl Client {
     pub(crate) async fn connect(addr: SocketAddr, signer: Signer) -> Client {
         let stream = TcpStream::connect(addr).await.unwrap();
-        Client {
-            stream,
-            signer,
-            host: addr.to_string(),
-            unread: Vec::new(),
-        }
+        Client { stream, signer, host: addr.to_string(), unread: Vec::new() }
     }
 
     /// A signed head.
@@ -94,10 +84,7 @@ impl Client {
             map.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         let now = SystemClock.now();
-        let chunks = self
-            .signer
-            .sign_headers(&method, &uri, &mut map, payload_hash, now)
-            .unwrap();
+        let chunks = self.signer.sign_headers(&method, &uri, &mut map, payload_hash, now).unwrap();
         let mut bytes = format!("{method} {target} HTTP/1.1\r\n").into_bytes();
         for (name, value) in &map {
             bytes.extend_from_slice(format!("{name}: ").as_bytes());
@@ -141,11 +128,7 @@ impl Client {
                 break at;
             }
             let more = self.read().await;
-            assert!(
-                more > 0,
-                "closed before a reply: {:?}",
-                String::from_utf8_lossy(&self.unread)
-            );
+            assert!(more > 0, "closed before a reply: {:?}", String::from_utf8_lossy(&self.unread));
         };
         let head = String::from_utf8(self.unread.drain(..end + 4).collect()).unwrap();
         let mut lines = head.split("\r\n");
@@ -164,17 +147,9 @@ impl Client {
         };
         while self.unread.len() < length {
             let more = self.read().await;
-            assert!(
-                more > 0,
-                "closed {} bytes before the end",
-                length - self.unread.len()
-            );
+            assert!(more > 0, "closed {} bytes before the end", length - self.unread.len());
         }
-        Answer {
-            status,
-            headers,
-            body: self.unread.drain(..length).collect(),
-        }
+        Answer { status, headers, body: self.unread.drain(..length).collect() }
     }
 
     /// Reads more bytes; 0 at the end.

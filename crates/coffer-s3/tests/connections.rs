@@ -17,15 +17,9 @@ async fn a_connection_carries_many_requests() {
     let store = Store::start().await;
     let mut client = store.client_with_bucket().await;
     for i in 0..20 {
-        client
-            .call("PUT", &format!("/bkt/{i}"), b"hello")
-            .await
-            .expect(200);
+        client.call("PUT", &format!("/bkt/{i}"), b"hello").await.expect(200);
     }
-    client
-        .call("GET", "/bkt/none", b"")
-        .await
-        .expect_error(404, "NoSuchKey");
+    client.call("GET", "/bkt/none", b"").await.expect_error(404, "NoSuchKey");
     // Two at once.
     let get = |client: &Client, key: &str| client.head("GET", key, &[], "UNSIGNED-PAYLOAD").bytes;
     let both = [get(&client, "/bkt/1"), get(&client, "/bkt/2")].concat();
@@ -34,10 +28,7 @@ async fn a_connection_carries_many_requests() {
         assert_eq!(client.answer(false).await.expect(200).body, b"hello");
     }
     let head = client.call("HEAD", "/bkt/1", b"").await.expect(200);
-    assert_eq!(
-        (head.header("content-length"), head.body.len()),
-        (Some("5"), 0)
-    );
+    assert_eq!((head.header("content-length"), head.body.len()), (Some("5"), 0));
     let head = client.call("HEAD", "/bkt/none", b"").await.expect(404);
     assert!(head.body.is_empty());
     client.call("GET", "/bkt/1", b"").await.expect(200);
@@ -66,10 +57,7 @@ async fn a_body_is_asked_for_only_when_it_is_wanted() {
     let mut guesser = store.client_of("NOBODY", "guess").await;
     let head = guesser.head("PUT", "/bkt/k", &huge, "UNSIGNED-PAYLOAD");
     guesser.send(&head.bytes).await;
-    let refused = guesser
-        .answer(false)
-        .await
-        .expect_error(403, "InvalidAccessKeyId");
+    let refused = guesser.answer(false).await.expect_error(403, "InvalidAccessKeyId");
     assert_eq!(refused.header("connection"), Some("close"));
     assert!(guesser.is_closed().await);
 }
@@ -99,22 +87,14 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
     let mut client = store.client_with_bucket().await;
     for size in ["100", "1000000"] {
         let mut going = store.client().await;
-        let head = going.head(
-            "PUT",
-            "/bkt/k",
-            &[("content-length", size)],
-            "UNSIGNED-PAYLOAD",
-        );
+        let head = going.head("PUT", "/bkt/k", &[("content-length", size)], "UNSIGNED-PAYLOAD");
         going.send(&head.bytes).await;
         going.send(b"half of it").await;
         going.stream.shutdown().await.unwrap();
         drop(going);
     }
     sleep(Duration::from_millis(300)).await;
-    client
-        .call("GET", "/bkt/k", b"")
-        .await
-        .expect_error(404, "NoSuchKey");
+    client.call("GET", "/bkt/k", b"").await.expect_error(404, "NoSuchKey");
 }
 
 #[tokio::test]
@@ -126,18 +106,10 @@ async fn nobody_is_waited_for_forever() {
     };
     let store = Store::start_with(limits).await;
     let mut client = store.client_with_bucket().await;
-    let head = client.head(
-        "PUT",
-        "/bkt/k",
-        &[("content-length", "100")],
-        "UNSIGNED-PAYLOAD",
-    );
+    let head = client.head("PUT", "/bkt/k", &[("content-length", "100")], "UNSIGNED-PAYLOAD");
     client.send(&head.bytes).await;
     client.send(b"half of it").await;
-    client
-        .answer(false)
-        .await
-        .expect_error(400, "RequestTimeout");
+    client.answer(false).await.expect_error(400, "RequestTimeout");
 
     let began = Instant::now();
     let mut slow = store.client().await;
@@ -169,9 +141,7 @@ async fn garbage_is_answered_and_closed() {
     assert!(status == 414 || status == 431, "{status}");
     for target in ["/bkt/%zz", "/%", "/bkt/%ff", "/bkt?prefix=%"] {
         let mut client = store.client().await;
-        client
-            .send(format!("GET {target} HTTP/1.1\r\nhost: h\r\n\r\n").as_bytes())
-            .await;
+        client.send(format!("GET {target} HTTP/1.1\r\nhost: h\r\n\r\n").as_bytes()).await;
         client.answer(false).await.expect_error(400, "InvalidURI");
     }
 }
@@ -181,12 +151,7 @@ async fn stopping_lets_requests_end() {
     let mut store = Store::start().await;
     let mut idle = store.client_with_bucket().await;
     let mut busy = store.client().await;
-    let head = busy.head(
-        "PUT",
-        "/bkt/k",
-        &[("content-length", "5")],
-        "UNSIGNED-PAYLOAD",
-    );
+    let head = busy.head("PUT", "/bkt/k", &[("content-length", "5")], "UNSIGNED-PAYLOAD");
     busy.send(&head.bytes).await;
     busy.send(b"he").await;
     sleep(Duration::from_millis(100)).await;
@@ -202,18 +167,10 @@ async fn stopping_lets_requests_end() {
 
 #[tokio::test]
 async fn stopping_does_not_wait_forever() {
-    let limits = Limits {
-        drain_time_max: Duration::from_millis(300),
-        ..Limits::default()
-    };
+    let limits = Limits { drain_time_max: Duration::from_millis(300), ..Limits::default() };
     let mut store = Store::start_with(limits).await;
     let mut busy = store.client_with_bucket().await;
-    let head = busy.head(
-        "PUT",
-        "/bkt/k",
-        &[("content-length", "5")],
-        "UNSIGNED-PAYLOAD",
-    );
+    let head = busy.head("PUT", "/bkt/k", &[("content-length", "5")], "UNSIGNED-PAYLOAD");
     busy.send(&head.bytes).await;
     busy.send(b"he").await;
     sleep(Duration::from_millis(100)).await;
@@ -223,10 +180,7 @@ async fn stopping_does_not_wait_forever() {
 
 #[tokio::test]
 async fn more_connections_than_allowed_wait_their_turn() {
-    let limits = Limits {
-        connections_max: 2,
-        ..Limits::default()
-    };
+    let limits = Limits { connections_max: 2, ..Limits::default() };
     let store = Store::start_with(limits).await;
     let mut first = store.client_with_bucket().await;
     let mut second = store.client().await;
@@ -281,12 +235,5 @@ async fn a_bucket_can_be_named_by_the_host() {
     client.signer = Signer::new(crate::store::ACCESS_KEY, crate::store::SECRET, REGION);
     client.call("PUT", "/some/key", b"hello").await.expect(200);
     client.host = "s3.example.test".to_owned();
-    assert_eq!(
-        client
-            .call("GET", "/bkt/some/key", b"")
-            .await
-            .expect(200)
-            .body,
-        b"hello"
-    );
+    assert_eq!(client.call("GET", "/bkt/some/key", b"").await.expect(200).body, b"hello");
 }

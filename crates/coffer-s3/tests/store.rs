@@ -48,10 +48,7 @@ impl Blocking for Threads {
 
 fn open(dir: &tempfile::TempDir) -> Objects {
     let drive: Arc<dyn Drive> = Arc::new(RealDrive::create(&dir.path().join("drive")).unwrap());
-    let options = LogOptions {
-        commit_segment_bytes: 8 << 20,
-        ..LogOptions::default()
-    };
+    let options = LogOptions { commit_segment_bytes: 8 << 20, ..LogOptions::default() };
     let (log, lane, _) = Log::open(vec![drive], options, Seams::real(1).unwrap()).unwrap();
     let engine = Arc::new(MemEngine::new());
     let catalog = Catalog::open(log, lane, engine, Sequencing::Thread).unwrap();
@@ -90,37 +87,20 @@ impl Store {
         let shutdown = async {
             let _ = stopped.await;
         };
-        let serving = tokio::spawn(server::serve(
-            vec![listener],
-            service.clone(),
-            shutdown,
-            limits,
-        ));
-        Store {
-            addr,
-            service,
-            stop: Some(stop),
-            serving,
-            _dir: dir,
-        }
+        let serving =
+            tokio::spawn(server::serve(vec![listener], service.clone(), shutdown, limits));
+        Store { addr, service, stop: Some(stop), serving, _dir: dir }
     }
 
     /// Tells the server to stop.
     pub(crate) fn tell_to_stop(&mut self) {
-        self.stop
-            .take()
-            .expect("it was not told before")
-            .send(())
-            .expect("it is running");
+        self.stop.take().expect("it was not told before").send(()).expect("it is running");
     }
 
     /// Waits until the server has stopped; how many connections it cut off.
     pub(crate) async fn stopped(&mut self) -> usize {
         let waiting = tokio::time::timeout(Duration::from_secs(30), &mut self.serving);
-        waiting
-            .await
-            .expect("it stops in time")
-            .expect("it does not panic")
+        waiting.await.expect("it stops in time").expect("it does not panic")
     }
 
     /// A new connection as root.
@@ -141,27 +121,24 @@ impl Store {
         client
     }
 
-    /// A user who may do what `policy` says.
+    /// A user who may do what `policy` says: the name of one that comes with Coffer, or a document.
     pub(crate) async fn add_user(&self, name: &str, policy: &str) -> NewUser {
         let user = AddUser {
             name: name.to_owned(),
-            policies: vec![PolicyText::Canned(policy.to_owned())],
+            policies: vec![if policy.starts_with('{') {
+                PolicyText::Json(policy.to_owned())
+            } else {
+                PolicyText::Canned(policy.to_owned())
+            }],
             ..AddUser::default()
         };
-        self.service
-            .objects
-            .add_user(&self.admin(), user)
-            .await
-            .unwrap()
+        self.service.objects.add_user(&self.admin(), user).await.unwrap()
     }
 
     /// Root's permission to administer users.
     pub(crate) fn admin(&self) -> coffer_iam::Grant {
         let root = Principal::root("root-owner");
-        let resource = Resource {
-            bucket: String::new(),
-            key: None,
-        };
+        let resource = Resource { bucket: String::new(), key: None };
         coffer_iam::authorize(&root, Action::AdminUsers, &resource).unwrap()
     }
 }

@@ -78,16 +78,8 @@ pub struct Failure {
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Failure {
-            seed,
-            boundary,
-            doing,
-            what,
-        } = self;
-        write!(
-            f,
-            "seed {seed}, power cut at operation {boundary} ({doing}): {what}"
-        )
+        let Failure { seed, boundary, doing, what } = self;
+        write!(f, "seed {seed}, power cut at operation {boundary} ({doing}): {what}")
     }
 }
 
@@ -194,11 +186,7 @@ fn record(
         let wanted = only.map_or(operation.is_multiple_of(config.every), |o| o == operation);
         if wanted {
             let knowledge = known.lock().expect("no holder panics").clone();
-            let boundary = Boundary {
-                operation,
-                world,
-                knowledge,
-            };
+            let boundary = Boundary { operation, world, knowledge };
             keep.lock().expect("no holder panics").push(boundary);
         }
     })));
@@ -224,34 +212,23 @@ fn run_workload(
     let rng = SeededRng::new(seed);
     let drives = config.scheme.drives();
     for (i, drive) in drives.iter().enumerate() {
-        let faults = Faults {
-            forget_syncs: i < config.forget_syncs,
-            ..Faults::default()
-        };
+        let faults = Faults { forget_syncs: i < config.forget_syncs, ..Faults::default() };
         world.set_faults(drive, faults);
     }
     let mut indexes: Vec<IndexState> = Vec::new();
     let mut model = Model::default();
-    let mut store = Store::open(world, config.scheme, &drives, None, rng.next_u64())?;
+    let mut store = Store::open(world, config.scheme, &drives, None, rng.next_u64())
+        .map_err(|e| e.to_string())?;
     let know = |doing: String, states: Vec<Model>, indexes: &[IndexState]| {
         let indexes = indexes.to_vec();
-        let knowledge = Knowledge {
-            doing,
-            states,
-            indexes,
-            formatting: false,
-        };
+        let knowledge = Knowledge { doing, states, indexes, formatting: false };
         *now.lock().expect("no holder panics") = Arc::new(knowledge);
     };
     for _ in 0..config.steps {
         indexes.extend(store.index()?);
         if chance(&rng, 1, 20) {
             let clean = chance(&rng, 1, 2);
-            let how = if clean {
-                "a clean restart"
-            } else {
-                "a restart after a power cut"
-            };
+            let how = if clean { "a clean restart" } else { "a restart after a power cut" };
             know(how.to_owned(), vec![model.clone()], &indexes);
             match clean {
                 true => store.close()?,
@@ -261,17 +238,14 @@ fn run_workload(
                 }
             }
             let index = remembered(&rng, &indexes);
-            store = Store::open(world, config.scheme, &drives, index, rng.next_u64())?;
+            store = Store::open(world, config.scheme, &drives, index, rng.next_u64())
+                .map_err(|e| e.to_string())?;
             continue;
         }
         let step = next_step(&rng, &model, config.weak_acks, config.big_parts);
         know(step.describe(), step.alternatives(&model), &indexes);
         do_step(&step, &store, &mut model)?;
-        know(
-            format!("after: {}", step.describe()),
-            vec![model.clone()],
-            &indexes,
-        );
+        know(format!("after: {}", step.describe()), vec![model.clone()], &indexes);
     }
     know("the end".to_owned(), vec![model.clone()], &indexes);
     expect(&store, &model)?;
@@ -316,9 +290,7 @@ fn check_all(
     config: Config,
     boundaries: Vec<Boundary>,
 ) -> Vec<(u64, Result<Checked, Failure>)> {
-    let threads = std::thread::available_parallelism()
-        .map_or(1, |n| n.get())
-        .min(8);
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(8);
     let queue = Mutex::new(boundaries.into_iter());
     let results = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -354,11 +326,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 
 /// Cuts the power at one boundary and looks at what is left.
 fn check(seed: u64, config: Config, boundary: &Boundary) -> Result<Checked, String> {
-    let Boundary {
-        operation,
-        world,
-        knowledge,
-    } = boundary;
+    let Boundary { operation, world, knowledge } = boundary;
     let rng = SeededRng::new(seed_of(seed, *operation));
     let drives = config.scheme.drives();
     world.reseed(rng.next_u64());
@@ -373,32 +341,50 @@ fn check(seed: u64, config: Config, boundary: &Boundary) -> Result<Checked, Stri
     let may_lose = config.scheme.m > 0 && !knowledge.formatting && !config.weak_acks;
     let mut present = drives.clone();
     if may_lose && chance(&rng, 1, 3) {
-        for _ in 0..=rng.below(u64::from(config.scheme.m)) {
-            let gone = present.remove(rng.below(present.len() as u64) as usize);
-            world.remove_drive(&gone);
-        }
+        present = take_away(world, &drives, u64::from(config.scheme.m), &rng);
     }
-    // The power goes again during recovery, or it doesn't come to that.
+    let mut changed = false;
+
+    // The power goes again during recovery, or it doesn't come to that. In between drives may
+    // come back, or others go.
     while cuts < 4 && (chance(&rng, 1, 3) || cuts == 0 && chance(&rng, 1, 2)) {
         world.cut_power_at(world.operations() + 1 + rng.below(25));
         let index = remembered(&rng, &knowledge.indexes);
         let opened = Store::open(world, config.scheme, &present, index, rng.next_u64());
         if let (Err(what), false) = (&opened, world.is_down()) {
-            return Err(format!("after cut {cuts}: {what}"));
+            if !(changed && what.is_no_majority()) {
+                return Err(format!("after cut {cuts}: {what}"));
+            }
         }
         drop(opened);
         world.power_cut();
         cuts += 1;
+        let forced = present.len() * 2 <= drives.len();
+        if may_lose && !forced && chance(&rng, 1, 2) {
+            restore_all(world, &drives);
+            let most = usize::from(config.scheme.m).min((drives.len() - 1) / 2) as u64;
+            present = match most > 0 && present.len() == drives.len() {
+                true => take_away(world, &drives, most, &rng),
+                false => drives.clone(),
+            };
+            changed = true;
+        }
     }
 
+    let index = remembered(&rng, &knowledge.indexes);
+    let mut opened = Store::open(world, config.scheme, &present, index, rng.next_u64());
+    if opened.as_ref().is_err_and(|what| changed && what.is_no_majority()) {
+        // The drives that took part in the last start are not here: rightly refused.
+        restore_all(world, &drives);
+        present = drives.clone();
+        opened = Store::open(world, config.scheme, &present, index, rng.next_u64());
+    }
     let away = drives.len() - present.len();
     let context = |what: String| match away {
         0 => what,
         _ => format!("({away} drives away) {what}"),
     };
-    let index = remembered(&rng, &knowledge.indexes);
-    let store =
-        Store::open(world, config.scheme, &present, index, rng.next_u64()).map_err(context)?;
+    let store = opened.map_err(|e| context(e.to_string()))?;
     let (mut model, done) = recognise(&store, &knowledge.states).map_err(context)?;
     if away == 0 {
         fsck(&store).map_err(context)?;
@@ -418,30 +404,36 @@ fn check(seed: u64, config: Config, boundary: &Boundary) -> Result<Checked, Stri
                 cuts += 1;
             }
         }
-        for drive in &drives {
-            world.restore_drive(drive);
-        }
+        restore_all(world, &drives);
         let index = remembered(&rng, &knowledge.indexes);
         let store = match Store::open(world, config.scheme, &drives, index, rng.next_u64()) {
             // The operator started half of the drives by force while the other half, unseen, had
             // begun a start of its own.
-            Err(what) if away * 2 >= drives.len() && what.contains("two histories") => {
-                return Ok(Checked {
-                    cuts,
-                    done,
-                    trace: world.trace(),
-                });
+            Err(what) if away * 2 >= drives.len() && what.is_divergence() => {
+                return Ok(Checked { cuts, done, trace: world.trace() });
             }
             other => other.map_err(|e| context(format!("second life: {e}")))?,
         };
         expect(&store, &model).map_err(|e| context(format!("second life: {e}")))?;
         fsck(&store).map_err(|e| context(format!("second life: {e}")))?;
     }
-    Ok(Checked {
-        cuts,
-        done,
-        trace: world.trace(),
-    })
+    Ok(Checked { cuts, done, trace: world.trace() })
+}
+
+/// Takes 1 to `most` drives away; gives the names of the rest.
+fn take_away(world: &SimWorld, drives: &[String], most: u64, rng: &SeededRng) -> Vec<String> {
+    let mut present = drives.to_vec();
+    for _ in 0..=rng.below(most) {
+        let gone = present.remove(rng.below(present.len() as u64) as usize);
+        world.remove_drive(&gone);
+    }
+    present
+}
+
+fn restore_all(world: &SimWorld, drives: &[String]) {
+    for drive in drives {
+        world.restore_drive(drive);
+    }
 }
 
 /// Which of the states a store is in, and whether that is one with the last operation done.
@@ -457,8 +449,5 @@ fn recognise(store: &Store, states: &[Model]) -> Result<(Model, bool), String> {
         }
     }
     differences.dedup();
-    Err(format!(
-        "neither done nor undone: {}",
-        differences.join(" | ")
-    ))
+    Err(format!("neither done nor undone: {}", differences.join(" | ")))
 }

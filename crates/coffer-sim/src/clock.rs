@@ -24,14 +24,8 @@ const START_MS: u64 = 1_793_491_200_000;
 impl SimClock {
     /// A clock whose steps follow from `seed`.
     pub fn new(seed: u64) -> SimClock {
-        let time = Time {
-            wall_ms: START_MS,
-            monotonic: Duration::ZERO,
-        };
-        SimClock {
-            rng: SeededRng::new(seed),
-            time: Mutex::new(time),
-        }
+        let time = Time { wall_ms: START_MS, monotonic: Duration::ZERO };
+        SimClock { rng: SeededRng::new(seed), time: Mutex::new(time) }
     }
 }
 

@@ -20,13 +20,7 @@ struct Args {
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Option<Args> {
-    let mut args = Args {
-        seeds: 10,
-        from: 0,
-        steps: None,
-        every: 1,
-        replay: None,
-    };
+    let mut args = Args { seeds: 10, from: 0, steps: None, every: 1, replay: None };
     while let Some(word) = words.next() {
         let value = words.next()?;
         match word.as_str() {
@@ -45,10 +39,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Args> {
 }
 
 fn config_of(args: &Args, seed: u64) -> Config {
-    let mut config = Config {
-        every: args.every,
-        ..Config::of_seed(seed)
-    };
+    let mut config = Config { every: args.every, ..Config::of_seed(seed) };
     if let Some(steps) = args.steps {
         config.steps = steps;
     }
@@ -68,10 +59,7 @@ fn report(seed: u64, config: &Config, outcome: &Outcome) {
     );
     for failure in &outcome.failures {
         println!("FAILED: {failure}");
-        println!(
-            "  again: coffer-sim --replay {}:{}",
-            failure.seed, failure.boundary
-        );
+        println!("  again: coffer-sim --replay {}:{}", failure.seed, failure.boundary);
     }
 }
 
@@ -96,9 +84,5 @@ fn main() -> ExitCode {
         }
         println!("{cuts} cuts, {failures} failures");
     }
-    if failures == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -63,20 +63,14 @@ pub const UNKNOWN_ID: &str = "?";
 impl Model {
     /// The bucket, which must exist.
     pub fn bucket(&mut self, name: &str) -> &mut Bucket {
-        self.buckets
-            .get_mut(name)
-            .expect("steps name buckets that exist")
+        self.buckets.get_mut(name).expect("steps name buckets that exist")
     }
 
     /// Where `seen`, read from a store, differs from this model; `None` where nowhere.
     pub fn difference(&self, seen: &Model) -> Option<String> {
         if !self.buckets.keys().eq(seen.buckets.keys()) {
             let names = |m: &Model| m.buckets.keys().cloned().collect::<Vec<_>>();
-            return Some(format!(
-                "buckets {:?}, expected {:?}",
-                names(seen),
-                names(self)
-            ));
+            return Some(format!("buckets {:?}, expected {:?}", names(seen), names(self)));
         }
         let pairs = self.buckets.iter().zip(seen.buckets.values());
         pairs
@@ -92,11 +86,7 @@ impl Model {
     pub fn name_upload(&mut self, id: Option<String>) {
         let Some(id) = id else { return };
         for bucket in self.buckets.values_mut() {
-            let unknown = bucket
-                .uploads
-                .keys()
-                .find(|(_, id)| id == UNKNOWN_ID)
-                .cloned();
+            let unknown = bucket.uploads.keys().find(|(_, id)| id == UNKNOWN_ID).cloned();
             if let Some(place) = unknown {
                 let upload = bucket.uploads.remove(&place).expect("it was listed");
                 bucket.uploads.insert((place.0, id.clone()), upload);
@@ -110,12 +100,8 @@ impl Model {
             let Some(seen) = seen.buckets.get(name) else {
                 continue;
             };
-            let unknown: Vec<_> = bucket
-                .uploads
-                .keys()
-                .filter(|(_, id)| id == UNKNOWN_ID)
-                .cloned()
-                .collect();
+            let unknown: Vec<_> =
+                bucket.uploads.keys().filter(|(_, id)| id == UNKNOWN_ID).cloned().collect();
             for place in unknown {
                 let fresh = seen
                     .uploads
@@ -143,10 +129,7 @@ impl Model {
 }
 
 fn objects_difference(expected: &Bucket, seen: &Bucket) -> Option<String> {
-    let lost = expected
-        .objects
-        .keys()
-        .find(|key| !seen.objects.contains_key(*key));
+    let lost = expected.objects.keys().find(|key| !seen.objects.contains_key(*key));
     if let Some(key) = lost {
         return Some(format!("{key:?} is gone"));
     }
@@ -163,12 +146,7 @@ fn objects_difference(expected: &Bucket, seen: &Bucket) -> Option<String> {
 
 fn object_difference(expected: &Stored, seen: &Stored) -> Option<String> {
     if expected.body != seen.body {
-        let same = expected
-            .body
-            .iter()
-            .zip(&seen.body)
-            .take_while(|(a, b)| a == b)
-            .count();
+        let same = expected.body.iter().zip(&seen.body).take_while(|(a, b)| a == b).count();
         return Some(format!(
             "has {} bytes, expected {}; they differ from byte {same} on",
             seen.body.len(),
@@ -179,10 +157,7 @@ fn object_difference(expected: &Stored, seen: &Stored) -> Option<String> {
         return Some("has other headers".to_owned());
     }
     if expected.etag.is_some() && expected.etag != seen.etag {
-        return Some(format!(
-            "has ETag {:?}, expected {:?}",
-            seen.etag, expected.etag
-        ));
+        return Some(format!("has ETag {:?}, expected {:?}", seen.etag, expected.etag));
     }
     None
 }
@@ -190,18 +165,11 @@ fn object_difference(expected: &Stored, seen: &Stored) -> Option<String> {
 fn uploads_difference(expected: &Bucket, seen: &Bucket) -> Option<String> {
     if !expected.uploads.keys().eq(seen.uploads.keys()) {
         let ids = |b: &Bucket| b.uploads.keys().cloned().collect::<Vec<_>>();
-        return Some(format!(
-            "uploads {:?}, expected {:?}",
-            ids(seen),
-            ids(expected)
-        ));
+        return Some(format!("uploads {:?}, expected {:?}", ids(seen), ids(expected)));
     }
     for ((place, expected), seen) in expected.uploads.iter().zip(seen.uploads.values()) {
         let line = |u: &Upload| -> Vec<(u32, u64, String)> {
-            u.parts
-                .iter()
-                .map(|(number, p)| (*number, p.size, p.etag.clone()))
-                .collect()
+            u.parts.iter().map(|(number, p)| (*number, p.size, p.etag.clone())).collect()
         };
         if expected.headers != seen.headers {
             return Some(format!("upload {place:?} has other headers"));

@@ -22,9 +22,7 @@ const PAGE: usize = 5;
 pub async fn observe(store: &Store) -> Result<Model, String> {
     let mut model = Model::default();
     for name in bucket_names(store).await? {
-        let bucket = observe_bucket(store, &name)
-            .await
-            .map_err(|e| format!("{name}: {e}"))?;
+        let bucket = observe_bucket(store, &name).await.map_err(|e| format!("{name}: {e}"))?;
         model.buckets.insert(name, bucket);
     }
     let (kept, found) = (store.objects.usage().map_err(say)?, model.usage());
@@ -39,14 +37,10 @@ pub async fn observe(store: &Store) -> Result<Model, String> {
 pub fn fsck(store: &Store) -> Result<(), String> {
     let mut findings = Vec::new();
     let catalog = store.objects.catalog();
-    let options = o::fsck::FsckOptions {
-        fresh: Some(Arc::new(MemEngine::new())),
-        ..Default::default()
-    };
-    o::fsck::fsck_with(catalog, options, &mut |finding| {
-        findings.push(finding.to_string())
-    })
-    .map_err(|e| format!("fsck stopped: {e}"))?;
+    let options =
+        o::fsck::FsckOptions { fresh: Some(Arc::new(MemEngine::new())), ..Default::default() };
+    o::fsck::fsck_with(catalog, options, &mut |finding| findings.push(finding.to_string()))
+        .map_err(|e| format!("fsck stopped: {e}"))?;
     catalog.log().verify(&mut |finding| findings.push(finding));
     match findings.is_empty() {
         true => Ok(()),
@@ -63,16 +57,8 @@ async fn bucket_names(store: &Store) -> Result<Vec<String>, String> {
     let mut names = Vec::new();
     let mut after = None;
     loop {
-        let query = o::ListBuckets {
-            prefix: String::new(),
-            after,
-            max: 2,
-        };
-        let page = store
-            .objects
-            .list_buckets(&grant, query)
-            .await
-            .map_err(say)?;
+        let query = o::ListBuckets { prefix: String::new(), after, max: 2 };
+        let page = store.objects.list_buckets(&grant, query).await.map_err(say)?;
         names.extend(page.buckets.into_iter().map(|b| b.name));
         after = page.next;
         if after.is_none() {
@@ -88,25 +74,18 @@ async fn observe_bucket(store: &Store, name: &str) -> Result<Bucket, String> {
         let o::Entry::Object(info) = entry else {
             return Err("a listing without delimiter has a common prefix".to_owned());
         };
-        let object = read(store, name, &info)
-            .await
-            .map_err(|e| format!("{:?}: {e}", info.key))?;
+        let object = read(store, name, &info).await.map_err(|e| format!("{:?}: {e}", info.key))?;
         names.push(info.key.clone());
         bucket.objects.insert(info.key, Arc::new(object));
     }
     if !names.is_sorted() || names.len() != bucket.objects.len() {
         return Err(format!("the listing is out of order or repeats: {names:?}"));
     }
-    let rolled: Vec<String> = list(store, name, Some("/"))
-        .await?
-        .iter()
-        .map(|e| e.name().to_owned())
-        .collect();
+    let rolled: Vec<String> =
+        list(store, name, Some("/")).await?.iter().map(|e| e.name().to_owned()).collect();
     let expected = roll_up(bucket.objects.keys());
     if rolled != expected {
-        return Err(format!(
-            "by delimiter it lists {rolled:?}, should list {expected:?}"
-        ));
+        return Err(format!("by delimiter it lists {rolled:?}, should list {expected:?}"));
     }
     bucket.uploads = uploads(store, name).await?;
     Ok(bucket)
@@ -161,11 +140,7 @@ async fn body(store: &Store, grant: &coffer_iam::Grant, get: o::Get) -> Result<B
 
 async fn read(store: &Store, bucket: &str, listed: &o::ObjectInfo) -> Result<Stored, String> {
     let grant = store.on_object(Action::GetObject, bucket, &listed.key);
-    let head = store
-        .objects
-        .head(&grant, o::Get::default())
-        .await
-        .map_err(say)?;
+    let head = store.objects.head(&grant, o::Get::default()).await.map_err(say)?;
     let body_whole = body(store, &grant, o::Get::default()).await?;
     let size = body_whole.len() as u64;
     if (listed.size, &listed.etag) != (size, &head.info.etag) || head.info.size != size {
@@ -177,15 +152,7 @@ async fn read(store: &Store, bucket: &str, listed: &o::ObjectInfo) -> Result<Sto
     if size > 2 {
         let (from, to) = (size / 3, size / 3 * 2);
         let range = Some(o::ByteRange::FromTo(from, to));
-        let part = body(
-            store,
-            &grant,
-            o::Get {
-                range,
-                ..Default::default()
-            },
-        )
-        .await?;
+        let part = body(store, &grant, o::Get { range, ..Default::default() }).await?;
         if part != body_whole.slice(from as usize..=to as usize) {
             return Err(format!("range {from}-{to} is not a part of the whole"));
         }
@@ -204,16 +171,9 @@ async fn uploads(
 ) -> Result<BTreeMap<(String, String), Upload>, String> {
     let grant = store.on_bucket(Action::ListBucketMultipartUploads, bucket);
     let mut uploads = BTreeMap::new();
-    let mut query = o::ListUploads {
-        max: 2,
-        ..Default::default()
-    };
+    let mut query = o::ListUploads { max: 2, ..Default::default() };
     loop {
-        let page = store
-            .objects
-            .list_uploads(&grant, query.clone())
-            .await
-            .map_err(say)?;
+        let page = store.objects.list_uploads(&grant, query.clone()).await.map_err(say)?;
         for upload in page.uploads {
             let found = parts(store, bucket, &upload).await?;
             uploads.insert((upload.key, upload.upload_id), found);
@@ -228,21 +188,10 @@ async fn uploads(
 
 async fn parts(store: &Store, bucket: &str, upload: &o::Upload) -> Result<Upload, String> {
     let grant = store.on_object(Action::ListMultipartUploadParts, bucket, &upload.key);
-    let page = store
-        .objects
-        .list_parts(&grant, &upload.upload_id, 0, 1000)
-        .await
-        .map_err(say)?;
+    let page = store.objects.list_parts(&grant, &upload.upload_id, 0, 1000).await.map_err(say)?;
     let parts = page.parts.into_iter().map(|part| {
-        let found = Part {
-            body: Bytes::new(),
-            size: part.size,
-            etag: part.etag,
-        };
+        let found = Part { body: Bytes::new(), size: part.size, etag: part.etag };
         (part.number, found)
     });
-    Ok(Upload {
-        parts: parts.collect(),
-        headers: page.upload.headers,
-    })
+    Ok(Upload { parts: parts.collect(), headers: page.upload.headers })
 }

@@ -92,10 +92,7 @@ impl Step {
                 model.buckets.remove(name);
             }
             Step::Put(place, content, _) => {
-                model
-                    .bucket(&place.bucket)
-                    .objects
-                    .insert(place.key.clone(), stored(content));
+                model.bucket(&place.bucket).objects.insert(place.key.clone(), stored(content));
             }
             Step::PutAbandoned(..) | Step::PutRefused(..) => {}
             Step::Delete(place) => {
@@ -111,26 +108,16 @@ impl Step {
                 if copy.etag.as_ref().is_some_and(|etag| etag.contains('-')) {
                     copy.etag = None;
                 }
-                model
-                    .bucket(&to.bucket)
-                    .objects
-                    .insert(to.key.clone(), Arc::new(copy));
+                model.bucket(&to.bucket).objects.insert(to.key.clone(), Arc::new(copy));
             }
             Step::CreateUpload(place, content) => {
                 let id = (place.key.clone(), UNKNOWN_ID.to_owned());
                 let headers = content.headers.clone();
-                let upload = Upload {
-                    headers,
-                    parts: BTreeMap::new(),
-                };
+                let upload = Upload { headers, parts: BTreeMap::new() };
                 model.bucket(&place.bucket).uploads.insert(id, upload);
             }
             Step::UploadPart(upload, number, body) => {
-                let part = Part {
-                    body: body.clone(),
-                    size: body.len() as u64,
-                    etag: etag(body),
-                };
+                let part = Part { body: body.clone(), size: body.len() as u64, etag: etag(body) };
                 model.upload(upload).parts.insert(*number, part);
             }
             Step::Complete(upload) => {
@@ -145,16 +132,10 @@ impl Step {
                     body: whole.into(),
                     content_type: headers.content_type,
                     user: headers.user,
-                    etag: Some(format!(
-                        "{}-{}",
-                        hex::encode(digests.finalize()),
-                        parts.len()
-                    )),
+                    etag: Some(format!("{}-{}", hex::encode(digests.finalize()), parts.len())),
                 };
                 let bucket = model.bucket(&upload.place.bucket);
-                bucket
-                    .objects
-                    .insert(upload.place.key.clone(), Arc::new(object));
+                bucket.objects.insert(upload.place.key.clone(), Arc::new(object));
             }
             Step::Abort(upload) => {
                 model.take_upload(upload);
@@ -189,14 +170,10 @@ impl Step {
         match self {
             Step::CreateBucket(name) => {
                 let grant = store.on_bucket(Action::CreateBucket, name);
-                objects
-                    .create_bucket(&grant, o::CreateBucket::default())
-                    .await?;
+                objects.create_bucket(&grant, o::CreateBucket::default()).await?;
             }
             Step::DeleteBucket(name) => {
-                objects
-                    .delete_bucket(&store.on_bucket(Action::DeleteBucket, name))
-                    .await?;
+                objects.delete_bucket(&store.on_bucket(Action::DeleteBucket, name)).await?;
             }
             Step::Put(place, content, ack) => {
                 let put = put_of(content, Some(*ack));
@@ -239,27 +216,18 @@ impl Step {
             }
             Step::Copy(from, to) => {
                 let read = store.on_object(Action::GetObject, &from.bucket, &from.key);
-                objects
-                    .copy(&read, &to.may_put(store), o::Copy::default())
-                    .await?;
+                objects.copy(&read, &to.may_put(store), o::Copy::default()).await?;
             }
             Step::CreateUpload(place, content) => {
-                let create = o::CreateUpload {
-                    headers: content.headers.clone(),
-                    ..Default::default()
-                };
+                let create =
+                    o::CreateUpload { headers: content.headers.clone(), ..Default::default() };
                 let upload = objects.create_upload(&place.may_put(store), create).await?;
                 return Ok(Some(upload.upload_id));
             }
             Step::UploadPart(upload, number, body) => {
                 let grant = upload.place.may_put(store);
-                let put = o::Put {
-                    content_length: Some(body.len() as u64),
-                    ..Default::default()
-                };
-                let mut writer = objects
-                    .upload_part(&grant, &upload.id, *number, put)
-                    .await?;
+                let put = o::Put { content_length: Some(body.len() as u64), ..Default::default() };
+                let mut writer = objects.upload_part(&grant, &upload.id, *number, put).await?;
                 write_body(&mut writer, body).await?;
                 writer.finish_part(None).await?;
             }
@@ -275,13 +243,8 @@ impl Step {
                         checksum: None,
                     })
                     .collect();
-                let complete = o::Complete {
-                    parts,
-                    ..Default::default()
-                };
-                objects
-                    .complete_upload(&place.may_put(store), &upload.id, complete)
-                    .await?;
+                let complete = o::Complete { parts, ..Default::default() };
+                objects.complete_upload(&place.may_put(store), &upload.id, complete).await?;
             }
             Step::Abort(upload) => {
                 let place = &upload.place;
@@ -300,12 +263,7 @@ impl Step {
             Step::CreateBucket(name) => format!("create bucket {name}"),
             Step::DeleteBucket(name) => format!("delete bucket {name}"),
             Step::Put(place, content, ack) => {
-                format!(
-                    "put {} ({} bytes, ack {})",
-                    at(place),
-                    content.body.len(),
-                    ack.name()
-                )
+                format!("put {} ({} bytes, ack {})", at(place), content.body.len(), ack.name())
             }
             Step::PutAbandoned(place, content) => {
                 format!("put {} (half of {} bytes)", at(place), content.body.len())
@@ -318,11 +276,7 @@ impl Step {
             Step::Copy(from, to) => format!("copy {} to {}", at(from), at(to)),
             Step::CreateUpload(place, _) => format!("create upload {}", at(place)),
             Step::UploadPart(upload, number, body) => {
-                format!(
-                    "part {number} of {} ({} bytes)",
-                    at(&upload.place),
-                    body.len()
-                )
+                format!("part {number} of {} ({} bytes)", at(&upload.place), body.len())
             }
             Step::Complete(upload) => format!("complete {}", at(&upload.place)),
             Step::Abort(upload) => format!("abort {}", at(&upload.place)),

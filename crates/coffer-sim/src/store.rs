@@ -1,5 +1,6 @@
 //! A whole store over the drives of a simulated world: log, catalog, objects.
 
+use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use coffer_base::drive::SimWorld;
 use coffer_base::rng::SeededRng;
 use coffer_catalog::{Catalog, Engine, EngineSnapshot, MemEngine, Sequencing, Write};
 use coffer_iam::{Action, Grant, Principal, Resource, authorize};
-use coffer_log::{Log, LogOptions, Mark, Seams};
+use coffer_log::{Log, LogOptions, Mark, OpenError, Seams};
 use coffer_objects::blocking::InlineBlocking;
 use coffer_objects::{ObjectSeams, Objects};
 
@@ -73,6 +74,36 @@ impl IndexState {
     }
 }
 
+/// Why a store does not open.
+#[derive(Debug)]
+pub enum OpenFailure {
+    /// The log refuses.
+    Log(OpenError),
+    /// What stands on it does.
+    Above(String),
+}
+
+impl OpenFailure {
+    /// Too few of the drives that know the newest history are here.
+    pub fn is_no_majority(&self) -> bool {
+        matches!(self, OpenFailure::Log(OpenError::NoMajority(_)))
+    }
+
+    /// Two histories grew from one.
+    pub fn is_divergence(&self) -> bool {
+        matches!(self, OpenFailure::Log(OpenError::Diverged(_)))
+    }
+}
+
+impl fmt::Display for OpenFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenFailure::Log(error) => write!(f, "the log does not open: {error}"),
+            OpenFailure::Above(what) => f.write_str(what),
+        }
+    }
+}
+
 /// An open store.
 pub struct Store {
     /// The domain, as the faces use it.
@@ -92,52 +123,34 @@ impl Store {
         present: &[String],
         index: Option<&IndexState>,
         seed: u64,
-    ) -> Result<Store, String> {
-        let drives = present
-            .iter()
-            .map(|name| world.drive(name) as Arc<dyn Drive>)
-            .collect();
+    ) -> Result<Store, OpenFailure> {
+        let drives = present.iter().map(|name| world.drive(name) as Arc<dyn Drive>).collect();
         let clock = Arc::new(SimClock::new(seed));
         let rng = Arc::new(SeededRng::new(seed));
         let seams = Seams::inline(clock.clone(), rng.clone());
-        let (log, lane, recovery) = Log::open(drives, options(scheme, present.len()), seams)
-            .map_err(|e| format!("the log does not open: {e}"))?;
+        let (log, lane, recovery) =
+            Log::open(drives, options(scheme, present.len()), seams).map_err(OpenFailure::Log)?;
         let engine = Arc::new(match index {
-            Some(state) => state.revive()?,
+            Some(state) => state.revive().map_err(OpenFailure::Above)?,
             None => MemEngine::new(),
         });
         let catalog = Catalog::open(log, lane, engine.clone(), Sequencing::Inline)
-            .map_err(|e| format!("the catalog does not open: {e}"))?;
-        let seams = ObjectSeams {
-            clock,
-            rng,
-            blocking: Arc::new(InlineBlocking),
-        };
-        let objects =
-            Objects::open(catalog, seams).map_err(|e| format!("the objects do not open: {e}"))?;
-        Ok(Store {
-            objects,
-            notes: recovery.notes,
-            engine,
-            root: Principal::root("root"),
-        })
+            .map_err(|e| OpenFailure::Above(format!("the catalog does not open: {e}")))?;
+        let seams = ObjectSeams { clock, rng, blocking: Arc::new(InlineBlocking) };
+        let objects = Objects::open(catalog, seams)
+            .map_err(|e| OpenFailure::Above(format!("the objects do not open: {e}")))?;
+        Ok(Store { objects, notes: recovery.notes, engine, root: Principal::root("root") })
     }
 
     /// The state of the index now; `None` while it is empty.
     pub fn index(&self) -> Result<Option<IndexState>, String> {
         let mark = self.engine.mark().map_err(|e| e.to_string())?;
-        Ok(mark.map(|mark| IndexState {
-            snapshot: self.engine.snapshot(),
-            mark,
-        }))
+        Ok(mark.map(|mark| IndexState { snapshot: self.engine.snapshot(), mark }))
     }
 
     /// Stops cleanly.
     pub fn close(self) -> Result<(), String> {
-        self.objects
-            .catalog()
-            .close()
-            .map_err(|e| format!("the store does not close: {e}"))
+        self.objects.catalog().close().map_err(|e| format!("the store does not close: {e}"))
     }
 
     /// Root's permission for an action on the store.

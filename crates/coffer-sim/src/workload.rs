@@ -60,14 +60,9 @@ fn random_content(rng: &SeededRng) -> Content {
     }
     if chance(rng, 1, 3) {
         let len = rng.below(60);
-        headers
-            .user
-            .push(("note".to_owned(), random_bytes(rng, len).to_vec()));
+        headers.user.push(("note".to_owned(), random_bytes(rng, len).to_vec()));
     }
-    Content {
-        body: random_body(rng),
-        headers,
-    }
+    Content { body: random_body(rng), headers }
 }
 
 /// The next operation, drawn for a store that holds `model`. With `weak_acks` some writes ask for
@@ -75,10 +70,7 @@ fn random_content(rng: &SeededRng) -> Content {
 pub fn next_step(rng: &SeededRng, model: &Model, weak_acks: bool, big_parts: bool) -> Step {
     let names: Vec<String> = model.buckets.keys().cloned().collect();
     if names.is_empty() || (names.len() < BUCKETS.len() && chance(rng, 1, 12)) {
-        let free: Vec<_> = BUCKETS
-            .iter()
-            .filter(|b| !model.buckets.contains_key(**b))
-            .collect();
+        let free: Vec<_> = BUCKETS.iter().filter(|b| !model.buckets.contains_key(**b)).collect();
         return Step::CreateBucket((**pick(rng, &free)).to_owned());
     }
     let bucket = pick(rng, &names).clone();
@@ -87,37 +79,22 @@ pub fn next_step(rng: &SeededRng, model: &Model, weak_acks: bool, big_parts: boo
         return Step::DeleteBucket(bucket);
     }
     let key = (*pick(rng, &KEYS)).to_owned();
-    let place = Place {
-        bucket: bucket.clone(),
-        key,
-    };
+    let place = Place { bucket: bucket.clone(), key };
     let present: Vec<&String> = held.objects.keys().collect();
     let uploads: Vec<_> = held.uploads.iter().collect();
     match rng.below(20) {
         0..=6 => {}
         7..=9 if !present.is_empty() => {
-            return Step::Delete(Place {
-                bucket,
-                key: (*pick(rng, &present)).clone(),
-            });
+            return Step::Delete(Place { bucket, key: (*pick(rng, &present)).clone() });
         }
         10 if present.len() > 2 => {
             let from = rng.below(present.len() as u64 - 2) as usize;
-            let keys = present[from..from + 3]
-                .iter()
-                .map(|key| (*key).clone())
-                .collect();
+            let keys = present[from..from + 3].iter().map(|key| (*key).clone()).collect();
             return Step::DeleteMany(bucket, keys);
         }
         11 | 12 if !present.is_empty() => {
-            let source = Place {
-                bucket,
-                key: (*pick(rng, &present)).clone(),
-            };
-            let to = Place {
-                bucket: pick(rng, &names).clone(),
-                key: place.key.clone(),
-            };
+            let source = Place { bucket, key: (*pick(rng, &present)).clone() };
+            let to = Place { bucket: pick(rng, &names).clone(), key: place.key.clone() };
             if source != to {
                 return Step::Copy(source, to);
             }
@@ -125,13 +102,7 @@ pub fn next_step(rng: &SeededRng, model: &Model, weak_acks: bool, big_parts: boo
         13 if uploads.len() < 3 => return Step::CreateUpload(place, random_content(rng)),
         14..=17 if !uploads.is_empty() => {
             let ((key, id), held) = *pick(rng, &uploads);
-            let upload = UploadPlace {
-                place: Place {
-                    bucket,
-                    key: key.clone(),
-                },
-                id: id.clone(),
-            };
+            let upload = UploadPlace { place: Place { bucket, key: key.clone() }, id: id.clone() };
             return match rng.below(6) {
                 0 => Step::Abort(upload),
                 1 | 2 if !held.parts.is_empty() => Step::Complete(upload),
@@ -142,18 +113,11 @@ pub fn next_step(rng: &SeededRng, model: &Model, weak_acks: bool, big_parts: boo
         }
         18 => return Step::PutAbandoned(place, random_content(rng)),
         19 if !present.is_empty() => {
-            let place = Place {
-                bucket,
-                key: (*pick(rng, &present)).clone(),
-            };
+            let place = Place { bucket, key: (*pick(rng, &present)).clone() };
             return Step::PutRefused(place, random_content(rng));
         }
         _ => {}
     }
-    let ack = if weak_acks {
-        *pick(rng, &[Ack::All, Ack::Quorum, Ack::Primary])
-    } else {
-        Ack::All
-    };
+    let ack = if weak_acks { *pick(rng, &[Ack::All, Ack::Quorum, Ack::Primary]) } else { Ack::All };
     Step::Put(place, random_content(rng), ack)
 }

@@ -3,21 +3,12 @@
 use coffer_sim::campaign::{Config, Outcome, replay, run};
 use coffer_sim::store::Scheme;
 
-const SCHEMES: [Scheme; 3] = [
-    Scheme { k: 1, m: 0 },
-    Scheme { k: 1, m: 1 },
-    Scheme { k: 4, m: 2 },
-];
+const SCHEMES: [Scheme; 3] = [Scheme { k: 1, m: 0 }, Scheme { k: 1, m: 1 }, Scheme { k: 4, m: 2 }];
 
 #[track_caller]
 fn expect_none(failures: &[coffer_sim::campaign::Failure]) {
     let lines: Vec<String> = failures.iter().take(10).map(ToString::to_string).collect();
-    assert!(
-        failures.is_empty(),
-        "{} failures:\n{}",
-        failures.len(),
-        lines.join("\n")
-    );
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), lines.join("\n"));
 }
 
 /// At least two thousand cuts, at every boundary of the drives' operations.
@@ -43,11 +34,7 @@ fn nothing_acknowledged_is_lost_at_any_power_cut() {
 #[test]
 fn a_seed_gives_the_same_run_twice() {
     for scheme in SCHEMES {
-        let config = Config {
-            steps: 15,
-            every: 7,
-            ..Config::of(scheme, 1)
-        };
+        let config = Config { steps: 15, every: 7, ..Config::of(scheme, 1) };
         let (first, second) = (run(1, config), run(1, config));
         assert_eq!(first, second);
         assert!(first.cuts > 0);
@@ -60,12 +47,7 @@ fn a_seed_gives_the_same_run_twice() {
 fn forgotten_syncs_are_found_and_replayed() {
     for scheme in SCHEMES {
         let drives = usize::from(scheme.k + scheme.m);
-        let config = Config {
-            steps: 12,
-            every: 3,
-            forget_syncs: drives,
-            ..Config::of(scheme, 1)
-        };
+        let config = Config { steps: 12, every: 3, forget_syncs: drives, ..Config::of(scheme, 1) };
         let found = run(1, config).failures;
         assert!(!found.is_empty(), "{scheme:?}: no loss found");
         let again = replay(1, config, found[0].boundary).failures;

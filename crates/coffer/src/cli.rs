@@ -54,6 +54,8 @@ fn command() -> Command {
 
 /// Runs the command line. Failures are one line on stderr.
 pub fn main() -> ExitCode {
+    // What is made here holds secrets: nobody else may read it.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let matches = match command().try_get_matches() {
         Ok(matches) => matches,
         Err(e) => {

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use coffer_catalog::{EngineOptions, LsmEngine};
+use coffer_catalog::{EngineOptions, LsmEngine, OpenOptions, verify_checkpoint};
 use coffer_objects::fsck::{FsckOptions, FsckReport, fsck_with};
 use serde::Serialize;
 
@@ -79,8 +79,10 @@ pub fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
     outcome.segments = verified.segments;
     outcome.groups = verified.groups;
 
+    verify_checkpoint(&log, &mut |what| outcome.found(what));
+
     let index = store::index_places(settings, &held).swap_remove(0).dir;
-    let catalog = store::open_catalog(&index, log, lane)?;
+    let catalog = store::open_catalog(&index, log.clone(), lane, OpenOptions::default())?;
     if let Some(why) = catalog.status()?.rebuilt {
         outcome.notes.push(format!("the index was made anew: {why}"));
     }

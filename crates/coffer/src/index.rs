@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use coffer_catalog::{Engine, EngineOptions, LsmEngine};
+use coffer_catalog::{Engine, EngineOptions, LsmEngine, OpenOptions};
 
 use crate::fault::Fault;
 use crate::settings::Settings;
@@ -24,7 +24,12 @@ pub fn rebuild(settings: &Settings) -> anyhow::Result<ExitCode> {
         engine.wipe().map_err(|e| wrong(&e))?;
     }
     let OpenLog { log, lane, held: _held, .. } = log;
-    let catalog = store::open_catalog(&dir, log, lane)?;
+    let catalog = store::open_catalog(
+        &dir,
+        log,
+        lane,
+        OpenOptions { from_records: true, ..OpenOptions::default() },
+    )?;
     let status = catalog.status()?;
     catalog.close()?;
     writeln!(

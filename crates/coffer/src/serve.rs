@@ -213,6 +213,14 @@ fn open(
     given: Option<(Credentials, crate::settings::Origin)>,
     handle: &Handle,
 ) -> anyhow::Result<Opened> {
+    if let Some(dir) = &settings.index_dir {
+        // Before the drives are touched.
+        let probe = dir.join(".probe");
+        std::fs::create_dir_all(dir)
+            .and_then(|()| std::fs::write(&probe, []))
+            .and_then(|()| std::fs::remove_file(&probe))
+            .map_err(|e| Fault::Data(format!("{}: {e}", dir.display())))?;
+    }
     let log = store::open_log(looked, settings, Purpose::Serve)?;
     for note in &log.recovery.notes {
         tracing::warn!("{note}");

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coffer_base::drive::{Drive, Lock, RealDrive};
-use coffer_base::{StoreId, SystemClock, SystemRng};
-use coffer_catalog::{Catalog, Engine, EngineOptions, LsmEngine, Sequencing};
+use coffer_base::{Position, StoreId, SystemClock, SystemRng};
+use coffer_catalog::{Catalog, Engine, EngineOptions, LsmEngine, OpenOptions, Sequencing};
 use coffer_log::{Lane, Log, LogOptions, OpenError, Recovery, Seams};
 use coffer_objects::blocking::{Blocking, Job};
 use coffer_objects::{ObjectSeams, Objects};
@@ -164,6 +164,8 @@ pub fn open_log(looked: &Looked, settings: &Settings, purpose: Purpose) -> anyho
         m: scheme.m,
         degraded: settings.degraded,
         force: settings.force,
+        drives_named: looked.dirs.len(),
+        reached: index_reached(looked, settings),
         write_floor_drives: settings.write_floor,
         read_only: purpose == Purpose::Inspect,
         probe_interval: (purpose == Purpose::Serve).then_some(PROBE_INTERVAL),
@@ -187,11 +189,28 @@ pub fn open_log(looked: &Looked, settings: &Settings, purpose: Purpose) -> anyho
             Ok(open_dirs(&looked.in_state(&[State::Coffer, State::Empty]), &known)?)
         }
         // Perhaps the power went while the set was made: then it is made again.
-        Err(OpenFailure::Log(OpenError::Scheme(_))) if purpose == Purpose::Serve => {
+        Err(OpenFailure::Log(OpenError::Unfinished(_))) if purpose == Purpose::Serve => {
             Ok(open_dirs(&looked.dirs, &options)?)
         }
         other => Ok(other?),
     }
+}
+
+/// The furthest position that an index of the store has seen: a log that ends before it has lost
+/// something. A damaged index says nothing; it will be made anew.
+fn index_reached(looked: &Looked, settings: &Settings) -> Option<Position> {
+    let dirs: Vec<PathBuf> = match &settings.index_dir {
+        Some(dir) => vec![dir.clone()],
+        None => looked.present().iter().map(|dir| dir.join(INDEX)).collect(),
+    };
+    let mark = |dir: PathBuf| {
+        if !dir.join("tree").is_dir() {
+            return None;
+        }
+        let engine = LsmEngine::open(&dir, EngineOptions::default()).ok()?;
+        engine.mark().ok()?.map(|mark| mark.position)
+    };
+    dirs.into_iter().filter_map(mark).max()
 }
 
 /// How often drives are probed for having gone.
@@ -301,7 +320,12 @@ pub fn index_places(settings: &Settings, held: &[HeldDrive]) -> Vec<Place> {
 
 /// Opens the index in `dir` and brings it to the end of the log. Damage of the index is repaired
 /// by making it anew, and told.
-pub fn open_catalog(dir: &Path, log: Log, lane: Lane) -> anyhow::Result<Catalog> {
+pub fn open_catalog(
+    dir: &Path,
+    log: Log,
+    lane: Lane,
+    options: OpenOptions,
+) -> anyhow::Result<Catalog> {
     let wrong = |e: &dyn std::fmt::Display| Fault::Data(format!("{}: {e}", dir.display()));
     std::fs::create_dir_all(dir).map_err(|e| wrong(&e))?;
     let (engine, damage) =
@@ -309,7 +333,7 @@ pub fn open_catalog(dir: &Path, log: Log, lane: Lane) -> anyhow::Result<Catalog>
     if let Some(damage) = damage {
         tracing::warn!(dir = %dir.display(), damage, "the index was damaged and is made anew");
     }
-    open_over(log, lane, Arc::new(engine))
+    open_over(log, lane, Arc::new(engine), options)
 }
 
 /// As [`open_catalog`] in the first of `places`, from where the index can move on. What lies in
@@ -325,11 +349,16 @@ fn open_roaming(places: Vec<Place>, log: Log, lane: Lane) -> anyhow::Result<Cata
     }
     let engine =
         Roaming::open(log.clone(), places).map_err(|error| Fault::Data(error.to_string()))?;
-    open_over(log, lane, Arc::new(engine))
+    open_over(log, lane, Arc::new(engine), OpenOptions::default())
 }
 
-fn open_over(log: Log, lane: Lane, engine: Arc<dyn Engine>) -> anyhow::Result<Catalog> {
-    let catalog = Catalog::open(log, lane, engine, Sequencing::Thread);
+fn open_over(
+    log: Log,
+    lane: Lane,
+    engine: Arc<dyn Engine>,
+    options: OpenOptions,
+) -> anyhow::Result<Catalog> {
+    let catalog = Catalog::open_with(log, lane, engine, Sequencing::Thread, options);
     Ok(catalog.map_err(|e| Fault::Data(e.to_string()))?)
 }
 
@@ -368,7 +397,8 @@ pub fn open(
     handle: &Handle,
 ) -> anyhow::Result<Store> {
     let OpenLog { log, lane, recovery, held } = open_log(looked, settings, purpose)?;
-    let catalog = open_catalog(&index_places(settings, &held)[0].dir, log, lane)?;
+    let dir = &index_places(settings, &held)[0].dir;
+    let catalog = open_catalog(dir, log, lane, OpenOptions::default())?;
     open_above(catalog, recovery, held, handle)
 }
 

@@ -3,12 +3,7 @@ use crate::Scope;
 use crate::wildcard::tests::matches_slowly;
 
 fn user(policies: Vec<Policy>) -> Principal {
-    Principal {
-        name: "ada".into(),
-        owner_id: "owner".into(),
-        root: false,
-        policies,
-    }
+    Principal { name: "ada".into(), owner_id: "owner".into(), root: false, policies }
 }
 
 fn policy(json: &str) -> Policy {
@@ -41,10 +36,7 @@ fn a_deny_wins_and_says_which_statement_it_is() {
         ),
     ]);
     let grant = authorize(&ada, Action::GetObject, &Resource::object("b", "open")).unwrap();
-    assert_eq!(
-        (grant.bucket(), grant.key(), grant.principal()),
-        ("b", Some("open"), "ada")
-    );
+    assert_eq!((grant.bucket(), grant.key(), grant.principal()), ("b", Some("open"), "ada"));
     let denied = authorize(&ada, Action::GetObject, &Resource::object("b", "secret/k"));
     assert_eq!(
         denied.unwrap_err().to_string(),
@@ -65,10 +57,7 @@ fn readonly_may_not_write() {
         (Action::AdminUsers, Resource::store()),
     ] {
         let denied = authorize(&ada, action, &resource).unwrap_err();
-        assert!(
-            denied.to_string().ends_with("no statement allows it"),
-            "{denied}"
-        );
+        assert!(denied.to_string().ends_with("no statement allows it"), "{denied}");
     }
 }
 
@@ -83,11 +72,7 @@ fn readwrite_may_not_administer_users() {
 
 #[test]
 fn an_action_on_the_wrong_kind_of_resource_is_denied_even_to_root() {
-    let denied = authorize(
-        &Principal::root("o"),
-        Action::PutObject,
-        &Resource::bucket("b"),
-    );
+    let denied = authorize(&Principal::root("o"), Action::PutObject, &Resource::bucket("b"));
     assert_eq!(denied.unwrap_err().reason, Reason::WrongScope);
 }
 
@@ -152,26 +137,18 @@ impl Rule {
         let resources = list(&mut |dice| match dice.below(4) {
             0 => "*".to_owned(),
             _ => {
-                let parts: String = (0..1 + dice.below(4))
-                    .map(|_| dice.one(&["a", "b", "/", "*", "?"]))
-                    .collect();
+                let parts: String =
+                    (0..1 + dice.below(4)).map(|_| dice.one(&["a", "b", "/", "*", "?"])).collect();
                 format!("arn:aws:s3:::{parts}")
             }
         });
-        Rule {
-            deny,
-            actions,
-            resources,
-        }
+        Rule { deny, actions, resources }
     }
 
     fn json(&self) -> String {
         let list = |name: &str, (negated, patterns): &(bool, Vec<String>)| {
             let not = if *negated { "Not" } else { "" };
-            format!(
-                "\"{not}{name}\": {}",
-                serde_json::to_string(patterns).unwrap()
-            )
+            format!("\"{not}{name}\": {}", serde_json::to_string(patterns).unwrap())
         };
         format!(
             "{{\"Effect\": \"{}\", {}, {}}}",
@@ -183,11 +160,7 @@ impl Rule {
 
     fn applies(&self, action: &str, arn: &str) -> bool {
         let action = action.to_lowercase();
-        let a = self
-            .actions
-            .1
-            .iter()
-            .any(|p| matches_slowly(&p.to_lowercase(), &action));
+        let a = self.actions.1.iter().any(|p| matches_slowly(&p.to_lowercase(), &action));
         let r = self.resources.1.iter().any(|p| matches_slowly(p, arn));
         a != self.actions.0 && r != self.resources.0
     }
@@ -242,11 +215,8 @@ fn random_policies_decide_as_the_reference_does_in_any_order_and_a_deny_never_gr
         let answer = authorize(&principal_of(&policies), action, &resource);
 
         let arn = resource.arn();
-        let applying: Vec<&Rule> = policies
-            .iter()
-            .flatten()
-            .filter(|r| r.applies(action.name(), &arn))
-            .collect();
+        let applying: Vec<&Rule> =
+            policies.iter().flatten().filter(|r| r.applies(action.name(), &arn)).collect();
         let expected = applying.iter().all(|r| !r.deny) && applying.iter().any(|r| !r.deny);
         assert_eq!(answer.is_ok(), expected, "round {round}: {action} on {arn}");
         if expected {
@@ -259,24 +229,14 @@ fn random_policies_decide_as_the_reference_does_in_any_order_and_a_deny_never_gr
         shuffled.reverse();
         shuffled.iter_mut().for_each(|rules| rules.reverse());
         let reordered = authorize(&principal_of(&shuffled), action, &resource);
-        assert_eq!(
-            reordered.is_ok(),
-            expected,
-            "round {round}: the order matters"
-        );
+        assert_eq!(reordered.is_ok(), expected, "round {round}: the order matters");
 
         let mut stricter = policies.clone();
         let which = dice.below(stricter.len());
         let at = dice.below(stricter[which].len() + 1);
         stricter[which].insert(at, Rule::random(dice, true));
         let stricter = authorize(&principal_of(&stricter), action, &resource);
-        assert!(
-            expected || stricter.is_err(),
-            "round {round}: a deny granted"
-        );
+        assert!(expected || stricter.is_err(), "round {round}: a deny granted");
     }
-    assert!(
-        granted > 300 && refused > 300,
-        "{granted} granted, {refused} refused: a dull test"
-    );
+    assert!(granted > 300 && refused > 300, "{granted} granted, {refused} refused: a dull test");
 }

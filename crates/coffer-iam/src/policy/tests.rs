@@ -30,10 +30,7 @@ fn canned_policies_are_recognised() {
     for name in CANNED {
         let policy = Policy::canned(name).unwrap();
         assert_eq!(policy.canned_name(), Some(*name));
-        assert_eq!(
-            Policy::parse(&policy.to_json()).unwrap().canned_name(),
-            Some(*name)
-        );
+        assert_eq!(Policy::parse(&policy.to_json()).unwrap().canned_name(), Some(*name));
     }
     assert_eq!(Policy::canned("admin"), None);
     assert_eq!(Policy::parse(FULL).unwrap().canned_name(), None);
@@ -42,9 +39,7 @@ fn canned_policies_are_recognised() {
 #[test]
 fn readonly_allows_reading_only() {
     let policy = Policy::canned("readonly").unwrap();
-    let [statement] = policy.statements() else {
-        panic!("one statement")
-    };
+    let [statement] = policy.statements() else { panic!("one statement") };
     for &action in Action::ALL {
         let resource = match action.scope() {
             crate::Scope::Store => Resource::store(),
@@ -62,67 +57,25 @@ fn what_is_not_understood_is_refused_by_name() {
     let statement = |rest: &str| format!(r#"{{"Statement": [{{"Effect": "Allow", {rest}}}]}}"#);
     let ok = r#""Action": "s3:*", "Resource": "*""#;
     for (document, expected) in [
-        (
-            statement(&format!(r#"{ok}, "Condition": {{}}"#)),
-            "Condition is not supported yet",
-        ),
-        (
-            statement(&format!(r#"{ok}, "Condition": null"#)),
-            "Condition is not supported yet",
-        ),
-        (
-            statement(&format!(r#"{ok}, "Principal": "*""#)),
-            "Principal is not supported yet",
-        ),
-        (
-            statement(&format!(r#"{ok}, "NotPrincipal": "*""#)),
-            "NotPrincipal is not supported yet",
-        ),
-        (
-            statement(&format!(r#"{ok}, "Effect": "Deny""#)),
-            "duplicate field `Effect`",
-        ),
-        (
-            statement(&format!(r#"{ok}, "Colour": "red""#)),
-            "unknown field `Colour`",
-        ),
-        (
-            statement(r#""Action": "s3:*""#),
-            "it needs Resource or NotResource",
-        ),
-        (
-            statement(r#""Resource": "*""#),
-            "it needs Action or NotAction",
-        ),
-        (
-            statement(&format!(r#"{ok}, "NotAction": "s3:*""#)),
-            "both Action and NotAction",
-        ),
-        (
-            statement(r#""NotAction": [], "Resource": "*""#),
-            "empty list",
-        ),
-        (
-            statement(r#""Action": "GetObject", "Resource": "*""#),
-            "not of the form service:Name",
-        ),
-        (
-            statement(r#""Action": "s3:*", "Resource": "photos""#),
-            "neither * nor arn:aws:s3:::",
-        ),
+        (statement(&format!(r#"{ok}, "Condition": {{}}"#)), "Condition is not supported yet"),
+        (statement(&format!(r#"{ok}, "Condition": null"#)), "Condition is not supported yet"),
+        (statement(&format!(r#"{ok}, "Principal": "*""#)), "Principal is not supported yet"),
+        (statement(&format!(r#"{ok}, "NotPrincipal": "*""#)), "NotPrincipal is not supported yet"),
+        (statement(&format!(r#"{ok}, "Effect": "Deny""#)), "duplicate field `Effect`"),
+        (statement(&format!(r#"{ok}, "Colour": "red""#)), "unknown field `Colour`"),
+        (statement(r#""Action": "s3:*""#), "it needs Resource or NotResource"),
+        (statement(r#""Resource": "*""#), "it needs Action or NotAction"),
+        (statement(&format!(r#"{ok}, "NotAction": "s3:*""#)), "both Action and NotAction"),
+        (statement(r#""NotAction": [], "Resource": "*""#), "empty list"),
+        (statement(r#""Action": "GetObject", "Resource": "*""#), "not of the form service:Name"),
+        (statement(r#""Action": "s3:*", "Resource": "photos""#), "neither * nor arn:aws:s3:::"),
         (
             statement(r#""Action": "s3:*", "Resource": "arn:aws:s3:::${aws:username}""#),
             "policy variables are not supported yet",
         ),
-        (
-            r#"{"Version": "2020-01-01", "Statement": []}"#.to_owned(),
-            "Version is",
-        ),
+        (r#"{"Version": "2020-01-01", "Statement": []}"#.to_owned(), "Version is"),
         (r#"{"Statement": []}"#.to_owned(), "no Statement"),
-        (
-            r#"{"Version": "2012-10-17"}"#.to_owned(),
-            "missing field `Statement`",
-        ),
+        (r#"{"Version": "2012-10-17"}"#.to_owned(), "missing field `Statement`"),
         (
             r#"{"Statement": {"Effect": "allow", "Action": "*", "Resource": "*"}}"#.to_owned(),
             "unknown variant `allow`",

@@ -1,7 +1,9 @@
 //! A row in memory while it is filled, laid out as it will stand in the members' files.
 
+use coffer_base::buffer::ALIGN;
 use coffer_base::{AlignedBuf, SegmentId, StoreId};
 
+use super::memory::RowSpace;
 use super::row::{
     ROW_HEADER_BYTES, RowHeader, RowPlace, cell_bytes_for, cell_bytes_limit, cell_sums,
 };
@@ -20,18 +22,12 @@ pub(crate) struct RowBuffer {
     filled: usize,
     /// One a cell. Empty while the row is being written, and in a hollow one.
     pub cells: Vec<AlignedBuf>,
+    /// What its cells are counted by.
+    pub space: Option<RowSpace>,
 }
 
 impl RowBuffer {
-    /// An empty row of cells of at most `cell_bytes`.
-    pub fn new(geometry: Geometry, cell_bytes: usize) -> Self {
-        let mut row = Self::hollow(geometry, cell_bytes);
-        let cell = |_| AlignedBuf::zeroed(ROW_HEADER_BYTES + cell_bytes);
-        row.cells = (0..geometry.cells()).map(cell).collect();
-        row
-    }
-
-    /// A row like [`RowBuffer::new`]'s that has no memory yet and can't be filled.
+    /// An empty row of cells of at most `cell_bytes` that has no memory yet and can't be filled.
     pub fn hollow(geometry: Geometry, cell_bytes: usize) -> Self {
         let coder = Coder::new(geometry);
         let cells = Vec::new();
@@ -42,16 +38,23 @@ impl RowBuffer {
             cut_bytes: cell_bytes,
             filled: 0,
             cells,
+            space: None,
         }
+    }
+
+    /// Gives a hollow row its memory.
+    pub fn settle_in(&mut self, space: RowSpace) {
+        self.cells = space.buffers(self.geometry.cells(), ROW_HEADER_BYTES + self.cell_bytes);
+        self.space = Some(space);
     }
 
     pub fn is_hollow(&self) -> bool {
         self.cells.is_empty()
     }
 
-    /// Memory that [`RowBuffer::new`] takes.
-    pub fn memory_bytes(geometry: Geometry, cell_bytes: usize) -> usize {
-        geometry.cells() * (ROW_HEADER_BYTES + cell_bytes)
+    /// Memory that it takes when it is not hollow.
+    pub fn memory_bytes(&self) -> usize {
+        row_memory_bytes(self.geometry, self.cell_bytes)
     }
 
     pub fn geometry(&self) -> Geometry {
@@ -73,6 +76,11 @@ impl RowBuffer {
 
     pub fn is_full(&self) -> bool {
         self.filled == self.capacity()
+    }
+
+    /// How much payload it still takes.
+    pub fn room(&self) -> usize {
+        self.capacity() - self.filled
     }
 
     /// Takes as much of `data` as fits and says how much that was.
@@ -172,6 +180,10 @@ impl RowBuffer {
     }
 }
 
+fn row_memory_bytes(geometry: Geometry, cell_bytes: usize) -> usize {
+    geometry.cells() * (ROW_HEADER_BYTES + cell_bytes)
+}
+
 /// The length of cells for a writer that expects `expected_len` bytes (`None`: many), may use
 /// cells of up to `cell_bytes_max`, and up to `memory_bytes` of memory. Whole blocks, but for a
 /// payload that fits one row: then what it needs. Never less than one block or that.
@@ -188,11 +200,24 @@ pub(crate) fn choose_cell_bytes(
         Some(len) if len <= full => cell_bytes_for(len.max(1) as usize, geometry.k),
         _ => most,
     };
-    if wanted <= BLOCK_BYTES || RowBuffer::memory_bytes(geometry, wanted) <= memory_bytes {
+    if wanted <= BLOCK_BYTES || row_memory_bytes(geometry, wanted) <= memory_bytes {
         return wanted;
     }
     let cell = (memory_bytes / geometry.cells()).saturating_sub(ROW_HEADER_BYTES);
     (cell / BLOCK_BYTES * BLOCK_BYTES).max(BLOCK_BYTES)
+}
+
+/// The longest cells, at most `cell_bytes`, of rows that hold at most `row_bytes`: whole blocks if
+/// there is room for one, else less than a block. Never less than what can be aligned.
+pub(crate) fn limit_cell_bytes(geometry: Geometry, cell_bytes: usize, row_bytes: usize) -> usize {
+    let most = row_bytes / usize::from(geometry.k);
+    if cell_bytes <= most {
+        return cell_bytes;
+    }
+    match most / BLOCK_BYTES {
+        0 => (most / ALIGN * ALIGN).max(ALIGN),
+        blocks => blocks * BLOCK_BYTES,
+    }
 }
 
 #[cfg(test)]

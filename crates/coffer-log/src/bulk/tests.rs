@@ -398,22 +398,94 @@ fn writers_beyond_the_lanes_take_turns_and_those_that_give_up_leave_no_trace() {
 }
 
 #[test]
-fn row_memory_is_bounded() {
+fn only_rows_with_something_in_them_take_memory() {
+    let rng = SeededRng::new(12);
     let options = LogOptions {
         row_memory_bytes: 4 << 20,
         cell_bytes_max: 1 << 20,
         ..options(4, 2)
     };
     let store = Store::open(SimWorld::new(1), options);
-    let mut writers = Vec::new();
-    // Smallest rows: 6 cells of 64 KiB and their headers.
-    while store.inner.bulk.memory_bytes() + 6 * (68 << 10) <= 4 << 20 {
-        let writer = store.log.bulk_writer(None).unwrap();
-        assert!(writer.row_bytes() >= 256 << 10);
-        writers.push(writer);
-        assert!(store.inner.bulk.memory_bytes() <= 4 << 20);
+    let used_bytes = || store.inner.bulk.memory_bytes();
+    // Far more writers than there is memory for, with whole rows each time, as who waits for
+    // clients writes.
+    let mut writers: Vec<_> = (0..300)
+        .map(|_| (store.log.bulk_writer(None).unwrap(), Vec::new()))
+        .collect();
+    for round in 0..3 {
+        for (writer, data) in &mut writers {
+            writer.limit_row_bytes(300_000 >> round);
+            let n = writer.whole_rows(400_000);
+            assert_eq!((writer.whole_rows(n), writer.whole_rows(n - 1) < n), (n, true));
+            let piece = random(&rng, n);
+            writer.write(&piece).unwrap();
+            data.extend_from_slice(&piece);
+            assert_eq!(used_bytes(), 0);
+        }
     }
-    assert!(writers.len() >= 9, "{}", writers.len());
+    for (i, (mut writer, mut data)) in writers.into_iter().enumerate() {
+        let rest = random(&rng, i * 100);
+        writer.write(&rest).unwrap();
+        data.extend_from_slice(&rest);
+        assert!(used_bytes() <= 4 << 20);
+        let extents = writer.finish().unwrap();
+        assert!(extents.len() <= 8, "{extents:?}");
+        store.check(&extents, &data, &rng);
+        assert_eq!(store.findings(&extents[..1]), Vec::<String>::new());
+    }
+    assert_eq!(used_bytes(), 0);
+    // A row that is half full holds its memory, also for a writer that is alone.
+    let mut writer = store.log.bulk_writer(None).unwrap();
+    writer.write(&[1]).unwrap();
+    assert!(used_bytes() > 0);
+    drop(writer);
+    assert_eq!(used_bytes(), 0);
+}
+
+#[test]
+fn writers_that_wait_for_memory_get_it_as_rows_are_written() {
+    let world = SimWorld::new(13);
+    let pool = |name| Arc::new(ThreadPool::new(name, 4).unwrap());
+    let seams = Seams {
+        clock: Arc::new(StillClock),
+        rng: Arc::new(SeededRng::new(13)),
+        lane_pool: pool("lane"),
+        background: pool("background"),
+        pool: pool("bulk"),
+    };
+    let drives = (0..3).map(|i| world.drive(&format!("d{i}")) as Arc<dyn Drive>);
+    // Memory for two rows of 128 KiB cells.
+    let options = LogOptions { row_memory_bytes: 6 * (132 << 10), ..options(2, 1) };
+    let (log, _lane, _) = Log::open(drives.collect(), options, seams).unwrap();
+    // These have rows behind them and rows before them, and hold nothing.
+    let idle: Vec<_> = (0..20)
+        .map(|_| {
+            let mut writer = log.bulk_writer(None).unwrap();
+            writer.write(&vec![7; writer.whole_rows(400_000)]).unwrap();
+            writer
+        })
+        .collect();
+    std::thread::scope(|scope| {
+        for i in 0..16 {
+            let log = log.clone();
+            scope.spawn(move || {
+                let rng = SeededRng::new(i);
+                for _ in 0..6 {
+                    let data = random(&rng, 1 + rng.below(2 << 20) as usize);
+                    let mut writer = log.bulk_writer(None).unwrap();
+                    data.chunks(50_000).for_each(|piece| writer.write(piece).unwrap());
+                    let mut at = 0;
+                    for extent in writer.finish().unwrap() {
+                        let read = log.read(&extent, 0..extent.len).unwrap();
+                        assert!(read == data[at..at + read.len()]);
+                        at += read.len();
+                    }
+                    assert_eq!(at, data.len());
+                }
+            });
+        }
+    });
+    drop(idle);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use coffer_base::pool::map_all;
 use coffer_base::{DriveId, SegmentId};
 
-use super::buffer::{RowBuffer, choose_cell_bytes};
+use super::buffer::{RowBuffer, choose_cell_bytes, limit_cell_bytes};
 use super::lanes::{OpenSegment, take_out_failed};
 use super::reader::read_bulk;
 use super::row::{ROW_HEADER_BYTES, RowPlace};
@@ -16,6 +16,9 @@ use crate::error::Error;
 use crate::extent::Extent;
 use crate::geometry::Geometry;
 use crate::inner::Inner;
+
+/// As many of the largest rows fit the memory for rows, if the smallest do.
+const ROWS_AT_LEAST: usize = 4;
 
 /// Writes one payload to bulk rows. All methods block.
 ///
@@ -27,11 +30,12 @@ pub struct BulkWriter {
     row: RowBuffer,
     /// The row before it, on its way to the drives.
     writing: Option<Writing>,
-    /// An empty row whose memory can be used again.
-    spare: Option<RowBuffer>,
-    /// Whether there is memory for two rows; otherwise each is written before the next is filled.
-    double: bool,
-    memory_bytes: usize,
+    /// Length of the cells of the next rows, and of the longest that it may use.
+    cell_bytes: usize,
+    cell_bytes_most: usize,
+    expected_len: Option<u64>,
+    /// Payload taken so far.
+    taken_bytes: u64,
     /// Where the next row goes if it can, so that the payload lies together.
     preferred: Option<Arc<OpenSegment>>,
     extents: Vec<Extent>,
@@ -47,59 +51,95 @@ struct Used {
 
 impl BulkWriter {
     /// A writer for a payload of `expected_len` bytes (`None`: not known; more or fewer is
-    /// allowed). Waits while other writers have all the memory for rows.
+    /// allowed). It takes memory only when it is given something to write.
     pub(crate) fn new(inner: Arc<Inner>, expected_len: Option<u64>) -> Result<BulkWriter, Error> {
         let (geometry, _) = inner.members()?;
-        let choose = |share_bytes| {
-            let cell_bytes = |most| {
-                choose_cell_bytes(geometry, expected_len, inner.options.cell_bytes_max, most)
-            };
-            let row_bytes = |cell| RowBuffer::memory_bytes(geometry, cell);
-            let cell = cell_bytes(share_bytes);
-            let one_row = (cell * usize::from(geometry.k)) as u64;
-            if expected_len.is_none_or(|len| len > one_row) {
-                let cell = cell_bytes(share_bytes / 2);
-                if 2 * row_bytes(cell) <= share_bytes {
-                    return ((cell, true), 2 * row_bytes(cell));
-                }
-            }
-            ((cell, false), row_bytes(cell))
-        };
-        let total_bytes = inner.options.row_memory_bytes;
-        let ((cell_bytes, double), memory_bytes) = inner.bulk.memory.take(total_bytes, choose)?;
+        let options = &inner.options;
+        let cell_bytes = choose_cell_bytes(
+            geometry,
+            expected_len,
+            options.cell_bytes_max,
+            options.row_memory_bytes / ROWS_AT_LEAST,
+        );
         Ok(BulkWriter {
             inner,
             row: RowBuffer::hollow(geometry, cell_bytes),
             writing: None,
-            spare: None,
-            double,
-            memory_bytes,
+            cell_bytes,
+            cell_bytes_most: cell_bytes,
+            expected_len,
+            taken_bytes: 0,
             preferred: None,
             extents: Vec::new(),
             used: Vec::new(),
         })
     }
 
-    /// Payload that the current row holds when it is full: writing that much at once, or a part
-    /// of it, copies least.
+    /// Payload that a row holds when it is full.
     pub fn row_bytes(&self) -> usize {
         self.row.capacity()
     }
 
-    /// Appends `data`; rows that get full are written.
-    pub fn write(&mut self, mut data: &[u8]) -> Result<(), Error> {
+    /// Makes the rows that are not begun hold at most `row_bytes`, as far as they can; until it is
+    /// called again.
+    pub fn limit_row_bytes(&mut self, row_bytes: usize) {
+        self.cell_bytes = limit_cell_bytes(self.row.geometry(), self.cell_bytes_most, row_bytes);
+        if self.row.is_hollow() {
+            self.row = RowBuffer::hollow(self.row.geometry(), self.cell_bytes);
+        }
+    }
+
+    /// How many of `len` bytes to write now so that no row stays half full. The memory of a row
+    /// that is half full is held until the rest of it comes, so who waits for somebody else's
+    /// bytes writes only so much, until the last.
+    pub fn whole_rows(&self, len: usize) -> usize {
+        match len.checked_sub(self.row.room()) {
+            Some(more) => len - more % self.row.capacity(),
+            None => 0,
+        }
+    }
+
+    /// Appends `data`; rows that get full are written. Waits while rows on their way to the drives
+    /// have all the memory.
+    pub fn write(&mut self, data: &[u8]) -> Result<(), Error> {
+        self.taken_bytes += data.len() as u64;
+        self.fill(data)
+    }
+
+    fn fill(&mut self, mut data: &[u8]) -> Result<(), Error> {
         while !data.is_empty() {
-            if self.row.is_hollow() {
-                let (geometry, cell_bytes) = (self.row.geometry(), self.row.cell_bytes());
-                let spare = self.spare.take();
-                self.row = spare.unwrap_or_else(|| RowBuffer::new(geometry, cell_bytes));
-            }
-            let n = self.row.fill(data);
-            data = &data[n..];
             if self.row.is_full() {
                 self.write_row(false)?;
+            } else if self.row.is_hollow() {
+                self.take_memory()?;
+            } else {
+                let n = self.row.fill(data);
+                data = &data[n..];
             }
         }
+        // The last row is left to `finish`, which writes an only one durably at once.
+        let has_all = self.expected_len == Some(self.taken_bytes);
+        if self.row.is_full() && !has_all { self.write_row(false) } else { Ok(()) }
+    }
+
+    /// Gives the row that is to be filled its memory. Does not wait for any while the row before
+    /// has some, as that may be what others wait for. On return the row may be another one.
+    fn take_memory(&mut self) -> Result<(), Error> {
+        let total_bytes = self.inner.options.row_memory_bytes;
+        let memory = self.inner.bulk.memory.clone();
+        let space = match memory.try_take(total_bytes, self.row.memory_bytes()) {
+            Some(space) => space,
+            None => {
+                while self.writing.is_some() {
+                    self.settle()?;
+                }
+                if !self.row.is_hollow() {
+                    return Ok(());
+                }
+                memory.take(total_bytes, self.row.memory_bytes())?
+            }
+        };
+        self.row.settle_in(space);
         Ok(())
     }
 
@@ -157,12 +197,9 @@ impl BulkWriter {
             let data = self.row.drain();
             return self.refill(geometry, &data);
         }
-        let hollow = RowBuffer::hollow(geometry, self.row.cell_bytes());
+        let hollow = RowBuffer::hollow(geometry, self.cell_bytes);
         let row = std::mem::replace(&mut self.row, hollow);
         self.writing = Some(lane.start(&self.inner, row, durably));
-        if !self.double {
-            self.settle()?;
-        }
         Ok(())
     }
 
@@ -187,8 +224,6 @@ impl BulkWriter {
                         unsynced: !durably,
                     }),
                 }
-                row.clear();
-                self.spare = Some(row);
                 Ok(Settled::AsItWas)
             }
             Outcome::Elsewhere => {
@@ -204,19 +239,10 @@ impl BulkWriter {
     }
 
     /// Puts `data`, which comes next in the payload, into rows over `geometry`. Their cells are as
-    /// long as before: the scheme over fewer drives has fewer, so they take no more memory.
+    /// long as before: over fewer drives longer ones would do.
     fn refill(&mut self, geometry: Geometry, data: &[u8]) -> Result<(), Error> {
-        let cell_bytes = self.row.cell_bytes();
-        let rows = if self.double { 2 } else { 1 };
-        let needed = rows * RowBuffer::memory_bytes(geometry, cell_bytes);
-        assert!(
-            needed <= self.memory_bytes,
-            "{needed} > {} bytes",
-            self.memory_bytes
-        );
-        self.spare = None;
-        self.row = RowBuffer::hollow(geometry, cell_bytes);
-        self.write(data)
+        self.row = RowBuffer::hollow(geometry, self.cell_bytes);
+        self.fill(data)
     }
 
     fn append_extent(&mut self, row: &RowBuffer, segment: SegmentId, place: RowPlace) {
@@ -285,7 +311,7 @@ impl BulkWriter {
             while done < extent.len {
                 let end = extent.len.min(done + u64::from(extent.row_bytes));
                 let data = read_bulk(&self.inner, &segment, &extent, done..end)?;
-                self.write(&data)?;
+                self.fill(&data)?;
                 done = end;
             }
         }
@@ -317,11 +343,6 @@ enum Settled {
 
 impl Drop for BulkWriter {
     fn drop(&mut self) {
-        if let Some(writing) = self.writing.take() {
-            // Its memory is in use until then.
-            writing.wait();
-        }
-        self.inner.bulk.memory.give_back(self.memory_bytes);
         if let Some(segment) = self.preferred.take() {
             segment.writers.fetch_sub(1, Ordering::Relaxed);
         }

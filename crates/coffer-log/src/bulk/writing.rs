@@ -7,11 +7,13 @@ use coffer_base::AlignedBuf;
 
 use super::buffer::RowBuffer;
 use super::lanes::{Lane, MemberFile, OpenSegment, reserve, take_out_failed};
+use super::memory::RowSpace;
 use super::row::RowPlace;
 use crate::error::Error;
 use crate::inner::Inner;
 
-/// A row that is being written. The lane goes back by itself when the last member is done.
+/// A row that is being written. When the last member is done, the lane goes back by itself, and
+/// so does the row's memory if all is well.
 pub(super) struct Writing {
     progress: Arc<Progress>,
     row: RowBuffer,
@@ -41,6 +43,8 @@ struct State {
     left: usize,
     /// One a member; `None` until it is done.
     done: Vec<Option<(AlignedBuf, io::Result<()>)>>,
+    /// The row's memory. Gone when the row has been written.
+    space: Option<RowSpace>,
     lane: Option<Lane>,
     /// Set when all is done, the lane given back included.
     failure: Option<Result<(), Outcome>>,
@@ -60,6 +64,7 @@ impl Writing {
         let state = State {
             left: cells.len(),
             done: cells.iter().map(|_| None).collect(),
+            space: row.space.take(),
             lane: Some(lane),
             failure: None,
         };
@@ -85,7 +90,8 @@ impl Writing {
         }
     }
 
-    /// Waits until all members are done; gives the row back as it was.
+    /// Waits until all members are done; gives the row back, as it was if it was not written,
+    /// hollow if it was.
     pub fn wait(mut self) -> (RowBuffer, Outcome) {
         let mut state = self.progress.state.lock().expect("no holder panics");
         let failure = loop {
@@ -96,6 +102,7 @@ impl Writing {
         };
         let cells = state.done.drain(..).flatten().map(|(cell, _)| cell);
         self.row.cells = cells.collect();
+        self.row.space = state.space.take();
         let outcome = match failure {
             Ok(()) => Outcome::Written(self.segment, self.place),
             Err(outcome) => outcome,
@@ -144,6 +151,12 @@ impl Drop for Ending {
                         failed.push((*member, e));
                     }
                 }
+            }
+        }
+        if failed.is_empty() && !panicked {
+            let cells = std::mem::take(&mut state.done).into_iter().flatten();
+            if let Some(space) = state.space.take() {
+                space.give_back(cells.map(|(cell, _)| cell));
             }
         }
         drop(state);

@@ -12,7 +12,7 @@ use crate::types::Checksum;
 
 /// A manifest whose encoding is longer than this is kept in the log, not in its row.
 pub(crate) const MANIFEST_ROW_BYTES_MAX: usize = 32 << 10;
-/// It is cut into payloads of at most this size.
+/// Up to this it is a payload of the commit lane, beyond it is in bulk rows.
 pub(crate) const MANIFEST_PAYLOAD_BYTES_MAX: usize = 1 << 20;
 
 /// One part of a blob: the whole of an object that was put, or a part of an upload.
@@ -102,10 +102,18 @@ pub(crate) fn bytes_by_segment<'a>(
     extents: impl IntoIterator<Item = &'a Extent>,
 ) -> BTreeMap<SegmentId, i64> {
     let mut bytes = BTreeMap::new();
+    add_bytes_by_segment(extents, &mut bytes);
+    bytes
+}
+
+/// Adds the bytes of `extents` to those of their segments.
+pub(crate) fn add_bytes_by_segment<'a>(
+    extents: impl IntoIterator<Item = &'a Extent>,
+    bytes: &mut BTreeMap<SegmentId, i64>,
+) {
     for extent in extents {
         *bytes.entry(extent.segment).or_insert(0) += extent.len as i64;
     }
-    bytes
 }
 
 /// `M` blob.
@@ -113,7 +121,7 @@ pub(crate) fn bytes_by_segment<'a>(
 pub(crate) enum ManifestRow {
     /// The manifest itself.
     Here(Manifest),
-    /// Payloads in the commit lane which together are its encoding.
+    /// Payloads in the commit lane, or bulk rows, which together are its encoding.
     InLog(Vec<Extent>),
 }
 

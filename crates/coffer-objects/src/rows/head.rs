@@ -78,23 +78,27 @@ impl HeadRow {
     }
 }
 
-impl Row for HeadRow {
-    const NAME: &'static str = "head";
+impl HeadRow {
+    /// The value with other headers, encoded already (`None`: they are in the row `C`), and another
+    /// body.
+    pub(crate) fn encode_with(&self, header_block: Option<&[u8]>, body: Body) -> Vec<u8> {
+        let mut out = Vec::with_capacity(128 + header_block.map_or(0, <[u8]>::len));
+        out.put_u8(Self::VERSION);
+        self.put_with(header_block, body, &mut out);
+        out
+    }
 
-    fn encode_fields(&self, out: &mut Vec<u8>) {
-        let header_block = match &self.headers {
-            HeadHeaders::Here(here) => headers::encode(here),
-            HeadHeaders::Cold => Vec::new(),
-        };
-        let mut flags = match self.body {
+    fn put_with(&self, header_block: Option<&[u8]>, body: Body, out: &mut Vec<u8>) {
+        let mut flags = match body {
             Body::Empty => 0,
             Body::Inline(_) => BODY_INLINE,
             Body::Blob(blob) if blob == self.object_id => BODY_BLOB,
             Body::Blob(_) => BODY_BLOB | FOREIGN_BLOB,
         };
+        let some_headers = header_block.filter(|block| !block.is_empty());
         for (bit, is_set) in [
-            (COLD_HEADERS, self.headers == HeadHeaders::Cold),
-            (SOME_HEADERS, !header_block.is_empty()),
+            (COLD_HEADERS, header_block.is_none()),
+            (SOME_HEADERS, some_headers.is_some()),
             (MULTIPART, self.etag.parts().is_some()),
             (CHECKSUM, self.checksum.is_some()),
             (UPLOAD, self.upload.is_some()),
@@ -112,13 +116,24 @@ impl Row for HeadRow {
         if let Some(upload) = &self.upload {
             out.extend_from_slice(&upload.0);
         }
-        if !header_block.is_empty() {
-            out.put_bytes(&header_block);
+        if let Some(block) = some_headers {
+            out.put_bytes(block);
         }
-        match self.body {
+        match body {
             Body::Inline(extent) => extent.encode(out),
             Body::Blob(blob) if blob != self.object_id => out.put_u128(blob.0),
             Body::Empty | Body::Blob(_) => {}
+        }
+    }
+}
+
+impl Row for HeadRow {
+    const NAME: &'static str = "head";
+
+    fn encode_fields(&self, out: &mut Vec<u8>) {
+        match &self.headers {
+            HeadHeaders::Here(here) => self.put_with(Some(&headers::encode(here)), self.body, out),
+            HeadHeaders::Cold => self.put_with(None, self.body, out),
         }
     }
 

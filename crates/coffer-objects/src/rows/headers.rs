@@ -79,6 +79,15 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Headers> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ColdRow(pub Headers);
 
+impl ColdRow {
+    /// The value, of headers that are encoded already.
+    pub(crate) fn encode_block(header_block: &[u8]) -> Vec<u8> {
+        let mut out = vec![Self::VERSION];
+        out.put_bytes(header_block);
+        out
+    }
+}
+
 impl Row for ColdRow {
     const NAME: &'static str = "cold headers";
 

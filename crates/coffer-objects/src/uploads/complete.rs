@@ -1,29 +1,35 @@
 //! Completing an upload: one manifest, one head, one commit.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use coffer_base::ObjectId;
-use coffer_catalog::Txn;
+use coffer_catalog::{Snapshot, Txn};
 use coffer_iam::{Action, Grant};
+use coffer_log::{Extent, Log};
 
 use super::abort::end_upload;
-use super::{UploadId, check_part_number, drop_part, part_rows, upload_row};
+use super::{UploadId, check_part_number, decode_parts, part_entries};
 use crate::digest;
 use crate::error::{DigestKind, Error, Result};
 use crate::etag::Etag;
 use crate::manifest::{KnownManifests, NewManifest};
 use crate::objects::{Objects, Refusal, Rows, commit_bytes, object_key, same_bucket};
-use crate::replace::{self, NewBody, NewHead, Place};
+use crate::replace::{self, NewBody, NewHead, Place, count_extents};
 use crate::rows::blob::{BlobPart, Manifest};
 use crate::rows::head::{Body, HeadHeaders, HeadRow};
-use crate::rows::keys;
 use crate::rows::upload::{PartRow, UploadRow};
+use crate::rows::{headers, keys};
 use crate::types::{
-    Checksum, ChecksumType, Complete, CompletePart, OBJECT_BYTES_MAX, ObjectInfo, PART_BYTES_MIN,
-    PART_NUMBER_MAX,
+    Bucket, Checksum, ChecksumType, Complete, CompletePart, Headers, OBJECT_BYTES_MAX, ObjectInfo,
+    PART_BYTES_MIN,
 };
 
-/// Bytes a part takes in a commit besides its extents: its entry in the manifest and the removal
-/// of its row.
-const PART_BYTES_HINT: usize = 128;
+/// Bytes that removing a part takes in a commit, or reducing a segment's counter.
+const PIECE_BYTES_HINT: usize = 64;
+
+/// How often the parts are looked at again when they change meanwhile.
+const ATTEMPTS_MAX: usize = 16;
 
 impl Objects {
     /// Completes an upload (`CompleteMultipartUpload`). Done once, it may be asked again with the
@@ -38,58 +44,106 @@ impl Objects {
         check_parts(&request.parts)?;
         let bucket = self.bucket_row(grant)?.bucket(grant.bucket().to_owned());
         let id = UploadId::parse(upload_id)?;
-        let upload: Option<UploadRow> = self.catalog().row(&keys::upload(bucket.id, &key, id))?;
-        let Some(upload) = upload else {
-            let found = self.find(grant, key, false).await.map_err(|error| match error {
-                Error::NoSuchKey => Error::NoSuchUpload,
-                other => other,
-            })?;
-            return completed_before(&found.head, found.info(), id, &request.parts);
-        };
-        let ack = Objects::ack(request.ack, bucket.ack);
-        let mut hint = commit_bytes(&key, &upload.headers);
-        for entry in self.catalog().snapshot().prefix(&keys::parts(id)) {
-            hint += PART_BYTES_HINT + entry?.1.len();
-        }
-        let object_id = ObjectId::random(self.rng());
-        let modified = self.now();
-        let plan = move |txn: &mut Txn<'_>, known: &KnownManifests| -> Result<_, Refusal> {
-            same_bucket(txn, &bucket)?;
-            let upload = upload_row(&*txn, bucket.id, &key, id)?;
-            let place = Place { bucket: bucket.id, key: &key };
-            let old = replace::current(txn, place)?;
-            let etag = old.as_ref().map(|old| old.etag.to_string());
-            request.condition.evaluate(etag.as_deref())?;
-            let stored = part_rows(txn, id, PART_NUMBER_MAX as usize)?;
-            let (wanted, unwanted) = choose(stored, &request.parts)?;
-            let whole = Whole::of(&upload, &wanted)?;
-            whole.check(&request)?;
-            let row = HeadRow {
-                object_id,
-                size: whole.size,
-                etag: whole.etag,
-                modified,
-                checksum: Some(whole.checksum),
-                upload: Some(id),
-                headers: HeadHeaders::Cold,
-                body: Body::Empty,
+        let request = Arc::new(request);
+        for _ in 0..ATTEMPTS_MAX {
+            let snapshot = self.catalog().snapshot();
+            let upload: Option<UploadRow> = snapshot.row(&keys::upload(bucket.id, &key, id))?;
+            let Some(upload) = upload else {
+                drop(snapshot);
+                let found = self.find(grant, key, false).await.map_err(|error| match error {
+                    Error::NoSuchKey => Error::NoSuchUpload,
+                    other => other,
+                })?;
+                return completed_before(&found.head, found.info(), id, &request.parts);
             };
-            let info = row.info(key.clone(), upload.headers.clone());
-            for (number, part) in &unwanted {
-                drop_part(txn, id, *number, part);
+            let place = Place { bucket: bucket.id, key: &key };
+            replace::current_if(&snapshot, place, &request.condition)?;
+            let (log, asked) = (self.catalog().log().clone(), request.clone());
+            let joining = self.call(move || Joined::new(&log, &snapshot, id, upload, &asked));
+            let joined = joining.await??;
+            if let Some(info) = self.commit_joined(&bucket, &key, id, &request, joined).await? {
+                return Ok(info);
             }
-            wanted.iter().for_each(|(number, _)| txn.delete(&keys::part(id, *number)));
+        }
+        Err(Error::Unavailable("the parts change all the time".to_owned()))
+    }
+
+    /// The commit of parts that were joined; `None` if they changed since.
+    async fn commit_joined(
+        &self,
+        bucket: &Bucket,
+        key: &str,
+        id: UploadId,
+        request: &Arc<Complete>,
+        joined: Joined,
+    ) -> Result<Option<ObjectInfo>> {
+        let Joined { stored, unwanted, whole, manifest, headers } = joined;
+        let row = HeadRow {
+            object_id: ObjectId::random(self.rng()),
+            size: whole.size,
+            etag: whole.etag,
+            modified: self.now(),
+            checksum: Some(whole.checksum),
+            upload: Some(id),
+            headers: HeadHeaders::Cold,
+            body: Body::Empty,
+        };
+        let header_block = headers::encode(&headers);
+        let info = row.info(key.to_owned(), headers);
+        let pieces = stored.len() + unwanted.len();
+        let hint = commit_bytes(key, header_block.len()) + pieces * PIECE_BYTES_HINT + manifest.len();
+        let ack = Objects::ack(request.ack, bucket.ack);
+        let (bucket, key, request) = (bucket.clone(), key.to_owned(), request.clone());
+        let plan = move |txn: &mut Txn<'_>, known: &KnownManifests| -> Result<(), Refusal> {
+            same_bucket(txn, &bucket)?;
+            let is_there = txn.value(&keys::upload(bucket.id, &key, id))?.is_some();
+            if !is_there || part_entries(txn, id)? != stored {
+                return Err(Refusal::Stale);
+            }
+            let place = Place { bucket: bucket.id, key: &key };
+            let old = replace::current_if(&*txn, place, &request.condition)?;
+            stored.iter().for_each(|(part_key, _)| txn.delete(part_key));
+            count_extents(txn, &unwanted, -1);
             end_upload(txn, bucket.id, &key, id);
-            let manifest = NewManifest::new(Manifest {
-                parts: wanted.into_iter().map(|(_, part)| blob_part(part)).collect(),
-            });
             // The parts' bytes are counted already.
             let body = NewBody::Blob { manifest: &manifest, uncounted: &[] };
-            let new = NewHead { row, headers: &upload.headers, body };
-            replace::place(txn, known, place, old.as_ref(), new)?;
-            Ok(info)
+            let new = NewHead { row: &row, header_block: &header_block, body };
+            replace::place(txn, known, place, old.as_ref(), new)
         };
-        self.commit(ack, hint, plan).await
+        Ok(self.try_commit(ack, hint, plan).await?.map(|()| info))
+    }
+}
+
+/// The parts of an upload made into one, from a state of the catalog. The plan only has to see
+/// that its part rows are still the same.
+struct Joined {
+    /// All part rows, also those that are not wanted.
+    stored: Vec<(Bytes, Bytes)>,
+    /// Extents of the parts that are not wanted.
+    unwanted: Vec<Extent>,
+    whole: Whole,
+    manifest: NewManifest,
+    headers: Headers,
+}
+
+impl Joined {
+    /// Reads the parts, checks them against what is asked for and stores the manifest. Blocks.
+    fn new(
+        log: &Log,
+        snapshot: &Snapshot,
+        id: UploadId,
+        upload: UploadRow,
+        request: &Complete,
+    ) -> Result<Joined> {
+        let entries = snapshot.prefix(&keys::parts(id));
+        let stored: Vec<(Bytes, Bytes)> = entries.collect::<Result<_, _>>()?;
+        let (wanted, unwanted) = choose(decode_parts(&stored)?, &request.parts)?;
+        let whole = Whole::of(&upload, &wanted)?;
+        whole.check(request)?;
+        let parts = wanted.into_iter().map(|(_, part)| blob_part(part)).collect();
+        let unwanted = unwanted.into_iter().flat_map(|(_, part)| part.extents).collect();
+        let manifest = NewManifest::store(log, Manifest { parts })?;
+        Ok(Joined { stored, unwanted, whole, manifest, headers: upload.headers })
     }
 }
 

@@ -32,15 +32,17 @@ impl Objects {
         };
         let random = UploadId::random_bytes(self.rng());
         let ack = bucket.ack.unwrap_or(Ack::All);
-        let hint = commit_bytes(&key, &row.headers);
-        let plan = move |txn: &mut Txn<'_>, _: &KnownManifests| -> Result<Upload, Refusal> {
+        let (value, name) = (row.encode(), key.clone());
+        let hint = commit_bytes(&key, value.len());
+        let plan = move |txn: &mut Txn<'_>, _: &KnownManifests| -> Result<UploadId, Refusal> {
             same_bucket(txn, &bucket)?;
             let id = UploadId::new(txn.sequence(), random);
-            txn.put(&keys::upload(bucket.id, &key, id), &row.encode());
+            txn.put(&keys::upload(bucket.id, &key, id), &value);
             count_uploads(txn, bucket.id, 1);
-            Ok(row.clone().upload(key.clone(), id))
+            Ok(id)
         };
-        self.commit(ack, hint, plan).await
+        let id = self.commit(ack, hint, plan).await?;
+        Ok(row.upload(name, id))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::put::{Demands, PutWriter, Target};
 use crate::replace::count_extents;
 use crate::rows::upload::{PartRow, UploadRow};
 use crate::rows::{Row, keys};
-use crate::types::{Bucket, ChecksumAlgorithm, Headers, PartInfo, Put};
+use crate::types::{Bucket, ChecksumAlgorithm, PartInfo, Put};
 
 /// Where a part goes.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +101,7 @@ impl Objects {
             extents,
         };
         let info = row.info(number);
-        let hint = commit_bytes(&key, &Headers::default()) + inline.len() + row.extents.len() * 64;
+        let hint = commit_bytes(&key, 0) + inline.len() + row.extents.len() * 64;
         let plan = move |txn: &mut Txn<'_>, _: &KnownManifests| -> Result<(), Refusal> {
             same_bucket(txn, &bucket)?;
             upload_row(&*txn, bucket.id, &key, upload)?;
@@ -109,13 +109,14 @@ impl Objects {
             if let Some(old) = txn.row::<PartRow>(&part_key)? {
                 count_extents(txn, &old.extents, -1);
             }
-            let mut row = row.clone();
-            if !inline.is_empty() {
-                let extent: Extent = txn.append(&inline);
-                row.extents.push(extent);
+            if inline.is_empty() {
+                count_extents(txn, &row.extents, 1);
+                txn.put(&part_key, &row.encode());
+            } else {
+                let extents: Vec<Extent> = vec![txn.append(&inline)];
+                count_extents(txn, &extents, 1);
+                txn.put(&part_key, &PartRow { extents, ..row.clone() }.encode());
             }
-            count_extents(txn, &row.extents, 1);
-            txn.put(&part_key, &row.encode());
             Ok(())
         };
         self.commit(ack, hint, plan).await?;

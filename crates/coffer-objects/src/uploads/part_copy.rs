@@ -54,7 +54,7 @@ impl Objects {
         }
         let put = Put { content_length: Some(size), ..Put::default() };
         let mut writer = self.part_writer(bucket, to_key, id, &upload, part_number, put)?;
-        let mut reader = self.read_bytes(found.extents(), range);
+        let mut reader = self.read_bytes(found.pin(), range);
         while let Some(bytes) = reader.next().await {
             writer.write(bytes?).await?;
         }

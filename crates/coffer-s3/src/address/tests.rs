@@ -12,13 +12,7 @@ fn named(bucket: &str, key: &str) -> (Option<String>, Option<String>) {
 
 #[test]
 fn a_path_names_bucket_and_key() {
-    for host in [
-        "s3.example.org",
-        "127.0.0.1:9000",
-        "[::1]:9000",
-        "",
-        "other.example",
-    ] {
+    for host in ["s3.example.org", "127.0.0.1:9000", "[::1]:9000", "", "other.example"] {
         assert_eq!(read(host, "/"), (None, None));
         assert_eq!(read(host, "/b"), (Some("b".to_owned()), None));
         assert_eq!(read(host, "/b/"), (Some("b".to_owned()), None));
@@ -57,25 +51,27 @@ fn keys_are_decoded_once_and_kept() {
 
 #[test]
 fn what_cannot_be_decoded_is_refused() {
-    for path in [
-        "/b/%",
-        "/b/%2",
-        "/b/%zz",
-        "/b/%+1",
-        "/b/%C3",
-        "/b/%ff%fe",
-        "/%",
-        "b/k",
-        "",
-        "*",
-    ] {
+    for path in ["/b/%", "/b/%2", "/b/%zz", "/b/%+1", "/b/%C3", "/b/%ff%fe", "/%", "b/k", "", "*"] {
         let error = Address::read("h", path, &[]).unwrap_err();
         assert_eq!(error.code, Code::InvalidURI, "{path}");
     }
-    assert_eq!(
-        Address::read("h", "//k", &[]).unwrap_err().code,
-        Code::InvalidBucketName
-    );
+    assert_eq!(Address::read("h", "//k", &[]).unwrap_err().code, Code::InvalidBucketName);
     assert_eq!(decode_query("a+b%2B").unwrap(), "a b+");
     assert!(decode_query("a+%").is_err());
+}
+
+#[test]
+fn base_domains_may_lie_below_one_another() {
+    let both = ["example.org".to_owned(), "s3.example.org".to_owned()];
+    let reversed = [both[1].clone(), both[0].clone()];
+    for base in [&both, &reversed] {
+        let read = |host| Address::read(host, "/b/k", base).unwrap();
+        for host in ["example.org", "s3.example.org", "S3.EXAMPLE.ORG:9000"] {
+            assert_eq!(read(host).bucket.as_deref(), Some("b"), "{host}");
+        }
+        for host in ["a.example.org", "a.s3.example.org"] {
+            assert_eq!(read(host).bucket.as_deref(), Some("a"), "{host}");
+            assert_eq!(read(host).key.as_deref(), Some("b/k"), "{host}");
+        }
+    }
 }

@@ -13,11 +13,8 @@ use super::{ALGORITHM, Claim, SignedHead};
 use crate::time;
 
 /// What is encoded in names and values of the query.
-pub(super) const QUERY: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+pub(super) const QUERY: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// What is encoded in the path.
 pub(super) const PATH: &AsciiSet = &QUERY.remove(b'/');
 
@@ -90,9 +87,5 @@ fn trim_into(out: &mut Vec<u8>, value: &[u8]) {
 /// The string to sign for a canonical request.
 pub(super) fn string_to_sign(claim: &Claim, canonical: &[u8]) -> String {
     let digest = hex::encode(Sha256::digest(canonical));
-    format!(
-        "{ALGORITHM}\n{}\n{}\n{digest}",
-        time::amz_date(claim.at),
-        claim.scope()
-    )
+    format!("{ALGORITHM}\n{}\n{}\n{digest}", time::amz_date(claim.at), claim.scope())
 }

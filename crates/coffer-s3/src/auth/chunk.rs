@@ -19,21 +19,13 @@ pub struct ChunkSigner {
 impl ChunkSigner {
     /// Continues the head's signature `seed`, made at `date` (in SigV4's form) within `scope`.
     pub fn new(key: SigningKey, date: String, scope: String, seed: String) -> Self {
-        Self {
-            key,
-            date,
-            scope,
-            previous: seed,
-        }
+        Self { key, date, scope, previous: seed }
     }
 
     /// Signs the next chunk, given its SHA-256.
     pub fn sign_chunk(&mut self, digest: &[u8; 32]) -> String {
         let empty = hex::encode(Sha256::digest(b""));
-        self.sign(
-            "AWS4-HMAC-SHA256-PAYLOAD",
-            &format!("{empty}\n{}", hex::encode(digest)),
-        )
+        self.sign("AWS4-HMAC-SHA256-PAYLOAD", &format!("{empty}\n{}", hex::encode(digest)))
     }
 
     /// Signs the trailers, given as name and value in the order they are sent.
@@ -46,12 +38,7 @@ impl ChunkSigner {
     }
 
     fn sign(&mut self, algorithm: &str, rest: &str) -> String {
-        let Self {
-            date,
-            scope,
-            previous,
-            ..
-        } = self;
+        let Self { date, scope, previous, .. } = self;
         let string_to_sign = format!("{algorithm}\n{date}\n{scope}\n{previous}\n{rest}");
         let signature = self.key.sign(string_to_sign.as_bytes());
         self.previous.clone_from(&signature);

@@ -13,6 +13,9 @@ use crate::time;
 const UNSUPPORTED: &str =
     "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.";
 
+/// The beginnings of headers that change what a request asks for.
+const SIGNED_FAMILIES: &[&str] = &["x-amz-", "x-coffer-"];
+
 /// Headers of the protocol's own that need no signature: the payload's hash stands in the
 /// canonical request whatever the signed headers are.
 const UNSIGNED_BY_RIGHT: &str = "x-amz-content-sha256";
@@ -86,9 +89,7 @@ impl Claim {
                 format!("The authorization header is malformed; {what}"),
             )
         };
-        let header = single(headers, AUTHORIZATION.as_str())?
-            .unwrap_or_default()
-            .trim();
+        let header = single(headers, AUTHORIZATION.as_str())?.unwrap_or_default().trim();
         let (algorithm, fields) = header.split_once(' ').unwrap_or((header, ""));
         check_algorithm(algorithm)?;
         let (mut credential, mut signed_headers, mut signature) = (None, None, None);
@@ -115,9 +116,7 @@ impl Claim {
                 "AWS authentication requires a valid Date or x-amz-date header",
             )
         })?;
-        scope
-            .check(at, region)
-            .map_err(|(what, region)| with_region(malformed(&what), region))?;
+        scope.check(at, region).map_err(|(what, region)| with_region(malformed(&what), region))?;
         let payload_hash = single(headers, "x-amz-content-sha256")?.ok_or_else(|| {
             S3Error::with_message(
                 Code::InvalidRequest,
@@ -140,43 +139,33 @@ impl Claim {
         let wrong =
             |what: String| S3Error::with_message(Code::AuthorizationQueryParametersError, what);
         let needed = |name: &str| {
-            query
-                .get(name)
-                .filter(|value| !value.is_empty())
-                .ok_or_else(|| {
-                    wrong(
-                        "Query-string authentication version 4 requires the X-Amz-Algorithm, \
+            query.get(name).filter(|value| !value.is_empty()).ok_or_else(|| {
+                wrong(
+                    "Query-string authentication version 4 requires the X-Amz-Algorithm, \
                      X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and \
                      X-Amz-Expires parameters."
-                            .to_owned(),
-                    )
-                })
+                        .to_owned(),
+                )
+            })
         };
         let algorithm = needed("X-Amz-Algorithm")?;
         if algorithm == "AWS4-ECDSA-P256-SHA256" {
             check_algorithm(algorithm)?;
         } else if algorithm != ALGORITHM {
-            return Err(wrong(format!(
-                "X-Amz-Algorithm only supports \"{ALGORITHM}\""
-            )));
+            return Err(wrong(format!("X-Amz-Algorithm only supports \"{ALGORITHM}\"")));
         }
         let credential = needed("X-Amz-Credential")?;
         let signature = needed("X-Amz-Signature")?;
         let date = needed("X-Amz-Date")?;
         let signed_headers = needed("X-Amz-SignedHeaders")?;
         let expires = needed("X-Amz-Expires")?;
-        let scope = |what: &str| {
-            wrong(format!(
-                "Error parsing the X-Amz-Credential parameter; {what}"
-            ))
-        };
+        let scope =
+            |what: &str| wrong(format!("Error parsing the X-Amz-Credential parameter; {what}"));
         let parsed = Scope::parse(credential).map_err(|what| scope(&what))?;
         let at = time::parse_amz_date(date).ok_or_else(|| {
             wrong("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"".into())
         })?;
-        parsed
-            .check(at, region)
-            .map_err(|(what, region)| with_region(scope(&what), region))?;
+        parsed.check(at, region).map_err(|(what, region)| with_region(scope(&what), region))?;
         let expires_seconds = match expires.parse::<i64>() {
             Err(_) => return Err(wrong("X-Amz-Expires should be a number".to_owned())),
             Ok(seconds) if seconds < 1 => {
@@ -191,19 +180,19 @@ impl Claim {
             Ok(seconds) => seconds as u64,
         };
         let signed_headers: Vec<String> = signed_headers.split(';').map(str::to_owned).collect();
-        let in_headers = match single(headers, "x-amz-content-sha256")? {
-            Some(hash)
-                if signed_headers
-                    .iter()
-                    .any(|name| name == "x-amz-content-sha256") =>
-            {
-                Some(hash)
-            }
-            _ => None,
-        };
-        let payload_hash = in_headers
-            .or(query.get("X-Amz-Content-Sha256"))
-            .unwrap_or("UNSIGNED-PAYLOAD");
+        let in_header = single(headers, "x-amz-content-sha256")?;
+        let in_query = query.get("X-Amz-Content-Sha256");
+        if let (Some(sent), Some(signed)) = (in_header, in_query)
+            && sent != signed
+        {
+            return Err(S3Error::with_message(
+                Code::InvalidRequest,
+                "The header x-amz-content-sha256 is not what the query's X-Amz-Content-Sha256 says.",
+            ));
+        }
+        let header_is_signed = signed_headers.iter().any(|name| name == "x-amz-content-sha256");
+        let payload_hash =
+            in_header.filter(|_| header_is_signed).or(in_query).unwrap_or("UNSIGNED-PAYLOAD");
         Ok(Claim {
             access_key: parsed.access_key.to_owned(),
             day: parsed.day.to_owned(),
@@ -216,13 +205,14 @@ impl Claim {
         })
     }
 
-    /// `host` and all `x-amz-*` headers must be signed, and what is signed must be there.
+    /// `host` and all `x-amz-*` and `x-coffer-*` headers must be signed.
     fn check_signed_headers(&self, headers: &HeaderMap) -> Result<(), S3Error> {
         let signed = |name: &str| self.signed_headers.iter().any(|s| s == name);
         let mut unsigned: Vec<&str> = headers
             .keys()
             .map(http::HeaderName::as_str)
-            .filter(|name| name.starts_with("x-amz-") && *name != UNSIGNED_BY_RIGHT)
+            .filter(|name| SIGNED_FAMILIES.iter().any(|family| name.starts_with(family)))
+            .filter(|name| *name != UNSIGNED_BY_RIGHT)
             .filter(|name| !signed(name))
             .collect();
         if !signed("host") {
@@ -242,9 +232,9 @@ impl Claim {
 fn check_algorithm(algorithm: &str) -> Result<(), S3Error> {
     match algorithm {
         ALGORITHM => Ok(()),
-        "AWS4-ECDSA-P256-SHA256" => Err(S3Error::not_implemented(
-            "Signature version 4A (AWS4-ECDSA-P256-SHA256)",
-        )),
+        "AWS4-ECDSA-P256-SHA256" => {
+            Err(S3Error::not_implemented("Signature version 4A (AWS4-ECDSA-P256-SHA256)"))
+        }
         _ => Err(S3Error::with_message(Code::InvalidRequest, UNSUPPORTED)),
     }
 }
@@ -281,12 +271,7 @@ impl<'a> Scope<'a> {
                 "incorrect terminal \"{terminal}\". This endpoint uses \"aws4_request\"."
             ));
         }
-        Ok(Scope {
-            access_key,
-            day,
-            region,
-            service,
-        })
+        Ok(Scope { access_key, day, region, service })
     }
 
     /// What is wrong, and the region to use if that is what is wrong.
@@ -305,19 +290,13 @@ impl<'a> Scope<'a> {
         }
         if self.region != region {
             return Err((
-                format!(
-                    "the region '{}' is wrong; expecting '{region}'",
-                    self.region
-                ),
+                format!("the region '{}' is wrong; expecting '{region}'", self.region),
                 Some(region.to_owned()),
             ));
         }
         if self.service != "s3" {
             return Err((
-                format!(
-                    "incorrect service \"{}\". This endpoint belongs to \"s3\".",
-                    self.service
-                ),
+                format!("incorrect service \"{}\". This endpoint belongs to \"s3\".", self.service),
                 None,
             ));
         }

@@ -8,6 +8,7 @@ use percent_encoding::utf8_percent_encode;
 
 use super::canonical::{self, PATH, QUERY};
 use super::{ALGORITHM, ChunkSigner, Claim, SignedHead, SigningKey};
+use crate::request::Query;
 use crate::time;
 
 /// The payload hash of a request whose payload is not signed.
@@ -46,11 +47,7 @@ impl Signer {
         secret: impl Into<String>,
         region: impl Into<String>,
     ) -> Signer {
-        Signer {
-            access_key: access_key.into(),
-            secret: secret.into(),
-            region: region.into(),
-        }
+        Signer { access_key: access_key.into(), secret: secret.into(), region: region.into() }
     }
 
     /// Adds `host` (if it is missing and `uri` has it), `x-amz-date`, `x-amz-content-sha256` and
@@ -71,18 +68,12 @@ impl Signer {
         }
         headers.insert("x-amz-date", value("date", &time::amz_date(now))?);
         headers.insert("x-amz-content-sha256", value("payload hash", payload_hash)?);
-        let mut signed_headers: Vec<String> = headers
-            .keys()
-            .map(|name| name.as_str().to_owned())
-            .collect();
+        let mut signed_headers: Vec<String> =
+            headers.keys().map(|name| name.as_str().to_owned()).collect();
         signed_headers.sort();
         let mut claim = self.claim(now, signed_headers, payload_hash, None);
-        let head = SignedHead {
-            method,
-            path: uri.path(),
-            query: uri.query().unwrap_or(""),
-            headers,
-        };
+        let head =
+            SignedHead { method, path: uri.path(), query: uri.query().unwrap_or(""), headers };
         let key = self.complete(&mut claim, head);
         let authorization = format!(
             "{ALGORITHM} Credential={}/{},SignedHeaders={},Signature={}",
@@ -92,16 +83,12 @@ impl Signer {
             claim.signature
         );
         headers.insert(AUTHORIZATION, value("access key", &authorization)?);
-        Ok(ChunkSigner::new(
-            key,
-            time::amz_date(now),
-            claim.scope(),
-            claim.signature,
-        ))
+        Ok(ChunkSigner::new(key, time::amz_date(now), claim.scope(), claim.signature))
     }
 
     /// `uri`, which must have an authority, with a query that lets anybody do `method` for
-    /// `expires_seconds`.
+    /// `expires_seconds`. If its query has `X-Amz-Content-Sha256`, the payload must have that
+    /// SHA-256; else it may be any.
     pub fn presign(
         &self,
         method: &Method,
@@ -113,7 +100,10 @@ impl Signer {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, value("host", authority.as_str())?);
         let signed_headers = vec!["host".to_owned()];
-        let mut claim = self.claim(now, signed_headers, UNSIGNED_PAYLOAD, Some(expires_seconds));
+        let named = uri.query().map(Query::parse).transpose();
+        let named = named.map_err(|_| Unsignable("query"))?.unwrap_or_default();
+        let payload_hash = named.get("X-Amz-Content-Sha256").unwrap_or(UNSIGNED_PAYLOAD);
+        let mut claim = self.claim(now, signed_headers, payload_hash, Some(expires_seconds));
         let credential = format!("{}/{}", claim.access_key, claim.scope());
         let mut query = match uri.query() {
             Some(query) if !query.is_empty() => format!("{query}&"),
@@ -125,12 +115,7 @@ impl Signer {
             utf8_percent_encode(&credential, QUERY),
             time::amz_date(now)
         );
-        let head = SignedHead {
-            method,
-            path: uri.path(),
-            query: &query,
-            headers: &headers,
-        };
+        let head = SignedHead { method, path: uri.path(), query: &query, headers: &headers };
         self.complete(&mut claim, head);
         query += &format!("&X-Amz-Signature={}", claim.signature);
         let mut parts = uri.clone().into_parts();

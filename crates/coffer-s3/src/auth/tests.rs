@@ -22,19 +22,12 @@ struct Sent {
 }
 
 fn sent(method: Method, path_and_query: &'static str, headers: &[(&'static str, &str)]) -> Sent {
-    let (path, query) = path_and_query
-        .split_once('?')
-        .unwrap_or((path_and_query, ""));
+    let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         map.append(*name, HeaderValue::from_str(value).unwrap());
     }
-    Sent {
-        method,
-        path,
-        query: query.to_owned(),
-        headers: map,
-    }
+    Sent { method, path, query: query.to_owned(), headers: map }
 }
 
 fn authorization(signed_headers: &str, signature: &str) -> String {
@@ -113,15 +106,11 @@ fn presigned() -> Sent {
 
 fn with_query(from: Sent, old: &str, new: &str) -> Sent {
     assert!(from.query.contains(old), "{old}");
-    Sent {
-        query: from.query.replace(old, new),
-        ..from
-    }
+    Sent { query: from.query.replace(old, new), ..from }
 }
 
 fn with_header(mut from: Sent, name: &'static str, value: &str) -> Sent {
-    from.headers
-        .insert(name, HeaderValue::from_str(value).unwrap());
+    from.headers.insert(name, HeaderValue::from_str(value).unwrap());
     from
 }
 
@@ -131,10 +120,7 @@ fn the_published_examples_verify() {
     check(&put_object(), NOW).unwrap();
     check(&presigned(), NOW).unwrap();
     for (query, signature) in [
-        (
-            "/?lifecycle",
-            "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543",
-        ),
+        ("/?lifecycle", "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"),
         (
             "/?max-keys=2&prefix=J",
             "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7",
@@ -144,10 +130,7 @@ fn the_published_examples_verify() {
             ("host", HOST),
             ("x-amz-content-sha256", EMPTY),
             ("x-amz-date", "20130524T000000Z"),
-            (
-                "authorization",
-                &authorization("host;x-amz-content-sha256;x-amz-date", signature),
-            ),
+            ("authorization", &authorization("host;x-amz-content-sha256;x-amz-date", signature)),
         ];
         check(&sent(Method::GET, query, &headers), NOW).unwrap();
     }
@@ -185,10 +168,7 @@ fn chunked(trailer: bool) -> Sent {
         ],
     );
     if trailer {
-        sent.headers.insert(
-            "x-amz-trailer",
-            HeaderValue::from_static("x-amz-checksum-crc32c"),
-        );
+        sent.headers.insert("x-amz-trailer", HeaderValue::from_static("x-amz-checksum-crc32c"));
     }
     sent
 }
@@ -197,18 +177,9 @@ fn chunked(trailer: bool) -> Sent {
 fn the_published_chunks_follow_from_their_seed() {
     let (_, mut signer) = check(&chunked(false), NOW).unwrap();
     for (length, signature) in [
-        (
-            65_536,
-            "ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648",
-        ),
-        (
-            1024,
-            "0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497",
-        ),
-        (
-            0,
-            "b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9",
-        ),
+        (65_536, "ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648"),
+        (1024, "0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497"),
+        (0, "b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9"),
     ] {
         let digest = Sha256::digest(vec![b'a'; length]).into();
         assert!(signer.clone().check_chunk(&digest, "00").is_err());
@@ -220,22 +191,11 @@ fn the_published_chunks_follow_from_their_seed() {
 fn the_published_chunks_with_a_trailer_follow_from_their_seed() {
     let (_, mut signer) = check(&chunked(true), NOW).unwrap();
     for (length, signature) in [
-        (
-            65_536,
-            "b474d8862b1487a5145d686f57f013e54db672cee1c953b3010fb58501ef5aa2",
-        ),
-        (
-            1024,
-            "1c1344b170168f8e65b41376b44b20fe354e373826ccbbe2c1d40a8cae51e5c7",
-        ),
-        (
-            0,
-            "2ca2aba2005185cf7159c6277faf83795951dd77a3a99e6e65d5c9f85863f992",
-        ),
+        (65_536, "b474d8862b1487a5145d686f57f013e54db672cee1c953b3010fb58501ef5aa2"),
+        (1024, "1c1344b170168f8e65b41376b44b20fe354e373826ccbbe2c1d40a8cae51e5c7"),
+        (0, "2ca2aba2005185cf7159c6277faf83795951dd77a3a99e6e65d5c9f85863f992"),
     ] {
-        signer
-            .check_chunk(&Sha256::digest(vec![b'a'; length]).into(), signature)
-            .unwrap();
+        signer.check_chunk(&Sha256::digest(vec![b'a'; length]).into(), signature).unwrap();
     }
     let trailers = [("x-amz-checksum-crc32c".to_owned(), "sOO8/Q==".to_owned())];
     let signature = "d81f82fc3505edab99d459891051a732e8730629a2e4a59689829ca17fe2e435";
@@ -259,34 +219,15 @@ fn what_is_signed_cannot_be_changed() {
             "CanonicalRequestBytes"
         ]
     );
-    assert!(
-        error.extra[4]
-            .1
-            .starts_with("GET\n/test.txt\n\nhost:examplebucket")
-    );
+    assert!(error.extra[4].1.starts_with("GET\n/test.txt\n\nhost:examplebucket"));
     for changed in [
-        Sent {
-            path: "/test.tx",
-            ..get_object()
-        },
-        Sent {
-            query: "versionId=1".to_owned(),
-            ..get_object()
-        },
-        Sent {
-            method: Method::HEAD,
-            ..get_object()
-        },
+        Sent { path: "/test.tx", ..get_object() },
+        Sent { query: "versionId=1".to_owned(), ..get_object() },
+        Sent { method: Method::HEAD, ..get_object() },
         with_header(get_object(), "host", "evil.example"),
         with_header(get_object(), "x-amz-content-sha256", "UNSIGNED-PAYLOAD"),
-        Sent {
-            path: "/test.tx",
-            ..presigned()
-        },
-        Sent {
-            method: Method::PUT,
-            ..presigned()
-        },
+        Sent { path: "/test.tx", ..presigned() },
+        Sent { method: Method::PUT, ..presigned() },
         with_query(presigned(), "Expires=86400", "Expires=86401"),
         with_query(presigned(), "host&", "host&a=b&"),
     ] {
@@ -301,28 +242,15 @@ fn clocks_may_differ_by_a_quarter_of_an_hour() {
         check(&get_object(), minute(fits)).unwrap();
     }
     for skewed in [-16, 16] {
-        assert_eq!(
-            code(check(&get_object(), minute(skewed))),
-            Code::RequestTimeTooSkewed
-        );
+        assert_eq!(code(check(&get_object(), minute(skewed))), Code::RequestTimeTooSkewed);
     }
     for fits in [-15, 0, 24 * 60] {
         check(&presigned(), minute(fits)).unwrap();
     }
-    let late = check(&presigned(), minute(24 * 60 + 1))
-        .err()
-        .expect("it is a day old");
-    assert_eq!(
-        (late.code, &*late.message),
-        (Code::AccessDenied, "Request has expired")
-    );
-    let early = check(&presigned(), minute(-16))
-        .err()
-        .expect("it is of the future");
-    assert_eq!(
-        (early.code, &*early.message),
-        (Code::AccessDenied, "Request is not yet valid")
-    );
+    let late = check(&presigned(), minute(24 * 60 + 1)).err().expect("it is a day old");
+    assert_eq!((late.code, &*late.message), (Code::AccessDenied, "Request has expired"));
+    let early = check(&presigned(), minute(-16)).err().expect("it is of the future");
+    assert_eq!((early.code, &*early.message), (Code::AccessDenied, "Request is not yet valid"));
 }
 
 #[test]
@@ -332,11 +260,7 @@ fn a_presigned_url_lives_for_a_week_at_most() {
     for expires in ["0", "-1", "604801", "99999999999999999999", "1h", ""] {
         let wrong = with_query(presigned(), "Expires=86400", &format!("Expires={expires}"));
         let error = check(&wrong, NOW).err().expect("it is refused");
-        assert_eq!(
-            error.code,
-            Code::AuthorizationQueryParametersError,
-            "{expires}"
-        );
+        assert_eq!(error.code, Code::AuthorizationQueryParametersError, "{expires}");
     }
 }
 
@@ -344,21 +268,9 @@ fn a_presigned_url_lives_for_a_week_at_most() {
 fn a_scope_of_somewhere_else_is_refused_with_the_way_here() {
     let wrong = authorization("host;x-amz-content-sha256;x-amz-date", "00");
     for (from, to, message) in [
-        (
-            "us-east-1",
-            "eu-west-1",
-            "the region 'eu-west-1' is wrong; expecting 'us-east-1'",
-        ),
-        (
-            "/s3/",
-            "/ec2/",
-            "incorrect service \"ec2\". This endpoint belongs to \"s3\".",
-        ),
-        (
-            "20130524",
-            "20130523",
-            "Invalid credential date \"20130523\".",
-        ),
+        ("us-east-1", "eu-west-1", "the region 'eu-west-1' is wrong; expecting 'us-east-1'"),
+        ("/s3/", "/ec2/", "incorrect service \"ec2\". This endpoint belongs to \"s3\"."),
+        ("20130524", "20130523", "Invalid credential date \"20130523\"."),
         ("aws4_request", "aws4", "incorrect terminal"),
         ("/s3/aws4_request", "", "the Credential is mal-formed"),
         (",Signature=00", "", "the Signature is missing"),
@@ -370,32 +282,19 @@ fn a_scope_of_somewhere_else_is_refused_with_the_way_here() {
         let region = error.extra.iter().find(|(tag, _)| *tag == "Region");
         assert_eq!(region.is_some(), to == "eu-west-1");
     }
-    let error = check(&with_query(presigned(), "us-east-1", "mars"), NOW)
-        .err()
-        .unwrap();
+    let error = check(&with_query(presigned(), "us-east-1", "mars"), NOW).err().unwrap();
     assert_eq!(error.code, Code::AuthorizationQueryParametersError);
     assert!(error.extra.contains(&("Region", "us-east-1".to_owned())));
 }
 
 #[test]
 fn other_mechanisms_are_refused_by_name() {
-    for header in [
-        "AWS AKIA:frJIUN8DYpKDtOLCwo//yllqDzg=",
-        "Basic dTpw",
-        "",
-        "Bearer x",
-    ] {
-        let error = check(&with_header(get_object(), "authorization", header), NOW)
-            .err()
-            .unwrap();
+    for header in ["AWS AKIA:frJIUN8DYpKDtOLCwo//yllqDzg=", "Basic dTpw", "", "Bearer x"] {
+        let error = check(&with_header(get_object(), "authorization", header), NOW).err().unwrap();
         assert_eq!(error.code, Code::InvalidRequest, "{header}");
         assert!(error.message.contains("Please use AWS4-HMAC-SHA256"));
     }
-    let v2 = sent(
-        Method::GET,
-        "/a?AWSAccessKeyId=A&Signature=B&Expires=1",
-        &[("host", HOST)],
-    );
+    let v2 = sent(Method::GET, "/a?AWSAccessKeyId=A&Signature=B&Expires=1", &[("host", HOST)]);
     assert_eq!(code(check(&v2, NOW)), Code::InvalidRequest);
     let v4a = authorization("host", "00").replace("HMAC-SHA256", "ECDSA-P256-SHA256");
     let v4a = with_header(get_object(), "authorization", &v4a);
@@ -410,10 +309,7 @@ fn other_mechanisms_are_refused_by_name() {
     assert_eq!(code(check(&both, NOW)), Code::InvalidArgument);
     let nothing = sent(Method::GET, "/a", &[("host", HOST)]);
     let query = Query::default();
-    assert_eq!(
-        Claim::read(&nothing.headers, &query, "us-east-1").unwrap(),
-        None
-    );
+    assert_eq!(Claim::read(&nothing.headers, &query, "us-east-1").unwrap(), None);
 }
 
 #[test]
@@ -422,6 +318,10 @@ fn what_changes_a_request_must_be_signed() {
     let error = check(&acl, NOW).err().unwrap();
     assert_eq!(error.code, Code::AccessDenied);
     assert_eq!(error.extra, [("HeadersNotSigned", "x-amz-acl".to_owned())]);
+    let ack = with_header(get_object(), "x-coffer-ack", "primary");
+    let error = check(&ack, NOW).err().unwrap();
+    assert_eq!(error.code, Code::AccessDenied);
+    assert_eq!(error.extra, [("HeadersNotSigned", "x-coffer-ack".to_owned())]);
     let no_host = with_query(presigned(), "SignedHeaders=host", "SignedHeaders=range");
     assert_eq!(check(&no_host, NOW).err().unwrap().extra[0].1, "host");
     let mut undated = get_object();
@@ -437,67 +337,37 @@ fn what_the_signer_signs_verifies_however_it_is_escaped() {
     let signer = Signer::new(ACCESS_KEY, SECRET, "us-east-1");
     for (uri, received_path) in [
         ("http://h:9000/b/plain", "/b/plain"),
-        (
-            "http://h/b/a%20b%2Bc/%C3%BC%25//../~x",
-            "/b/a%20b%2bc/%c3%bc%25//../%7Ex",
-        ),
+        ("http://h/b/a%20b%2Bc/%C3%BC%25//../~x", "/b/a%20b%2bc/%c3%bc%25//../%7Ex"),
         ("http://h/b/(a)+'!*@:", "/b/%28a%29%2B%27%21%2A%40%3A"),
-        (
-            "http://h/b?prefix=a%2Fb&list-type=2&delimiter=%20&empty",
-            "/b",
-        ),
+        ("http://h/b?prefix=a%2Fb&list-type=2&delimiter=%20&empty", "/b"),
     ] {
         let uri: http::Uri = uri.parse().unwrap();
         for path in [uri.path(), received_path] {
             let mut headers = HeaderMap::new();
             headers.insert("x-amz-meta-a", HeaderValue::from_static("  two   spaces "));
-            signer
-                .sign_headers(&Method::PUT, &uri, &mut headers, EMPTY, NOW)
-                .unwrap();
+            signer.sign_headers(&Method::PUT, &uri, &mut headers, EMPTY, NOW).unwrap();
             let query = uri.query().unwrap_or("").replace("%2F", "/");
-            let head = SignedHead {
-                method: &Method::PUT,
-                path,
-                query: &query,
-                headers: &headers,
-            };
+            let head = SignedHead { method: &Method::PUT, path, query: &query, headers: &headers };
             let claim = Claim::read(&headers, &Query::parse(&query).unwrap(), "us-east-1");
             let keys = SigningKeys::default();
-            claim
-                .unwrap()
-                .unwrap()
-                .verify(head, SECRET, &keys, NOW)
-                .unwrap();
+            claim.unwrap().unwrap().verify(head, SECRET, &keys, NOW).unwrap();
             let wrong = claim_of(&headers).verify(head, "other", &keys, NOW);
             assert_eq!(wrong.err().unwrap().code, Code::SignatureDoesNotMatch);
 
             let url = signer.presign(&Method::GET, &uri, 60, NOW).unwrap();
             let mut headers = HeaderMap::new();
-            headers.insert(
-                "host",
-                HeaderValue::from_str(uri.authority().unwrap().as_str()).unwrap(),
-            );
+            headers
+                .insert("host", HeaderValue::from_str(uri.authority().unwrap().as_str()).unwrap());
             let query = url.query().unwrap();
             let claim = Claim::read(&headers, &Query::parse(query).unwrap(), "us-east-1");
-            let head = SignedHead {
-                method: &Method::GET,
-                path,
-                query,
-                headers: &headers,
-            };
-            claim
-                .unwrap()
-                .unwrap()
-                .verify(head, SECRET, &keys, NOW)
-                .unwrap();
+            let head = SignedHead { method: &Method::GET, path, query, headers: &headers };
+            claim.unwrap().unwrap().verify(head, SECRET, &keys, NOW).unwrap();
         }
     }
 }
 
 fn claim_of(headers: &HeaderMap) -> Claim {
-    Claim::read(headers, &Query::default(), "us-east-1")
-        .unwrap()
-        .unwrap()
+    Claim::read(headers, &Query::default(), "us-east-1").unwrap().unwrap()
 }
 
 #[test]
@@ -509,19 +379,12 @@ fn a_path_that_was_signed_with_other_escapes_verifies() {
     let names = "host;x-amz-content-sha256;x-amz-date";
     headers.insert("authorization", authorization(names, "").parse().unwrap());
     let path = "/b/a%2Fb";
-    let head = SignedHead {
-        method: &Method::GET,
-        path,
-        query: "",
-        headers: &headers,
-    };
+    let head = SignedHead { method: &Method::GET, path, query: "", headers: &headers };
     let mut claim = claim_of(&headers);
     let canonical = canonical::request(head, &claim, path);
     let key = SigningKey::derive(SECRET, "20130524", "us-east-1");
     claim.signature = key.sign(canonical::string_to_sign(&claim, &canonical).as_bytes());
-    claim
-        .verify(head, SECRET, &SigningKeys::default(), NOW)
-        .unwrap();
+    claim.verify(head, SECRET, &SigningKeys::default(), NOW).unwrap();
 }
 
 #[test]
@@ -530,11 +393,9 @@ fn a_new_secret_is_not_answered_from_memory() {
     let text = b"text";
     let first = keys.get("A", "one", "20130524", "r").sign(text);
     assert_eq!(keys.get("A", "one", "20130524", "r").sign(text), first);
-    for (secret, day, region) in [
-        ("two", "20130524", "r"),
-        ("one", "20130525", "r"),
-        ("one", "20130524", "s"),
-    ] {
+    for (secret, day, region) in
+        [("two", "20130524", "r"), ("one", "20130525", "r"), ("one", "20130524", "s")]
+    {
         assert_ne!(keys.get("A", secret, day, region).sign(text), first);
     }
     assert_eq!(keys.get("A", "one", "20130524", "r").sign(text), first);
@@ -544,20 +405,11 @@ fn a_new_secret_is_not_answered_from_memory() {
 fn garbage_is_refused_and_never_panics() {
     let good = authorization("host;range;x-amz-content-sha256;x-amz-date", "00");
     for cut in 0..good.len() {
-        assert!(
-            check(
-                &with_header(get_object(), "authorization", &good[..cut]),
-                NOW
-            )
-            .is_err()
-        );
+        assert!(check(&with_header(get_object(), "authorization", &good[..cut]), NOW).is_err());
     }
     let query = presigned().query;
     for cut in 0..query.len() - 1 {
-        let cut_off = Sent {
-            query: query[..cut].to_owned(),
-            ..presigned()
-        };
+        let cut_off = Sent { query: query[..cut].to_owned(), ..presigned() };
         let Ok(parsed) = Query::parse(&cut_off.query) else {
             continue;
         };
@@ -565,11 +417,26 @@ fn garbage_is_refused_and_never_panics() {
             assert!(check(&cut_off, NOW).is_err(), "{cut}");
         }
     }
-    for garbage in [
-        "é",
-        "AWS4-HMAC-SHA256 =,=;;",
-        "AWS4-HMAC-SHA256 Credential=/////",
-    ] {
+    for garbage in ["é", "AWS4-HMAC-SHA256 =,=;;", "AWS4-HMAC-SHA256 Credential=/////"] {
         assert!(check(&with_header(get_object(), "authorization", garbage), NOW).is_err());
     }
+}
+
+#[test]
+fn a_presigned_hash_of_the_payload_is_part_of_the_claim() {
+    let hashed = with_query(
+        presigned(),
+        "&X-Amz-Date",
+        &format!("&X-Amz-Content-Sha256={EMPTY}&X-Amz-Date"),
+    );
+    let claim = |sent: &Sent| {
+        let query = Query::parse(&sent.query).unwrap();
+        Claim::read(&sent.headers, &query, "us-east-1").map(|claim| claim.unwrap().payload_hash)
+    };
+    assert_eq!(claim(&presigned()).unwrap(), "UNSIGNED-PAYLOAD");
+    assert_eq!(claim(&hashed).unwrap(), EMPTY);
+    let same = with_header(hashed, "x-amz-content-sha256", EMPTY);
+    assert_eq!(claim(&same).unwrap(), EMPTY);
+    let other = with_header(same, "x-amz-content-sha256", "UNSIGNED-PAYLOAD");
+    assert_eq!(claim(&other).unwrap_err().code, Code::InvalidRequest);
 }

@@ -7,21 +7,23 @@
 //! trailers= *(name ":" value CRLF) ["x-amz-trailer-signature:" sig CRLF]
 //! ```
 //!
-//! Without signatures, data is released as it comes. With them, a chunk is held (as slices of
-//! what came, not copied) until its signature was found right.
+//! Data is released as it comes, as slices of what came. The signature of a chunk covers all of it,
+//! so it is checked when the chunk ends, after its data was released: what was released is only
+//! known to be what was signed once [`ChunkDecoder::finish`] has said so.
+//!
+//! Some clients (minio-go among them) end a trailer with a bare LF, put an empty line between the
+//! trailers and their signature, and another one after the body. That is accepted.
 
 use std::collections::VecDeque;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use sha2::{Digest as _, Sha256};
 
 use crate::auth::ChunkSigner;
 use crate::error::{Code, S3Error};
 
-/// A signed chunk is held in memory: a larger one is refused.
-pub const CHUNK_BYTES_MAX: u64 = 16 << 20;
-/// Pieces of a held chunk below this are copied together.
-const SMALL_BYTES: usize = 4096;
+/// The largest chunk: as large as the largest payload of one request.
+pub const CHUNK_BYTES_MAX: u64 = 5 << 30;
 /// The longest chunk header or trailer line.
 const LINE_BYTES_MAX: usize = 4096;
 /// The most trailers.
@@ -39,55 +41,27 @@ pub struct ChunkDecoder {
     announced: Vec<String>,
     trailers: Vec<(String, String)>,
     trailer_signature: Option<String>,
+    /// Whether an empty line stood between the trailers and their signature.
+    gap: bool,
 }
 
 enum State {
     /// In the line that opens a chunk.
     Header,
     /// In a chunk's data.
-    Data { left: u64, held: Option<Held> },
+    Data { left: u64, signed: Option<Signed> },
     /// In the line end after a chunk's data.
     DataEnd,
     /// After the last chunk.
     Trailers,
-    /// After the empty line that ends the body.
-    Done,
+    /// After the empty line that ends the body, and so many bytes of one more line end.
+    Done { after: usize },
 }
 
-/// A signed chunk until its signature is checked.
-struct Held {
+/// What a chunk's signature is checked against.
+struct Signed {
     signature: String,
     digest: Sha256,
-    pieces: Vec<Bytes>,
-    /// Pieces too small to be worth a slice each, gathered.
-    small: BytesMut,
-}
-
-impl Held {
-    fn new(signature: String) -> Self {
-        Self {
-            signature,
-            digest: Sha256::new(),
-            pieces: Vec::new(),
-            small: BytesMut::new(),
-        }
-    }
-
-    fn push(&mut self, piece: Bytes) {
-        self.digest.update(&piece);
-        if piece.len() < SMALL_BYTES {
-            self.small.extend_from_slice(&piece);
-        } else {
-            self.gather();
-            self.pieces.push(piece);
-        }
-    }
-
-    fn gather(&mut self) {
-        if !self.small.is_empty() {
-            self.pieces.push(self.small.split().freeze());
-        }
-    }
 }
 
 impl ChunkDecoder {
@@ -102,29 +76,36 @@ impl ChunkDecoder {
             announced,
             trailers: Vec::new(),
             trailer_signature: None,
+            gap: false,
         }
     }
 
-    /// Decodes the next bytes of the body and appends what can be released to `out`.
+    /// Decodes the next bytes of the body and appends their payload to `out`.
     pub fn feed(&mut self, mut data: Bytes, out: &mut VecDeque<Bytes>) -> Result<(), S3Error> {
         while !data.is_empty() {
             match &mut self.state {
-                State::Data { left, held } => {
+                State::Data { left, signed } => {
                     let n = (*left).min(data.len() as u64) as usize;
                     let piece = data.split_to(n);
                     *left -= n as u64;
-                    match held {
-                        Some(held) => held.push(piece),
-                        None => out.push_back(piece),
+                    if let Some(signed) = signed {
+                        signed.digest.update(&piece);
                     }
+                    out.push_back(piece);
                     if *left == 0 {
-                        if let Some(held) = held.take() {
-                            self.check_chunk(held, out)?;
+                        if let Some(signed) = signed.take() {
+                            self.check_chunk(signed)?;
                         }
                         self.state = State::DataEnd;
                     }
                 }
-                State::Done => return Err(malformed("there are bytes after the end of the body")),
+                State::Done { after } => {
+                    if b"\r\n".get(*after) != data.first() {
+                        return Err(malformed("there are bytes after the end of the body"));
+                    }
+                    *after += 1;
+                    data.advance(1);
+                }
                 State::Header | State::DataEnd | State::Trailers => {
                     if let Some(line) = self.take_line(&mut data)? {
                         self.on_line(line)?;
@@ -135,9 +116,9 @@ impl ChunkDecoder {
         Ok(())
     }
 
-    /// The body has ended: gives the trailers if everything was there.
+    /// The body has ended: gives the trailers if everything was there, and signed where it must.
     pub fn finish(&mut self) -> Result<Vec<(String, String)>, S3Error> {
-        if !matches!(self.state, State::Done) {
+        if !matches!(self.state, State::Done { after: 0 | 2 }) {
             return Err(S3Error::new(Code::IncompleteBody));
         }
         Ok(std::mem::take(&mut self.trailers))
@@ -156,10 +137,13 @@ impl ChunkDecoder {
             return Ok(None);
         }
         data.advance(1);
-        match self.line.pop() {
-            Some(b'\r') => Ok(Some(std::mem::take(&mut self.line))),
-            _ => Err(malformed("a line does not end with CRLF")),
+        match self.line.last() {
+            Some(b'\r') => drop(self.line.pop()),
+            // A trailer, that is: the empty line after it is one of CRLF.
+            Some(_) if matches!(self.state, State::Trailers) => {}
+            _ => return Err(malformed("a line does not end with CRLF")),
         }
+        Ok(Some(std::mem::take(&mut self.line)))
     }
 
     fn on_line(&mut self, line: Vec<u8>) -> Result<(), S3Error> {
@@ -173,7 +157,9 @@ impl ChunkDecoder {
             State::DataEnd => Err(malformed("a chunk is longer than its size")),
             State::Trailers if line.is_empty() => self.on_end(),
             State::Trailers => self.on_trailer(&line),
-            State::Data { .. } | State::Done => unreachable!("lines are not looked for here"),
+            State::Data { .. } | State::Done { .. } => {
+                unreachable!("lines are not looked for here")
+            }
         }
     }
 
@@ -185,39 +171,33 @@ impl ChunkDecoder {
             return Err(malformed("a chunk's size is not a number"));
         }
         let size = u64::from_str_radix(size, 16).map_err(|_| malformed("a chunk is too large"))?;
-        let held = match &self.signer {
+        if size > CHUNK_BYTES_MAX {
+            return Err(malformed("a chunk is too large"));
+        }
+        let signed = match &self.signer {
             None => None,
             Some(_) => {
-                if size > CHUNK_BYTES_MAX {
-                    return Err(S3Error::with_message(
-                        Code::InvalidRequest,
-                        format!("A signed chunk may have at most {CHUNK_BYTES_MAX} bytes."),
-                    ));
-                }
                 let signature = extensions
                     .split(';')
                     .find_map(|e| e.trim().strip_prefix("chunk-signature="))
                     .ok_or_else(|| malformed("a chunk has no signature"))?;
-                Some(Held::new(signature.to_owned()))
+                Some(Signed { signature: signature.to_owned(), digest: Sha256::new() })
             }
         };
         if size > 0 {
-            self.state = State::Data { left: size, held };
+            self.state = State::Data { left: size, signed };
             return Ok(());
         }
-        if let Some(held) = held {
-            self.check_chunk(held, &mut VecDeque::new())?;
+        if let Some(signed) = signed {
+            self.check_chunk(signed)?;
         }
         self.state = State::Trailers;
         Ok(())
     }
 
-    fn check_chunk(&mut self, mut held: Held, out: &mut VecDeque<Bytes>) -> Result<(), S3Error> {
-        let signer = self.signer.as_mut().expect("only signed chunks are held");
-        held.gather();
-        signer.check_chunk(&held.digest.finalize().into(), &held.signature)?;
-        out.extend(held.pieces);
-        Ok(())
+    fn check_chunk(&mut self, Signed { signature, digest }: Signed) -> Result<(), S3Error> {
+        let signer = self.signer.as_mut().expect("a chunk is signed with it");
+        signer.check_chunk(&digest.finalize().into(), &signature)
     }
 
     fn on_trailer(&mut self, line: &str) -> Result<(), S3Error> {
@@ -233,9 +213,9 @@ impl ChunkDecoder {
             }
             return Ok(());
         }
-        // The signature covers what stands before it.
+        // The signature covers what stands before it, and nothing but it follows the gap.
         let known = self.announced.contains(&name) && !self.trailers.iter().any(|t| t.0 == name);
-        if !known || self.trailer_signature.is_some() {
+        if !known || self.trailer_signature.is_some() || self.gap {
             return Err(malformed());
         }
         self.trailers.push((name, value));
@@ -243,11 +223,13 @@ impl ChunkDecoder {
     }
 
     fn on_end(&mut self) -> Result<(), S3Error> {
+        let unsigned = self.signer.is_some() && self.trailer_signature.is_none();
+        if self.trailing && unsigned && !self.trailers.is_empty() && !self.gap {
+            self.gap = true;
+            return Ok(());
+        }
         if self.trailing {
-            let all_came = self
-                .announced
-                .iter()
-                .all(|a| self.trailers.iter().any(|t| t.0 == *a));
+            let all_came = self.announced.iter().all(|a| self.trailers.iter().any(|t| t.0 == *a));
             if !all_came {
                 return Err(S3Error::new(Code::MalformedTrailer));
             }
@@ -259,7 +241,7 @@ impl ChunkDecoder {
                 signer.check_trailer(&self.trailers, signature)?;
             }
         }
-        self.state = State::Done;
+        self.state = State::Done { after: 0 };
         Ok(())
     }
 }

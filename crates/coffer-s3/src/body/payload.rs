@@ -23,9 +23,10 @@ pub enum Payload {
 }
 
 impl Payload {
-    /// Reads the header of a request; a request without one has an unsigned payload.
-    pub fn of_headers(headers: &HeaderMap) -> Result<Payload, S3Error> {
-        match single(headers, "x-amz-content-sha256")? {
+    /// Reads the header of a request. Without one it is what the signature says (`signed`, the
+    /// hash that a presigned URL covers), and else an unsigned payload.
+    pub fn of(headers: &HeaderMap, signed: Option<&str>) -> Result<Payload, S3Error> {
+        match single(headers, "x-amz-content-sha256")?.or(signed) {
             None => Ok(Payload::Unsigned),
             Some(text) => Payload::parse(text),
         }
@@ -41,9 +42,9 @@ impl Payload {
             }
             "STREAMING-UNSIGNED-PAYLOAD-TRAILER" => Ok(Payload::UnsignedChunks),
             "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD"
-            | "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER" => Err(S3Error::not_implemented(
-                "Signature version 4A (AWS4-ECDSA-P256-SHA256)",
-            )),
+            | "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER" => {
+                Err(S3Error::not_implemented("Signature version 4A (AWS4-ECDSA-P256-SHA256)"))
+            }
             digest => {
                 let mut bytes = [0; 32];
                 match hex::decode_to_slice(digest, &mut bytes) {
@@ -74,7 +75,5 @@ pub fn checksum_header(algorithm: ChecksumAlgorithm) -> &'static str {
 
 /// The algorithm whose checksum the header (or trailer) `name`, in lower case, carries.
 pub fn checksum_of_header(name: &str) -> Option<ChecksumAlgorithm> {
-    ChecksumAlgorithm::ALL
-        .into_iter()
-        .find(|algorithm| checksum_header(*algorithm) == name)
+    ChecksumAlgorithm::ALL.into_iter().find(|algorithm| checksum_header(*algorithm) == name)
 }

@@ -31,11 +31,7 @@ pub(crate) struct Unread {
 impl Supply {
     /// Over all of `source`.
     pub fn new(source: Source) -> Supply {
-        Supply {
-            source: Some(source),
-            touched: false,
-            leftover: Leftover::default(),
-        }
+        Supply { source: Some(source), touched: false, leftover: Leftover::default() }
     }
 
     /// Where the rest will go.
@@ -59,15 +55,8 @@ impl Drop for Supply {
         if let Some(source) = self.source.take()
             && !source.is_end_stream()
         {
-            let unread = Unread {
-                source,
-                touched: self.touched,
-            };
-            *self
-                .leftover
-                .0
-                .lock()
-                .expect("nothing panics while holding it") = Some(unread);
+            let unread = Unread { source, touched: self.touched };
+            *self.leftover.0.lock().expect("nothing panics while holding it") = Some(unread);
         }
     }
 }
@@ -75,9 +64,6 @@ impl Drop for Supply {
 impl Leftover {
     /// What was left, once.
     pub fn take(&self) -> Option<Unread> {
-        self.0
-            .lock()
-            .expect("nothing panics while holding it")
-            .take()
+        self.0.lock().expect("nothing panics while holding it").take()
     }
 }

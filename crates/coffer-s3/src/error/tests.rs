@@ -36,8 +36,5 @@ fn what_went_wrong_inside_is_for_the_log() {
 fn a_range_outside_says_the_size() {
     let error = S3Error::from(ObjectsError::InvalidRange { size: 9 });
     assert_eq!(error.code.status(), StatusCode::RANGE_NOT_SATISFIABLE);
-    assert_eq!(
-        error.headers,
-        [(CONTENT_RANGE, HeaderValue::from_static("bytes */9"))]
-    );
+    assert_eq!(error.headers, [(CONTENT_RANGE, HeaderValue::from_static("bytes */9"))]);
 }

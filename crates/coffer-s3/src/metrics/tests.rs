@@ -10,14 +10,7 @@ fn a_request_is_booked_when_its_reply_ends() {
         let status = StatusCode::from_u16(status).unwrap();
         let counters = metrics.operation("GetObject");
         let started = clock.monotonic();
-        Account::new(
-            counters,
-            clock.clone(),
-            started,
-            status,
-            body_bytes,
-            metrics.request(),
-        )
+        Account::new(counters, clock.clone(), started, status, body_bytes, metrics.request())
     };
     let mut whole = account(200, 10);
     let mut cut_off = account(200, 10);

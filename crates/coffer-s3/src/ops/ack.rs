@@ -38,9 +38,7 @@ pub(super) async fn check_bucket_suffices(
     };
     let level = service.objects.bucket(grant).await?.ack.unwrap_or(Ack::All);
     if asked > level {
-        return Err(unbuilt(
-            "x-coffer-ack above the bucket's level on this operation",
-        ));
+        return Err(unbuilt("x-coffer-ack above the bucket's level on this operation"));
     }
     Ok(())
 }

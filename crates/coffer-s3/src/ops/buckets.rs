@@ -32,15 +32,13 @@ const NAMELESS_REGION: &str = "us-east-1";
 pub(super) async fn create(service: &Service, mut call: Call) -> Result<Reply, S3Error> {
     let grant = call.grant(Action::CreateBucket)?;
     let ack = ack::asked(&call)?;
-    let document = documents::read(&mut call, DOCUMENT_BYTES_MAX, Digest::Optional).await?;
+    let document =
+        documents::read(service, &mut call, DOCUMENT_BYTES_MAX, Digest::Optional).await?;
     if let Some(document) = &document {
         check_configuration(document, &service.settings.region)?;
     }
     let region = service.settings.region.clone();
-    service
-        .objects
-        .create_bucket(&grant, CreateBucket { region, ack })
-        .await?;
+    service.objects.create_bucket(&grant, CreateBucket { region, ack }).await?;
     let mut reply = reply_empty(StatusCode::OK);
     set_header(&mut reply, "location", format!("/{}", call.bucket()?))?;
     Ok(reply)
@@ -57,10 +55,7 @@ fn check_configuration(document: &Element, region: &str) -> Result<(), S3Error> 
             "LocationConstraint" => check_location(child.text.trim(), region)?,
             "Tags" if child.children.is_empty() => {}
             "Location" | "Bucket" | "Tags" => {
-                return Err(refuse::unbuilt(&format!(
-                    "CreateBucketConfiguration/{}",
-                    child.name
-                )));
+                return Err(refuse::unbuilt(&format!("CreateBucketConfiguration/{}", child.name)));
             }
             _ => return Err(S3Error::new(Code::MalformedXML)),
         }
@@ -162,16 +157,9 @@ pub(super) async fn list(service: &Service, call: Call) -> Result<Reply, S3Error
         Some(token) if !token.is_empty() => Some(Token::read_key(token)?),
         _ => None,
     };
-    let here = call
-        .query
-        .get("bucket-region")
-        .is_none_or(|r| r == service.settings.region);
+    let here = call.query.get("bucket-region").is_none_or(|r| r == service.settings.region);
     let page = if here {
-        let query = ListBuckets {
-            prefix: prefix.to_owned(),
-            after,
-            max,
-        };
+        let query = ListBuckets { prefix: prefix.to_owned(), after, max };
         service.objects.list_buckets(&grant, query).await?
     } else {
         Default::default()
@@ -206,11 +194,7 @@ pub(super) async fn get_ack(service: &Service, call: Call) -> Result<Reply, S3Er
     xml.text("Ack", bucket.ack.unwrap_or(Ack::All).name());
     xml.plain("Explicit", bucket.ack.is_some());
     let mut reply = reply_xml(StatusCode::OK, xml.finish());
-    set_header(
-        &mut reply,
-        "x-coffer-ack",
-        bucket.ack.unwrap_or(Ack::All).name(),
-    )?;
+    set_header(&mut reply, "x-coffer-ack", bucket.ack.unwrap_or(Ack::All).name())?;
     Ok(reply)
 }
 
@@ -218,14 +202,12 @@ pub(super) async fn get_ack(service: &Service, call: Call) -> Result<Reply, S3Er
 /// like the one that GetBucketAck gives.
 pub(super) async fn put_ack(service: &Service, mut call: Call) -> Result<Reply, S3Error> {
     let grant = call.grant(Action::PutBucketAck)?;
-    let from_query = call
-        .query
-        .get("x-coffer-ack")
-        .filter(|text| !text.is_empty());
+    let from_query = call.query.get("x-coffer-ack").filter(|text| !text.is_empty());
     let from_query = from_query.map(ack::parse).transpose()?;
     let from_header = ack::asked(&call)?;
-    let document = documents::read(&mut call, DOCUMENT_BYTES_MAX, Digest::Optional).await?;
-    let from_document = document.as_ref().map(ack_in).transpose()?;
+    let document =
+        documents::read(service, &mut call, DOCUMENT_BYTES_MAX, Digest::Optional).await?;
+    let from_document = document.as_deref().map(ack_in).transpose()?;
     let levels = [from_query, from_header, from_document];
     let mut levels = levels.into_iter().flatten();
     let Some(ack) = levels.next() else {

@@ -16,8 +16,5 @@ pub(super) fn check_owner(head: &CallHead, name: &'static str) -> Result<(), S3E
 
 /// Writes who owns what the caller sees.
 pub(super) fn write_owner(xml: &mut Writer, tag: &'static str, head: &CallHead) {
-    xml.open(tag)
-        .text("ID", &head.principal.owner_id)
-        .text("DisplayName", "coffer")
-        .close();
+    xml.open(tag).text("ID", &head.principal.owner_id).text("DisplayName", "coffer").close();
 }

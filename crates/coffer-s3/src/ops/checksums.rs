@@ -15,7 +15,7 @@ use crate::xml::{Element, Writer};
 const FAMILY: &str = "x-amz-checksum-";
 
 /// Members of the family that are no checksum values.
-const NO_VALUES: &[&str] = &["x-amz-checksum-algorithm", "x-amz-checksum-mode", TYPE];
+pub(super) const NO_VALUES: &[&str] = &["x-amz-checksum-algorithm", "x-amz-checksum-mode", TYPE];
 
 const TYPE: &str = "x-amz-checksum-type";
 
@@ -61,11 +61,7 @@ fn read(algorithm: ChecksumAlgorithm, text: &str) -> Option<Checksum> {
         }
     };
     let value = BASE64.decode(value).ok()?;
-    (value.len() == algorithm.digest_bytes()).then_some(Checksum {
-        algorithm,
-        value,
-        kind,
-    })
+    (value.len() == algorithm.digest_bytes()).then_some(Checksum { algorithm, value, kind })
 }
 
 /// The one checksum value among the headers, if there is one.
@@ -121,10 +117,7 @@ pub(super) fn type_in(head: &CallHead) -> Result<Option<ChecksumType>, S3Error> 
         return Ok(None);
     };
     ChecksumType::parse(text).map(Some).ok_or_else(|| {
-        S3Error::with_message(
-            Code::InvalidRequest,
-            format!("Value for {TYPE} header is invalid."),
-        )
+        S3Error::with_message(Code::InvalidRequest, format!("Value for {TYPE} header is invalid."))
     })
 }
 
@@ -163,12 +156,7 @@ fn combine(
             "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
         ));
     }
-    if let Some(Checksum {
-        kind: ChecksumKind::Composite { .. },
-        algorithm,
-        ..
-    }) = &expected
-    {
+    if let Some(Checksum { kind: ChecksumKind::Composite { .. }, algorithm, .. }) = &expected {
         return Err(S3Error::with_message(
             Code::InvalidRequest,
             format!("Value for {} header is invalid.", header_name(*algorithm)),
@@ -183,11 +171,7 @@ fn combine(
             "Value for x-amz-sdk-checksum-algorithm header is invalid.",
         ));
     }
-    Ok(ChecksumRequest {
-        algorithm: carried.or(named),
-        expected,
-        trailer: trailer.is_some(),
-    })
+    Ok(ChecksumRequest { algorithm: carried.or(named), expected, trailer: trailer.is_some() })
 }
 
 /// The `Content-MD5` of the request.

@@ -10,15 +10,7 @@ use crate::time;
 
 /// The conditions of a read, or of the source of a copy.
 pub(super) fn of_read(head: &CallHead) -> Result<ReadConditions, S3Error> {
-    read_conditions(
-        head,
-        [
-            "if-match",
-            "if-none-match",
-            "if-modified-since",
-            "if-unmodified-since",
-        ],
-    )
+    read_conditions(head, ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"])
 }
 
 /// The conditions of a copy on its source.
@@ -65,10 +57,7 @@ pub(super) fn of_write(head: &CallHead) -> Result<WriteCondition, S3Error> {
             Err(_) => return Err(unbuilt("If-Match with other than one ETag")),
         },
     };
-    Ok(WriteCondition {
-        if_none_match_any,
-        if_match,
-    })
+    Ok(WriteCondition { if_none_match_any, if_match })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use coffer_objects::{Copy, Headers};
 use http::StatusCode;
 
 use super::copy_source::CopySource;
+use super::get::told;
 use super::{ack, checksums, conditions, stored};
 use crate::error::{Code, S3Error};
 use crate::request::{Call, CallHead};
@@ -36,7 +37,8 @@ pub(super) async fn copy(service: &Service, call: Call) -> Result<Reply, S3Error
         condition: conditions::of_write(&call)?,
         checksum_algorithm: checksums::algorithm_in(&call, "x-amz-checksum-algorithm")?,
     };
-    let info = service.objects.copy(&read, &write, copy).await?;
+    let info = service.objects.copy(&read, &write, copy).await;
+    let info = info.map_err(|error| told(&call, &source.bucket, error))?;
 
     let mut xml = Writer::with_root("CopyObjectResult");
     xml.text("LastModified", &time::iso8601(info.modified))

@@ -49,10 +49,7 @@ impl CopySource {
         if bucket.is_empty() || key.is_empty() {
             return Err(invalid());
         }
-        Ok(CopySource {
-            bucket: bucket.to_owned(),
-            key: key.to_owned(),
-        })
+        Ok(CopySource { bucket: bucket.to_owned(), key: key.to_owned() })
     }
 }
 

@@ -34,18 +34,18 @@ pub(super) async fn one(service: &Service, call: Call) -> Result<Reply, S3Error>
 
 /// DeleteObjects: each key is authorised, deleted and answered for itself.
 pub(super) async fn many(service: &Service, mut call: Call) -> Result<Reply, S3Error> {
-    let document = documents::read(&mut call, DOCUMENT_BYTES_MAX, Digest::Required).await?;
+    service.check_bucket_exists(call.bucket()?).await?;
+    let document =
+        documents::read(service, &mut call, DOCUMENT_BYTES_MAX, Digest::Required).await?;
     let document = document.ok_or_else(|| S3Error::new(Code::MissingRequestBody))?;
     let asked = Asked::read(&document)?;
+    drop(document);
 
     let mut outcomes: Vec<Result<(), S3Error>> = Vec::with_capacity(asked.keys.len());
     let mut grants: Vec<Grant> = Vec::new();
     for key in &asked.keys {
-        let granted = key
-            .refusal
-            .clone()
-            .map_or(Ok(()), Err)
-            .and_then(|()| grant(&call, &key.name));
+        let granted =
+            key.refusal.clone().map_or(Ok(()), Err).and_then(|()| grant(&call, &key.name));
         outcomes.push(granted.map(|grant| grants.push(grant)));
     }
     if let Some(grant) = grants.first() {
@@ -70,13 +70,7 @@ fn grant(call: &CallHead, key: &str) -> Result<Grant, S3Error> {
 
 /// Whether an outcome is of the request as a whole rather than of a key.
 fn concerns_the_bucket(outcome: &Result<(), S3Error>) -> bool {
-    matches!(
-        outcome,
-        Err(S3Error {
-            code: Code::NoSuchBucket,
-            ..
-        })
-    )
+    matches!(outcome, Err(S3Error { code: Code::NoSuchBucket, .. }))
 }
 
 /// What the document asks for.
@@ -101,10 +95,8 @@ impl Asked {
         if document.name != "Delete" {
             return Err(malformed());
         }
-        let keys = document
-            .children_named("Object")
-            .map(Key::read)
-            .collect::<Result<Vec<_>, _>>()?;
+        let keys =
+            document.children_named("Object").map(Key::read).collect::<Result<Vec<_>, _>>()?;
         if keys.is_empty() || keys.len() > KEYS_MAX {
             return Err(malformed());
         }
@@ -127,11 +119,7 @@ impl Key {
             Some(condition) => Some(unbuilt(&format!("Object/{condition}"))),
             None => refuse::version(version).err(),
         };
-        Ok(Key {
-            name: name.to_owned(),
-            named_version: version == Some("null"),
-            refusal,
-        })
+        Ok(Key { name: name.to_owned(), named_version: version == Some("null"), refusal })
     }
 }
 

@@ -11,7 +11,7 @@ use http::StatusCode;
 use super::{checksums, conditions, parameters, stored};
 use crate::error::{Code, S3Error};
 use crate::request::{Call, CallHead};
-use crate::respond::{Reply, reply_empty, reply_head, reply_stream, set_header};
+use crate::respond::{Reply, reply_empty, reply_head, reply_object, set_header};
 use crate::service::Service;
 use crate::time;
 
@@ -21,25 +21,16 @@ pub(super) async fn get(service: &Service, call: Call) -> Result<Reply, S3Error>
     let asked = asked_for(service, &call, &grant).await?;
     let reader = match service.objects.get(&grant, asked.get).await {
         Err(ObjectsError::PreconditionFailed { .. }) if asked.pinned => {
-            let whole = Get {
-                conditions: conditions::of_read(&call)?,
-                ..Get::default()
-            };
+            let whole = Get { conditions: conditions::of_read(&call)?, ..Get::default() };
             service.objects.get(&grant, whole).await
         }
         other => other,
     }
-    .map_err(|error| told(&call, error))?;
-    let ObjectReader {
-        info,
-        range,
-        partial,
-        parts_count,
-        ..
-    } = &reader;
+    .map_err(|error| told(&call, grant.bucket(), error))?;
+    let ObjectReader { info, range, partial, parts_count, .. } = &reader;
     let mut shown = show(&call, info, range, *partial, *parts_count)?;
     stored::apply_overrides(&mut shown, &call.query)?;
-    let (head, body) = reply_stream(shown.status(), reader).into_parts();
+    let (head, body) = reply_object(shown.status(), reader).await?.into_parts();
     shown.headers_mut().extend(head.headers);
     Ok(shown.map(|_| body))
 }
@@ -50,21 +41,13 @@ pub(super) async fn head(service: &Service, call: Call) -> Result<Reply, S3Error
     let asked = asked_for(service, &call, &grant).await?;
     let head = match service.objects.head(&grant, asked.get).await {
         Err(ObjectsError::PreconditionFailed { .. }) if asked.pinned => {
-            let whole = Get {
-                conditions: conditions::of_read(&call)?,
-                ..Get::default()
-            };
+            let whole = Get { conditions: conditions::of_read(&call)?, ..Get::default() };
             service.objects.head(&grant, whole).await
         }
         other => other,
     }
-    .map_err(|error| told(&call, error))?;
-    let ObjectHead {
-        info,
-        range,
-        partial,
-        parts_count,
-    } = head;
+    .map_err(|error| told(&call, grant.bucket(), error))?;
+    let ObjectHead { info, range, partial, parts_count } = head;
     let mut shown = show(&call, &info, &range, partial, parts_count)?;
     stored::apply_overrides(&mut shown, &call.query)?;
     let (head, body) = reply_head(shown.status(), range.end - range.start).into_parts();
@@ -72,10 +55,11 @@ pub(super) async fn head(service: &Service, call: Call) -> Result<Reply, S3Error
     Ok(shown.map(|_| body))
 }
 
-/// What the caller is told: that a key is not there only when it may list the bucket, as in S3.
-fn told(call: &CallHead, error: ObjectsError) -> S3Error {
+/// What the caller is told about a key of `bucket`: that it is not there only when the caller may
+/// list the bucket, as in S3.
+pub(super) fn told(call: &CallHead, bucket: &str, error: ObjectsError) -> S3Error {
     match error {
-        ObjectsError::NoSuchKey => match call.grant_bucket(Action::ListBucket) {
+        ObjectsError::NoSuchKey => match call.grant_on(Action::ListBucket, bucket, None) {
             Ok(_) => error.into(),
             Err(denied) => denied,
         },
@@ -108,17 +92,9 @@ async fn asked_for(service: &Service, call: &CallHead, grant: &Grant) -> Result<
     };
     // RFC 9110, 13.1.5: "If the validator does not match, the server SHOULD ignore the Range
     // header field".
-    let now = service
-        .objects
-        .head(
-            grant,
-            Get {
-                range: None,
-                ..get.clone()
-            },
-        )
-        .await;
-    let now = now.map_err(|error| told(call, error))?;
+    let now = service.objects.head(grant, Get { range: None, ..get.clone() }).await;
+    let bucket = call.bucket()?;
+    let now = now.map_err(|error| told(call, bucket, error))?;
     if if_range_holds(validator, &now.info) {
         get.conditions.if_match = Some(EtagList::Tags(vec![now.info.etag]));
         Ok(Asked { get, pinned: true })
@@ -144,11 +120,7 @@ fn show(
     partial: bool,
     parts_count: Option<u32>,
 ) -> Result<Reply, S3Error> {
-    let status = if partial {
-        StatusCode::PARTIAL_CONTENT
-    } else {
-        StatusCode::OK
-    };
+    let status = if partial { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
     let mut reply = reply_empty(status);
     stored::add_headers(&mut reply, info)?;
     if partial && let Some(content_range) = content_range(range, info.size) {
@@ -159,11 +131,7 @@ fn show(
     }
     // The checksum is that of the whole, and clients compare it with what they get.
     let whole = range.start == 0 && range.end == info.size;
-    if whole
-        && call
-            .header("x-amz-checksum-mode")?
-            .is_some_and(|m| m == "ENABLED")
-    {
+    if whole && call.header("x-amz-checksum-mode")?.is_some_and(|m| m == "ENABLED") {
         checksums::add_headers(&mut reply, info.checksum.as_ref())?;
     }
     Ok(reply)
@@ -171,10 +139,7 @@ fn show(
 
 /// RFC 9110, 14.4. An empty range, of an object or part of no bytes, has no way to be written.
 fn content_range(range: &Range<u64>, size: u64) -> Option<String> {
-    let last = range
-        .end
-        .checked_sub(1)
-        .filter(|last| *last >= range.start)?;
+    let last = range.end.checked_sub(1).filter(|last| *last >= range.start)?;
     Some(format!("bytes {}-{last}/{size}", range.start))
 }
 

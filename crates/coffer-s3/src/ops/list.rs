@@ -73,9 +73,7 @@ impl<'a> Asked<'a> {
         }
         for entry in &page.entries {
             if let Entry::Prefix(prefix) = entry {
-                xml.open("CommonPrefixes")
-                    .text("Prefix", &self.encoding.write(prefix))
-                    .close();
+                xml.open("CommonPrefixes").text("Prefix", &self.encoding.write(prefix)).close();
             }
         }
     }
@@ -129,9 +127,7 @@ fn after_marker(marker: &str, prefix: &str, delimiter: Option<&str>) -> Option<L
         return None;
     }
     if let (Some(delimiter), Some(rest)) = (delimiter, marker.strip_prefix(prefix))
-        && rest
-            .find(delimiter)
-            .is_some_and(|at| at + delimiter.len() == rest.len())
+        && rest.find(delimiter).is_some_and(|at| at + delimiter.len() == rest.len())
     {
         return Some(ListAfter::Prefix(marker.to_owned()));
     }
@@ -142,10 +138,7 @@ fn after_marker(marker: &str, prefix: &str, delimiter: Option<&str>) -> Option<L
 pub(super) async fn second(service: &Service, call: Call) -> Result<Reply, S3Error> {
     let asked = Asked::read(&call)?;
     let token = call.query.get("continuation-token");
-    let start_after = call
-        .query
-        .get("start-after")
-        .filter(|name| !name.is_empty());
+    let start_after = call.query.get("start-after").filter(|name| !name.is_empty());
     let after = match token {
         Some("") => {
             return Err(S3Error::invalid_argument(
@@ -172,8 +165,7 @@ pub(super) async fn second(service: &Service, call: Call) -> Result<Reply, S3Err
 
     let encoding = asked.encoding;
     let mut xml = Writer::with_root("ListBucketResult");
-    xml.text("Name", call.bucket()?)
-        .text("Prefix", &encoding.write(asked.prefix));
+    xml.text("Name", call.bucket()?).text("Prefix", &encoding.write(asked.prefix));
     if let Some(next) = &page.next {
         xml.text("NextContinuationToken", &Token::from(next.clone()).write());
     }

@@ -5,6 +5,7 @@ use coffer_objects::{ByteRange, PAGE_MAX};
 use http::StatusCode;
 
 use super::copy_source::CopySource;
+use super::get::told;
 use super::uploads::{upload_id, write_checksum, write_people};
 use super::{ack, checksums, conditions, parameters, put, stored};
 use crate::error::{Code, S3Error};
@@ -24,10 +25,7 @@ pub(super) async fn upload(service: &Service, mut call: Call) -> Result<Reply, S
     let grant = call.grant(Action::PutObject)?;
     let number = part_number(&call)?;
     let put = put::announced(&call.head, &call.body)?;
-    let mut writer = service
-        .objects
-        .upload_part(&grant, upload_id(&call)?, number, put)
-        .await?;
+    let mut writer = service.objects.upload_part(&grant, upload_id(&call)?, number, put).await?;
     let trailer = put::take(&mut call.body, &mut writer).await?;
     let part = writer.finish_part(trailer).await?;
     let mut reply = reply_empty(StatusCode::OK);
@@ -49,7 +47,8 @@ pub(super) async fn copy(service: &Service, call: Call) -> Result<Reply, S3Error
     let part = service
         .objects
         .upload_part_copy(&read, &write, id, number, range, conditions)
-        .await?;
+        .await
+        .map_err(|error| told(&call, &source.bucket, error))?;
 
     let mut xml = Writer::with_root("CopyPartResult");
     xml.text("LastModified", &time::iso8601(part.modified))
@@ -85,17 +84,13 @@ pub(super) async fn list(service: &Service, call: Call) -> Result<Reply, S3Error
     let page = service.objects.list_parts(&grant, id, after, max).await?;
 
     let mut xml = Writer::with_root("ListPartsResult");
-    xml.text("Bucket", call.bucket()?)
-        .text("Key", call.key()?)
-        .text("UploadId", id);
+    xml.text("Bucket", call.bucket()?).text("Key", call.key()?).text("UploadId", id);
     write_people(&mut xml, &page.upload, &call);
-    xml.text("StorageClass", "STANDARD")
-        .plain("PartNumberMarker", after);
+    xml.text("StorageClass", "STANDARD").plain("PartNumberMarker", after);
     if let Some(next) = page.next {
         xml.plain("NextPartNumberMarker", next);
     }
-    xml.plain("MaxParts", max)
-        .plain("IsTruncated", page.truncated);
+    xml.plain("MaxParts", max).plain("IsTruncated", page.truncated);
     write_checksum(&mut xml, &page.upload);
     for part in &page.parts {
         xml.open("Part")

@@ -47,7 +47,5 @@ pub(super) async fn take(
     while let Some(piece) = body.next().await {
         writer.write(piece?).await?;
     }
-    Ok(body
-        .trailer_checksum()
-        .map(|(algorithm, value)| Checksum::full(algorithm, value)))
+    Ok(body.trailer_checksum().map(|(algorithm, value)| Checksum::full(algorithm, value)))
 }

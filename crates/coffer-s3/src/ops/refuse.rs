@@ -3,6 +3,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::checksums;
 use crate::error::{Code, S3Error};
 use crate::request::{CallHead, single};
 
@@ -75,13 +76,22 @@ pub(crate) fn unbuilt(what: &str) -> S3Error {
     )
 }
 
+/// Whether `name` says something about the bytes of a body. The SDKs put such parameters into
+/// presigned URLs when there is no body yet, and so the checksum of nothing.
+fn sums_a_body(name: &str) -> bool {
+    let sums = name.starts_with("x-amz-checksum-") && !checksums::NO_VALUES.contains(&name);
+    sums || name == "x-amz-sdk-checksum-algorithm"
+}
+
 /// Takes `x-amz-*` parameters of the query for the headers they stand for: a presigned URL may
-/// carry them so, and the signature covers both. A header that was sent wins.
+/// carry them so, and the signature covers both. A header that was sent wins. Checksums of the
+/// body are not taken, see [`sums_a_body`].
 pub(super) fn take_query_for_headers(head: &mut CallHead) -> Result<(), S3Error> {
     let mut found = HeaderMap::new();
     for (name, value) in head.query.iter() {
         let name = name.to_ascii_lowercase();
-        if !name.starts_with("x-amz-") || OF_THE_SIGNATURE.contains(&name.as_str()) {
+        let of_the_signature = OF_THE_SIGNATURE.contains(&name.as_str());
+        if !name.starts_with("x-amz-") || of_the_signature || sums_a_body(&name) {
             continue;
         }
         let unfit = || S3Error::invalid_argument(name.clone(), value, "The value is not valid.");
@@ -118,11 +128,7 @@ pub(super) fn check(head: &CallHead) -> Result<(), S3Error> {
             return Err(unbuilt(&format!("x-amz-acl: {other}")));
         }
         Some(other) => {
-            return Err(S3Error::invalid_argument(
-                "x-amz-acl",
-                other,
-                "Invalid Argument",
-            ));
+            return Err(S3Error::invalid_argument("x-amz-acl", other, "Invalid Argument"));
         }
     }
     match named("x-amz-object-ownership")? {

@@ -40,10 +40,7 @@ pub(crate) fn route(head: &CallHead) -> Result<Operation, S3Error> {
 fn sub_resource(query: &Query) -> Result<&'static str, S3Error> {
     let mut found = "";
     for (name, _) in query.iter() {
-        let known = Operation::ALL
-            .iter()
-            .map(|op| op.sub_resource())
-            .find(|sub| *sub == name);
+        let known = Operation::ALL.iter().map(|op| op.sub_resource()).find(|sub| *sub == name);
         match known {
             None | Some("") => {}
             Some(sub) if found.is_empty() || found == sub => found = sub,
@@ -63,10 +60,7 @@ fn fits(operation: Operation, head: &CallHead) -> bool {
     use Operation::*;
     let has = |name| head.query.has(name);
     let copies = head.headers.contains_key(COPY_SOURCE)
-        || head
-            .query
-            .iter()
-            .any(|(name, _)| name.eq_ignore_ascii_case(COPY_SOURCE));
+        || head.query.iter().any(|(name, _)| name.eq_ignore_ascii_case(COPY_SOURCE));
     match operation {
         ListObjectsV2 => head.query.get("list-type") == Some("2"),
         ListObjects => head.query.get("list-type") != Some("2"),

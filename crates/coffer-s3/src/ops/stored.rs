@@ -44,14 +44,12 @@ fn text(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, S3Err
     if values.is_empty() {
         return Ok(None);
     }
-    String::from_utf8(values.join(&b", "[..]))
-        .map(Some)
-        .map_err(|_| {
-            S3Error::with_message(
-                Code::InvalidArgument,
-                format!("The header {name} is not valid UTF-8."),
-            )
-        })
+    String::from_utf8(values.join(&b", "[..])).map(Some).map_err(|_| {
+        S3Error::with_message(
+            Code::InvalidArgument,
+            format!("The header {name} is not valid UTF-8."),
+        )
+    })
 }
 
 /// Headers of a reply that a query may set, and the parameter that does.

@@ -22,9 +22,7 @@ const DOCUMENT_BYTES_MAX: usize = 8 << 20;
 
 /// The id of the upload that the request is about; `route` found the parameter.
 pub(super) fn upload_id(head: &CallHead) -> Result<&str, S3Error> {
-    head.query
-        .get("uploadId")
-        .ok_or_else(|| S3Error::new(Code::NoSuchUpload))
+    head.query.get("uploadId").ok_or_else(|| S3Error::new(Code::NoSuchUpload))
 }
 
 /// CreateMultipartUpload.
@@ -38,18 +36,12 @@ pub(super) async fn create(service: &Service, call: Call) -> Result<Reply, S3Err
     };
     let upload = service.objects.create_upload(&grant, upload).await?;
     let mut xml = Writer::with_root("InitiateMultipartUploadResult");
-    xml.text("Bucket", call.bucket()?)
-        .text("Key", &upload.key)
-        .text("UploadId", &upload.upload_id);
+    xml.text("Bucket", call.bucket()?).text("Key", &upload.key).text("UploadId", &upload.upload_id);
     let mut reply = reply_xml(StatusCode::OK, xml.finish());
     if upload.checksum_named {
         let algorithm = upload.checksum_algorithm.name();
         set_header(&mut reply, "x-amz-checksum-algorithm", algorithm)?;
-        set_header(
-            &mut reply,
-            "x-amz-checksum-type",
-            upload.checksum_type.name(),
-        )?;
+        set_header(&mut reply, "x-amz-checksum-type", upload.checksum_type.name())?;
     }
     Ok(reply)
 }
@@ -65,19 +57,12 @@ pub(super) async fn complete(service: &Service, mut call: Call) -> Result<Reply,
     let object_size = object_size(&call)?;
     let condition = conditions::of_write(&call)?;
     let ack = ack::asked(&call)?;
-    let document = documents::read_unsummed(&mut call, DOCUMENT_BYTES_MAX).await?;
-    let parts = parts(&document.ok_or_else(|| S3Error::new(Code::MalformedXML))?)?;
-    let complete = Complete {
-        parts,
-        condition,
-        checksum,
-        object_size,
-        ack,
-    };
-    let info = service
-        .objects
-        .complete_upload(&grant, &upload_id, complete)
-        .await?;
+    let document = documents::read_unsummed(service, &mut call, DOCUMENT_BYTES_MAX).await?;
+    let document = document.ok_or_else(|| S3Error::new(Code::MalformedXML))?;
+    let parts = parts(&document)?;
+    drop(document);
+    let complete = Complete { parts, condition, checksum, object_size, ack };
+    let info = service.objects.complete_upload(&grant, &upload_id, complete).await?;
 
     let mut xml = Writer::with_root("CompleteMultipartUploadResult");
     xml.text("Location", &location(&call))
@@ -92,11 +77,7 @@ pub(super) async fn complete(service: &Service, mut call: Call) -> Result<Reply,
 
 /// Where the object can be found, as the client addressed it.
 fn location(head: &CallHead) -> String {
-    let host = head
-        .headers
-        .get("host")
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or("");
+    let host = head.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("");
     format!("http://{host}{}", head.raw_path)
 }
 
@@ -121,10 +102,7 @@ fn parts(document: &Element) -> Result<Vec<CompletePart>, S3Error> {
     }
     let mut parts = Vec::new();
     for element in document.children_named("Part") {
-        let number = element
-            .child_text("PartNumber")
-            .map(str::trim)
-            .ok_or_else(malformed)?;
+        let number = element.child_text("PartNumber").map(str::trim).ok_or_else(malformed)?;
         let number = parameters::digits(number).ok_or_else(malformed)?;
         if !(1..=u64::from(PART_NUMBER_MAX)).contains(&number) {
             return Err(S3Error::invalid_argument(
@@ -135,10 +113,7 @@ fn parts(document: &Element) -> Result<Vec<CompletePart>, S3Error> {
                 ),
             ));
         }
-        let etag = element
-            .child_text("ETag")
-            .map(str::trim)
-            .ok_or_else(malformed)?;
+        let etag = element.child_text("ETag").map(str::trim).ok_or_else(malformed)?;
         parts.push(CompletePart {
             number: number as u32,
             etag: etag.to_owned(),
@@ -155,10 +130,7 @@ fn parts(document: &Element) -> Result<Vec<CompletePart>, S3Error> {
 pub(super) async fn abort(service: &Service, call: Call) -> Result<Reply, S3Error> {
     let grant = call.grant(Action::AbortMultipartUpload)?;
     ack::check_bucket_suffices(service, &call, &grant).await?;
-    service
-        .objects
-        .abort_upload(&grant, upload_id(&call)?)
-        .await?;
+    service.objects.abort_upload(&grant, upload_id(&call)?).await?;
     Ok(reply_empty(StatusCode::NO_CONTENT))
 }
 
@@ -166,12 +138,7 @@ pub(super) async fn abort(service: &Service, call: Call) -> Result<Reply, S3Erro
 pub(super) async fn list(service: &Service, call: Call) -> Result<Reply, S3Error> {
     let grant = call.grant(Action::ListBucketMultipartUploads)?;
     let text = |name| call.query.get(name).unwrap_or("");
-    let optional = |name| {
-        call.query
-            .get(name)
-            .filter(|t| !t.is_empty())
-            .map(str::to_owned)
-    };
+    let optional = |name| call.query.get(name).filter(|t| !t.is_empty()).map(str::to_owned);
     let encoding = Encoding::of(&call)?;
     let max = parameters::page_max(&call, "max-uploads", PAGE_MAX)?;
     let prefix = text("prefix");
@@ -199,10 +166,7 @@ pub(super) async fn list(service: &Service, call: Call) -> Result<Reply, S3Error
         .text("UploadIdMarker", text("upload-id-marker"));
     if let Some(next) = &page.next_key {
         xml.text("NextKeyMarker", &encoding.write(next));
-        xml.text(
-            "NextUploadIdMarker",
-            page.next_upload.as_deref().unwrap_or(""),
-        );
+        xml.text("NextUploadIdMarker", page.next_upload.as_deref().unwrap_or(""));
     }
     xml.text("Prefix", &encoding.write(prefix));
     if let Some(delimiter) = &delimiter {
@@ -211,22 +175,18 @@ pub(super) async fn list(service: &Service, call: Call) -> Result<Reply, S3Error
     if encoding == Encoding::Url {
         xml.text("EncodingType", "url");
     }
-    xml.plain("MaxUploads", max)
-        .plain("IsTruncated", page.truncated);
+    xml.plain("MaxUploads", max).plain("IsTruncated", page.truncated);
     for upload in &page.uploads {
         xml.open("Upload")
             .text("Key", &encoding.write(&upload.key))
             .text("UploadId", &upload.upload_id);
         write_people(&mut xml, upload, &call);
-        xml.text("StorageClass", "STANDARD")
-            .text("Initiated", &time::iso8601(upload.initiated));
+        xml.text("StorageClass", "STANDARD").text("Initiated", &time::iso8601(upload.initiated));
         write_checksum(&mut xml, upload);
         xml.close();
     }
     for prefix in &page.prefixes {
-        xml.open("CommonPrefixes")
-            .text("Prefix", &encoding.write(prefix))
-            .close();
+        xml.open("CommonPrefixes").text("Prefix", &encoding.write(prefix)).close();
     }
     Ok(reply_xml(StatusCode::OK, xml.finish()))
 }

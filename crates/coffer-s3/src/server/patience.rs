@@ -27,10 +27,7 @@ struct Patience {
 
 impl Patience {
     fn new(pause_max: Duration) -> Self {
-        Self {
-            pause_max,
-            waiting: None,
-        }
+        Self { pause_max, waiting: None }
     }
 
     /// Something happened.
@@ -41,9 +38,7 @@ impl Patience {
     /// Nothing happened: an error once that has lasted too long.
     fn check(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let pause_max = self.pause_max;
-        let waiting = self
-            .waiting
-            .get_or_insert_with(|| Box::pin(sleep(pause_max)));
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(pause_max)));
         ready!(waiting.as_mut().poll(cx));
         self.waiting = None;
         Poll::Ready(io::ErrorKind::TimedOut.into())
@@ -58,10 +53,7 @@ pub(super) struct PatientBody<B> {
 
 impl<B> PatientBody<B> {
     pub(super) fn new(body: B, pause_max: Duration) -> Self {
-        Self {
-            body,
-            patience: Patience::new(pause_max),
-        }
+        Self { body, patience: Patience::new(pause_max) }
     }
 }
 
@@ -116,11 +108,7 @@ enum Closing {
 
 impl PatientConnection {
     pub(super) fn new(connection: Box<dyn Connection>, pause_max: Duration) -> Self {
-        Self {
-            connection,
-            patience: Patience::new(pause_max),
-            closing: Closing::Not,
-        }
+        Self { connection, patience: Patience::new(pause_max), closing: Closing::Not }
     }
 
     /// Passes on what a write gave, or the error of having waited too long.

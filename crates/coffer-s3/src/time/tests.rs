@@ -15,10 +15,7 @@ fn the_examples_of_the_specifications() {
     assert_eq!(amz_date(at), "20130524T000000Z");
     assert_eq!(parse_amz_date("20130524T000000Z"), Some(at));
     assert_eq!(iso8601(Timestamp(at.0 + 7)), "2013-05-24T00:00:00.007Z");
-    assert_eq!(
-        parse_iso8601("2013-05-24T00:00:00.007999Z"),
-        Some(Timestamp(at.0 + 7))
-    );
+    assert_eq!(parse_iso8601("2013-05-24T00:00:00.007999Z"), Some(Timestamp(at.0 + 7)));
     assert_eq!(parse_iso8601("2013-05-24T00:00:00Z"), Some(at));
 }
 
@@ -30,10 +27,7 @@ fn every_day_of_four_centuries_comes_back() {
         assert_eq!(parse_iso8601(&iso8601(at)), Some(at));
         assert_eq!(parse_amz_date(&amz_date(at)), Some(at));
     }
-    assert_eq!(
-        http_date(Timestamp(951_782_400_000)),
-        "Tue, 29 Feb 2000 00:00:00 GMT"
-    );
+    assert_eq!(http_date(Timestamp(951_782_400_000)), "Tue, 29 Feb 2000 00:00:00 GMT");
 }
 
 #[test]

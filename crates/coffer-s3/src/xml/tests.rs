@@ -3,10 +3,7 @@ use super::*;
 #[test]
 fn documents_are_written_closed_and_escaped() {
     let mut xml = Writer::with_root("Result");
-    xml.text("Key", "a<b>&\"'\u{1}\r\n\u{fffe}ü")
-        .open("Inner")
-        .plain("Size", 7)
-        .close();
+    xml.text("Key", "a<b>&\"'\u{1}\r\n\u{fffe}ü").open("Inner").plain("Size", 7).close();
     xml.open("Left").empty("Flag");
     assert_eq!(
         xml.finish(),
@@ -24,10 +21,7 @@ fn a_document_is_read_into_a_tree() {
                 <Object><Key/></Object><Quiet>true</Quiet></s3:Delete>\n";
     let root = parse(text.as_bytes(), 1000).unwrap();
     assert_eq!(root.name, "Delete");
-    let keys: Vec<_> = root
-        .children_named("Object")
-        .map(|o| o.child_text("Key"))
-        .collect();
+    let keys: Vec<_> = root.children_named("Object").map(|o| o.child_text("Key")).collect();
     assert_eq!(keys, [Some(" a&b \t<c> "), Some("")]);
     assert_eq!(root.child_text("Quiet"), Some("true"));
     assert_eq!(root.child("Object").unwrap().text, "");

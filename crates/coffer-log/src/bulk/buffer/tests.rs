@@ -3,6 +3,7 @@
 use coffer_base::Rng;
 use coffer_base::rng::SeededRng;
 
+use super::super::memory::RowMemory;
 use super::*;
 
 #[test]
@@ -15,7 +16,9 @@ fn a_sealed_row_holds_the_payload_at_its_places_and_zeros_after_it() {
             m: rng.below(3) as u8,
         };
         let cell_bytes = 4096 * (1 + rng.below(40) as usize);
-        let mut row = RowBuffer::new(geometry, cell_bytes);
+        let mut row = RowBuffer::hollow(geometry, cell_bytes);
+        let space = RowMemory::default().take(0, row.memory_bytes()).unwrap();
+        row.settle_in(space);
         // A row before this one leaves its bytes behind.
         row.fill(&vec![0xee; row.capacity()]);
         row.seal(StoreId(1), SegmentId(1), 4096);
@@ -76,4 +79,17 @@ fn cells_are_as_long_as_the_payload_needs_and_the_memory_allows() {
     assert_eq!(choose(Some(40_000), 0), 12_288);
     let over_24 = choose_cell_bytes(Geometry { k: 20, m: 4 }, None, 64 << 20, plenty);
     assert_eq!(over_24, 21 * (64 << 10));
+}
+
+#[test]
+fn rows_are_limited_to_whole_blocks_or_to_less_than_one() {
+    let limit = |cell, row| limit_cell_bytes(Geometry { k: 4, m: 2 }, cell, row);
+    assert_eq!(limit(1 << 20, 1 << 20), 256 << 10);
+    assert_eq!(limit(1 << 20, 900 << 10), 192 << 10);
+    assert_eq!(limit(1 << 20, 8 << 20), 1 << 20);
+    assert_eq!(limit(77_824, 400_000), 77_824);
+    assert_eq!(limit(77_824, 300_000), 64 << 10);
+    assert_eq!(limit(1 << 20, 64 << 10), 16 << 10);
+    assert_eq!(limit(1 << 20, 70_000), 16 << 10);
+    assert_eq!(limit(1 << 20, 0), 4096);
 }

@@ -6,10 +6,7 @@ use crate::ops::tests::{HOSTILE, with};
 fn levels() {
     assert_eq!(asked(&with(&[])).unwrap(), None);
     for level in [Ack::Primary, Ack::Quorum, Ack::All] {
-        assert_eq!(
-            asked(&with(&[("x-coffer-ack", level.name())])).unwrap(),
-            Some(level)
-        );
+        assert_eq!(asked(&with(&[("x-coffer-ack", level.name())])).unwrap(), Some(level));
     }
     for text in ["", "ALL", "none", "all,all"] {
         let error = asked(&with(&[("x-coffer-ack", text)])).unwrap_err();

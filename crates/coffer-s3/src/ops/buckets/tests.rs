@@ -8,10 +8,7 @@ fn configured(inner: &str, region: &str) -> Result<(), S3Error> {
 }
 
 fn located(constraint: &str, region: &str) -> Result<(), S3Error> {
-    configured(
-        &format!("<LocationConstraint>{constraint}</LocationConstraint>"),
-        region,
-    )
+    configured(&format!("<LocationConstraint>{constraint}</LocationConstraint>"), region)
 }
 
 #[test]
@@ -23,21 +20,9 @@ fn a_bucket_is_made_here_or_not_at_all() {
     configured("", "eu-central-1").unwrap();
     for elsewhere in ["eu-central-1", "us-gov-west-1", "EU"] {
         let error = located(elsewhere, "us-east-1").unwrap_err();
-        assert_eq!(
-            error.code,
-            Code::IllegalLocationConstraintException,
-            "{elsewhere}"
-        );
+        assert_eq!(error.code, Code::IllegalLocationConstraintException, "{elsewhere}");
     }
-    for nowhere in [
-        "moon",
-        "eu-",
-        "-1",
-        "eu--1",
-        "EU-central-1",
-        "eu-central-x",
-        "e-central-1",
-    ] {
+    for nowhere in ["moon", "eu-", "-1", "eu--1", "EU-central-1", "eu-central-x", "e-central-1"] {
         let error = located(nowhere, "us-east-1").unwrap_err();
         assert_eq!(error.code, Code::InvalidLocationConstraint, "{nowhere}");
     }
@@ -54,24 +39,12 @@ fn a_region_may_have_any_name() {
 fn more_than_a_place_is_refused() {
     configured("<Tags/>", "us-east-1").unwrap();
     let tags = "<Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags>";
-    assert_eq!(
-        configured(tags, "us-east-1").unwrap_err().code,
-        Code::NotImplemented
-    );
+    assert_eq!(configured(tags, "us-east-1").unwrap_err().code, Code::NotImplemented);
     let zone = "<Location><Name>x</Name><Type>AvailabilityZone</Type></Location>";
-    assert_eq!(
-        configured(zone, "us-east-1").unwrap_err().code,
-        Code::NotImplemented
-    );
-    assert_eq!(
-        configured("<Color/>", "us-east-1").unwrap_err().code,
-        Code::MalformedXML
-    );
+    assert_eq!(configured(zone, "us-east-1").unwrap_err().code, Code::NotImplemented);
+    assert_eq!(configured("<Color/>", "us-east-1").unwrap_err().code, Code::MalformedXML);
     let other = xml::parse(b"<Other/>", 100).unwrap();
-    assert_eq!(
-        check_configuration(&other, "x").unwrap_err().code,
-        Code::MalformedXML
-    );
+    assert_eq!(check_configuration(&other, "x").unwrap_err().code, Code::MalformedXML);
 }
 
 #[test]

@@ -6,13 +6,8 @@ use crate::xml;
 fn a_value_is_read_and_shown_alike() {
     for algorithm in ChecksumAlgorithm::ALL {
         let text = BASE64.encode(vec![7; algorithm.digest_bytes()]);
-        let found = value_in(&headers(&[(header_name(algorithm), &text)]))
-            .unwrap()
-            .unwrap();
-        assert_eq!(
-            found,
-            Checksum::full(algorithm, vec![7; algorithm.digest_bytes()])
-        );
+        let found = value_in(&headers(&[(header_name(algorithm), &text)])).unwrap().unwrap();
+        assert_eq!(found, Checksum::full(algorithm, vec![7; algorithm.digest_bytes()]));
         assert_eq!(show(&found), text);
         let composite = format!("{text}-12");
         let found = read(algorithm, &composite).unwrap();
@@ -23,15 +18,7 @@ fn a_value_is_read_and_shown_alike() {
 
 #[test]
 fn values_of_the_wrong_length_or_alphabet_are_refused() {
-    for value in [
-        "",
-        "AAAA",
-        "AAAAAAA=",
-        "!!!!!!==",
-        "AAAAAA",
-        "AAAAAA==-",
-        "AAAAAA==--1",
-    ] {
+    for value in ["", "AAAA", "AAAAAAA=", "!!!!!!==", "AAAAAA", "AAAAAA==-", "AAAAAA==--1"] {
         let error = value_in(&headers(&[("x-amz-checksum-crc32", value)])).unwrap_err();
         assert_eq!(error.code, Code::InvalidRequest, "{value:?}");
     }
@@ -74,38 +61,19 @@ fn algorithms_that_are_not_built_are_refused_by_name() {
 fn what_a_body_is_to_have() {
     let crc = Checksum::full(ChecksumAlgorithm::Crc32, vec![0; 4]);
     let request = combine(Some(crc.clone()), Some(ChecksumAlgorithm::Crc32), None).unwrap();
-    assert_eq!(
-        (request.algorithm, request.trailer),
-        (Some(ChecksumAlgorithm::Crc32), false)
-    );
+    assert_eq!((request.algorithm, request.trailer), (Some(ChecksumAlgorithm::Crc32), false));
     assert_eq!(request.expected, Some(crc.clone()));
 
     let request = combine(None, None, Some(ChecksumAlgorithm::Sha256)).unwrap();
-    assert_eq!(
-        (request.algorithm, request.trailer),
-        (Some(ChecksumAlgorithm::Sha256), true)
-    );
+    assert_eq!((request.algorithm, request.trailer), (Some(ChecksumAlgorithm::Sha256), true));
 
     let request = combine(None, Some(ChecksumAlgorithm::Sha1), None).unwrap();
-    assert_eq!(
-        (request.algorithm, request.trailer),
-        (Some(ChecksumAlgorithm::Sha1), false)
-    );
+    assert_eq!((request.algorithm, request.trailer), (Some(ChecksumAlgorithm::Sha1), false));
 
     assert!(combine(Some(crc.clone()), None, Some(ChecksumAlgorithm::Crc32)).is_err());
     assert!(combine(Some(crc.clone()), Some(ChecksumAlgorithm::Sha1), None).is_err());
-    assert!(
-        combine(
-            None,
-            Some(ChecksumAlgorithm::Sha1),
-            Some(ChecksumAlgorithm::Crc32)
-        )
-        .is_err()
-    );
-    let composite = Checksum {
-        kind: ChecksumKind::Composite { parts: 1 },
-        ..crc
-    };
+    assert!(combine(None, Some(ChecksumAlgorithm::Sha1), Some(ChecksumAlgorithm::Crc32)).is_err());
+    let composite = Checksum { kind: ChecksumKind::Composite { parts: 1 }, ..crc };
     assert!(combine(Some(composite), None, None).is_err());
 }
 
@@ -134,16 +102,11 @@ fn elements_carry_one_checksum() {
     let element =
         |inner: &str| xml::parse(format!("<Part>{inner}</Part>").as_bytes(), 1000).unwrap();
     assert_eq!(read_element(&element("<ETag>1</ETag>")).unwrap(), None);
-    let found = read_element(&element("<ChecksumCRC32>AAAAAA==</ChecksumCRC32>"))
-        .unwrap()
-        .unwrap();
+    let found = read_element(&element("<ChecksumCRC32>AAAAAA==</ChecksumCRC32>")).unwrap().unwrap();
     assert_eq!(found.value, [0; 4]);
     assert!(read_element(&element("<ChecksumCRC32>AAAA</ChecksumCRC32>")).is_err());
     let two = "<ChecksumCRC32>AAAAAA==</ChecksumCRC32><ChecksumCRC32C>AAAAAA==</ChecksumCRC32C>";
-    assert_eq!(
-        read_element(&element(two)).unwrap_err().code,
-        Code::MalformedXML
-    );
+    assert_eq!(read_element(&element(two)).unwrap_err().code, Code::MalformedXML);
 }
 
 #[test]

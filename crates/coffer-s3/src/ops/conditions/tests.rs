@@ -11,10 +11,7 @@ fn conditions_of_reads() {
         ("if-unmodified-since", "yesterday"),
     ]))
     .unwrap();
-    assert_eq!(
-        read.if_match,
-        Some(EtagList::Tags(vec!["a".to_owned(), "b".to_owned()]))
-    );
+    assert_eq!(read.if_match, Some(EtagList::Tags(vec!["a".to_owned(), "b".to_owned()])));
     assert_eq!(read.if_none_match, Some(EtagList::Any));
     assert_eq!(read.if_modified_since, Some(Timestamp(10_000)));
     assert_eq!(read.if_unmodified_since, None);
@@ -36,11 +33,7 @@ fn conditions_of_writes() {
     assert_eq!(write.if_match.as_deref(), Some("abc"));
     let write = of_write(&with(&[("if-match", "*")])).unwrap();
     assert_eq!(write.if_match.as_deref(), Some("*"));
-    for (name, value) in [
-        ("if-none-match", "\"abc\""),
-        ("if-match", "a, b"),
-        ("if-match", ""),
-    ] {
+    for (name, value) in [("if-none-match", "\"abc\""), ("if-match", "a, b"), ("if-match", "")] {
         let error = of_write(&with(&[(name, value)])).unwrap_err();
         assert_eq!(error.code, Code::NotImplemented, "{name}: {value}");
     }
@@ -49,12 +42,7 @@ fn conditions_of_writes() {
 #[test]
 fn no_value_panics() {
     for text in HOSTILE {
-        for name in [
-            "if-match",
-            "if-none-match",
-            "if-modified-since",
-            "if-unmodified-since",
-        ] {
+        for name in ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"] {
             let _ = of_read(&with(&[(name, text)]));
             let _ = of_write(&with(&[(name, text)]));
         }

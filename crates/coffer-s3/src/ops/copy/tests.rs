@@ -3,17 +3,10 @@ use crate::ops::tests::{HOSTILE, with};
 
 #[test]
 fn directives() {
-    assert!(
-        replacing_headers(&with(&[("content-type", "a/b")]))
-            .unwrap()
-            .is_none()
-    );
+    assert!(replacing_headers(&with(&[("content-type", "a/b")])).unwrap().is_none());
     let copy = [("x-amz-metadata-directive", "COPY")];
     assert!(replacing_headers(&with(&copy)).unwrap().is_none());
-    let replace = with(&[
-        ("x-amz-metadata-directive", "REPLACE"),
-        ("content-type", "a/b"),
-    ]);
+    let replace = with(&[("x-amz-metadata-directive", "REPLACE"), ("content-type", "a/b")]);
     let headers = replacing_headers(&replace).unwrap().unwrap();
     assert_eq!(headers.content_type.as_deref(), Some("a/b"));
     check_tagging_directive(&with(&[("x-amz-tagging-directive", "REPLACE")])).unwrap();

@@ -28,32 +28,11 @@ fn sources() {
 
 #[test]
 fn what_names_no_object_is_refused() {
-    for text in [
-        "",
-        "/",
-        "//",
-        "bucket",
-        "/bucket",
-        "bucket/",
-        "/bucket/",
-        "/bucket/%ff",
-    ] {
-        assert_eq!(
-            CopySource::parse(text).unwrap_err().code,
-            Code::InvalidArgument,
-            "{text:?}"
-        );
+    for text in ["", "/", "//", "bucket", "/bucket", "bucket/", "/bucket/", "/bucket/%ff"] {
+        assert_eq!(CopySource::parse(text).unwrap_err().code, Code::InvalidArgument, "{text:?}");
     }
-    for text in [
-        "bucket/key?versionId=abc",
-        "bucket/key?versionId=",
-        "arn:aws:s3:::bucket/key",
-    ] {
-        assert_eq!(
-            CopySource::parse(text).unwrap_err().code,
-            Code::NotImplemented,
-            "{text:?}"
-        );
+    for text in ["bucket/key?versionId=abc", "bucket/key?versionId=", "arn:aws:s3:::bucket/key"] {
+        assert_eq!(CopySource::parse(text).unwrap_err().code, Code::NotImplemented, "{text:?}");
     }
 }
 

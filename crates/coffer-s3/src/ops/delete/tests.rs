@@ -34,12 +34,7 @@ fn what_is_not_built_concerns_its_key_alone() {
 
 #[test]
 fn malformed_documents() {
-    let keys = |n: usize| {
-        format!(
-            "<Delete>{}</Delete>",
-            "<Object><Key>k</Key></Object>".repeat(n)
-        )
-    };
+    let keys = |n: usize| format!("<Delete>{}</Delete>", "<Object><Key>k</Key></Object>".repeat(n));
     assert_eq!(asked(&keys(1000)).unwrap().keys.len(), 1000);
     for text in [
         keys(0),
@@ -51,11 +46,7 @@ fn malformed_documents() {
         "<Delete><Object><Key>a</Key></Object>".to_owned(),
         "nonsense".to_owned(),
     ] {
-        assert_eq!(
-            asked(&text).unwrap_err().code,
-            Code::MalformedXML,
-            "{text:.60}"
-        );
+        assert_eq!(asked(&text).unwrap_err().code, Code::MalformedXML, "{text:.60}");
     }
 }
 
@@ -72,15 +63,6 @@ fn answers() {
     let error = "<Error><Key>&lt;</Key><Code>AccessDenied</Code><Message>Access Denied</Message>\
                  <VersionId>null</VersionId></Error>";
     assert!(text.contains(error), "{text}");
-    let quiet = result(
-        &Asked {
-            quiet: true,
-            ..asked
-        },
-        &outcomes,
-    );
-    assert!(
-        !quiet.contains("<Deleted>") && quiet.contains(error),
-        "{quiet}"
-    );
+    let quiet = result(&Asked { quiet: true, ..asked }, &outcomes);
+    assert!(!quiet.contains("<Deleted>") && quiet.contains(error), "{quiet}");
 }

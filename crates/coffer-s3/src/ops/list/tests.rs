@@ -38,12 +38,7 @@ fn entries() {
         next: None,
     };
     let head = with(&[]);
-    let asked = Asked {
-        prefix: "",
-        delimiter: Some("/"),
-        max: 2,
-        encoding: Encoding::Url,
-    };
+    let asked = Asked { prefix: "", delimiter: Some("/"), max: 2, encoding: Encoding::Url };
     let mut xml = Writer::new();
     asked.write_question(&mut xml, true);
     asked.write_entries(&mut xml, &page, Some(&head));

@@ -139,20 +139,12 @@ fn copying() -> HeaderMap {
 #[test]
 fn every_operation_of_the_model_is_found() {
     for (method, target, name) in MODEL {
-        let headers = if name.contains("Copy") {
-            copying()
-        } else {
-            HeaderMap::new()
-        };
+        let headers = if name.contains("Copy") { copying() } else { HeaderMap::new() };
         let found = routed(method, target, headers).unwrap_or_else(|e| panic!("{name}: {e:?}"));
         assert_eq!(found.name(), *name, "{method} {target}");
         // A parameter without a meaning changes nothing.
         let gap = if target.contains('?') { '&' } else { '?' };
-        let headers = if name.contains("Copy") {
-            copying()
-        } else {
-            HeaderMap::new()
-        };
+        let headers = if name.contains("Copy") { copying() } else { HeaderMap::new() };
         let found = routed(method, &format!("{target}{gap}x-id={name}&foo"), headers).unwrap();
         assert_eq!(found.name(), *name, "{method} {target}");
     }
@@ -160,12 +152,7 @@ fn every_operation_of_the_model_is_found() {
 
 #[test]
 fn every_row_is_in_the_model_or_our_own() {
-    let own = [
-        "GetBucketAck",
-        "PutBucketAck",
-        "PostObject",
-        "OptionsObject",
-    ];
+    let own = ["GetBucketAck", "PutBucketAck", "PostObject", "OptionsObject"];
     for op in Operation::ALL {
         let known = MODEL.iter().any(|(.., name)| *name == op.name()) || own.contains(&op.name());
         assert!(known, "{}", op.name());
@@ -180,20 +167,12 @@ fn forms_preflights_and_lists_with_ids() {
         ("OPTIONS", "/bucket", "OptionsObject"),
         ("GET", "/bucket?x-coffer-ack", "GetBucketAck"),
         ("PUT", "/bucket?x-coffer-ack", "PutBucketAck"),
-        (
-            "GET",
-            "/bucket?analytics&id=",
-            "GetBucketAnalyticsConfiguration",
-        ),
+        ("GET", "/bucket?analytics&id=", "GetBucketAnalyticsConfiguration"),
         ("GET", "/bucket/key?partNumber=1", "GetObject"),
         ("GET", "/bucket/key?versionId=null", "GetObject"),
         ("GET", "/bucket?foo", "ListObjects"),
     ] {
-        assert_eq!(
-            routed(method, target, HeaderMap::new()).unwrap().name(),
-            name,
-            "{target}"
-        );
+        assert_eq!(routed(method, target, HeaderMap::new()).unwrap().name(), name, "{target}");
     }
 }
 
@@ -210,11 +189,7 @@ fn a_copy_source_may_stand_in_a_presigned_query() {
 fn a_sub_resource_never_falls_through_to_the_plain_operation() {
     for method in ["GET", "PUT", "POST", "DELETE", "HEAD"] {
         for place in ["", "bucket", "bucket/key"] {
-            for sub in Operation::ALL
-                .iter()
-                .map(|op| op.sub_resource())
-                .filter(|s| !s.is_empty())
-            {
+            for sub in Operation::ALL.iter().map(|op| op.sub_resource()).filter(|s| !s.is_empty()) {
                 match routed(method, &format!("/{place}?{sub}"), HeaderMap::new()) {
                     Ok(op) => assert_eq!(op.sub_resource(), sub, "{method} /{place}?{sub}"),
                     Err(e) => assert!(

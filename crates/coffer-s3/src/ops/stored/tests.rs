@@ -22,10 +22,7 @@ fn info(headers: Headers) -> ObjectInfo {
 fn what_is_kept_comes_back_byte_for_byte() {
     let sent = [
         ("cache-control", "no-cache,  max-age=0"),
-        (
-            "content-disposition",
-            "attachment; filename=\"na\u{ef}ve.txt\"",
-        ),
+        ("content-disposition", "attachment; filename=\"na\u{ef}ve.txt\""),
         ("content-encoding", "gzip"),
         ("content-language", "de, en"),
         ("content-type", "text/plain; charset=\"utf-8\""),
@@ -41,26 +38,17 @@ fn what_is_kept_comes_back_byte_for_byte() {
         assert_eq!(reply.headers()[name].as_bytes(), value.as_bytes(), "{name}");
     }
     assert_eq!(reply.headers()["etag"], "\"abc\"");
-    assert_eq!(
-        reply.headers()["last-modified"],
-        "Thu, 01 Jan 1970 00:00:01 GMT"
-    );
+    assert_eq!(reply.headers()["last-modified"], "Thu, 01 Jan 1970 00:00:01 GMT");
 }
 
 #[test]
 fn user_metadata_need_not_be_text() {
     let mut sent = HeaderMap::new();
     let bytes = [0x80, 0xff, b' ', 0xc3];
-    sent.insert(
-        "x-amz-meta-b",
-        http::HeaderValue::from_bytes(&bytes).unwrap(),
-    );
+    sent.insert("x-amz-meta-b", http::HeaderValue::from_bytes(&bytes).unwrap());
     let kept = of_request(&sent).unwrap();
     assert_eq!(kept.user, [("b".to_owned(), bytes.to_vec())]);
-    sent.insert(
-        "content-type",
-        http::HeaderValue::from_bytes(&bytes).unwrap(),
-    );
+    sent.insert("content-type", http::HeaderValue::from_bytes(&bytes).unwrap());
     assert_eq!(of_request(&sent).unwrap_err().code, Code::InvalidArgument);
 }
 
@@ -74,10 +62,7 @@ fn several_lines_are_one_list() {
 fn aws_chunked_is_not_kept() {
     let encoding = |value| of_request(&headers(&[("content-encoding", value)])).unwrap();
     assert_eq!(encoding("aws-chunked").content_encoding, None);
-    assert_eq!(
-        encoding("aws-chunked,gzip").content_encoding.as_deref(),
-        Some("gzip")
-    );
+    assert_eq!(encoding("aws-chunked,gzip").content_encoding.as_deref(), Some("gzip"));
 }
 
 #[test]
@@ -95,21 +80,13 @@ fn a_query_overrides_headers_and_cannot_smuggle_others() {
     assert_eq!(reply.headers()["content-type"], "text/csv");
     assert_eq!(reply.headers()["expires"], "x");
     let query = Query::parse("response-content-type=a%0d%0aset-cookie:%20b").unwrap();
-    assert_eq!(
-        apply_overrides(&mut reply, &query).unwrap_err().code,
-        Code::InvalidArgument
-    );
+    assert_eq!(apply_overrides(&mut reply, &query).unwrap_err().code, Code::InvalidArgument);
 }
 
 #[test]
 fn no_value_panics() {
     for text in HOSTILE {
-        for name in [
-            "content-type",
-            "content-encoding",
-            "expires",
-            "x-amz-meta-x",
-        ] {
+        for name in ["content-type", "content-encoding", "expires", "x-amz-meta-x"] {
             let _ = of_request(&headers(&[(name, text)]));
         }
     }

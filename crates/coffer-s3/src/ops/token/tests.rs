@@ -20,11 +20,7 @@ fn a_changed_token_is_no_token() {
         let mut changed = text.clone().into_bytes();
         changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
         let changed = String::from_utf8(changed).unwrap();
-        assert_eq!(
-            Token::read(&changed).unwrap_err().code,
-            Code::InvalidArgument,
-            "{changed}"
-        );
+        assert_eq!(Token::read(&changed).unwrap_err().code, Code::InvalidArgument, "{changed}");
         assert!(Token::read(&text[..at]).is_err());
     }
     assert!(Token::read(&format!("{text}A")).is_err());
@@ -32,20 +28,13 @@ fn a_changed_token_is_no_token() {
 
 #[test]
 fn buckets_have_no_prefixes() {
-    assert_eq!(
-        Token::read_key(&Token::Key("b".to_owned()).write()).unwrap(),
-        "b"
-    );
+    assert_eq!(Token::read_key(&Token::Key("b".to_owned()).write()).unwrap(), "b");
     assert!(Token::read_key(&Token::Prefix("b".to_owned()).write()).is_err());
 }
 
 #[test]
 fn garbage_is_refused() {
     for text in HOSTILE {
-        assert_eq!(
-            Token::read(text).unwrap_err().code,
-            Code::InvalidArgument,
-            "{text:?}"
-        );
+        assert_eq!(Token::read(text).unwrap_err().code, Code::InvalidArgument, "{text:?}");
     }
 }

@@ -33,46 +33,26 @@ fn malformed_documents() {
         "<ETag>a</ETag><PartNumber>-1</PartNumber>",
         "<ETag>a</ETag><PartNumber>99999999999999999999</PartNumber>",
     ] {
-        assert_eq!(
-            read(&part(inner)).unwrap_err().code,
-            Code::MalformedXML,
-            "{inner}"
-        );
+        assert_eq!(read(&part(inner)).unwrap_err().code, Code::MalformedXML, "{inner}");
     }
     for number in ["0", "10001"] {
         let text = part(&format!("<ETag>a</ETag><PartNumber>{number}</PartNumber>"));
-        assert_eq!(
-            read(&text).unwrap_err().code,
-            Code::InvalidArgument,
-            "{number}"
-        );
+        assert_eq!(read(&text).unwrap_err().code, Code::InvalidArgument, "{number}");
     }
-    assert_eq!(
-        read("<CompleteMultipartUpload/>").unwrap_err().code,
-        Code::MalformedXML
-    );
+    assert_eq!(read("<CompleteMultipartUpload/>").unwrap_err().code, Code::MalformedXML);
     assert_eq!(read("<Delete/>").unwrap_err().code, Code::MalformedXML);
 }
 
 #[test]
 fn sizes() {
     assert_eq!(object_size(&with(&[])).unwrap(), None);
-    assert_eq!(
-        object_size(&with(&[("x-amz-mp-object-size", "12")])).unwrap(),
-        Some(12)
-    );
+    assert_eq!(object_size(&with(&[("x-amz-mp-object-size", "12")])).unwrap(), Some(12));
     for text in HOSTILE.iter().filter(|t| **t != "0") {
-        assert!(
-            object_size(&with(&[("x-amz-mp-object-size", text)])).is_err(),
-            "{text:?}"
-        );
+        assert!(object_size(&with(&[("x-amz-mp-object-size", text)])).is_err(), "{text:?}");
     }
 }
 
 #[test]
 fn locations() {
-    assert_eq!(
-        location(&with(&[("host", "h:9000")])),
-        "http://h:9000/bucket/key"
-    );
+    assert_eq!(location(&with(&[("host", "h:9000")])), "http://h:9000/bucket/key");
 }
