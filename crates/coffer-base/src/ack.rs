@@ -26,9 +26,7 @@ impl Ack {
 
     /// Reads a name as [`Ack::name`] prints it.
     pub fn parse(name: &str) -> Option<Ack> {
-        [Ack::Primary, Ack::Quorum, Ack::All]
-            .into_iter()
-            .find(|ack| ack.name() == name)
+        [Ack::Primary, Ack::Quorum, Ack::All].into_iter().find(|ack| ack.name() == name)
     }
 
     /// How many of `members` drives must have synced.

@@ -67,6 +67,11 @@ pub trait Drive: Send + Sync {
 pub trait DriveFile: Send + Sync {
     /// Reads up to `buf.len()` bytes; fewer only at the end of the file.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// As [`DriveFile::read_at`], but only what is in memory: never waits for the drive. `None` says
+    /// that it can't tell, or would have to wait.
+    fn read_at_now(&self, _buf: &mut [u8], _offset: u64) -> Option<usize> {
+        None
+    }
     /// Writes all of `data`; with `sync` it is durable on return, in one barrier.
     fn write_at(&self, data: &[u8], offset: u64, sync: bool) -> io::Result<()>;
     /// Makes everything written to this file (and its length) durable: one barrier.
@@ -86,11 +91,7 @@ pub trait DriveFile: Send + Sync {
 /// Reads exactly `buf.len()` bytes; a file that ends earlier is `UnexpectedEof`.
 pub fn read_exact_at(file: &dyn DriveFile, buf: &mut [u8], offset: u64) -> io::Result<()> {
     let n = file.read_at(buf, offset)?;
-    if n == buf.len() {
-        Ok(())
-    } else {
-        Err(io::ErrorKind::UnexpectedEof.into())
-    }
+    if n == buf.len() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 /// Refuses what [`Drive`] does not call a name.
@@ -99,8 +100,5 @@ fn check_name(name: &str) -> io::Result<()> {
     if good && !matches!(name, "" | "." | "..") {
         return Ok(());
     }
-    Err(io::Error::new(
-        io::ErrorKind::InvalidInput,
-        format!("not a file name: {name:?}"),
-    ))
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("not a file name: {name:?}")))
 }

@@ -43,17 +43,15 @@ impl ThreadPool {
         let jobs = Arc::new(Mutex::new(jobs));
         for i in 0..threads.max(1) {
             let jobs = jobs.clone();
-            std::thread::Builder::new()
-                .name(format!("{name}-{i}"))
-                .spawn(move || {
-                    loop {
-                        let job = jobs.lock().expect("receiving doesn't panic").recv();
-                        match job {
-                            Ok(job) => job(),
-                            Err(mpsc::RecvError) => return,
-                        }
+            std::thread::Builder::new().name(format!("{name}-{i}")).spawn(move || {
+                loop {
+                    let job = jobs.lock().expect("receiving doesn't panic").recv();
+                    match job {
+                        Ok(job) => job(),
+                        Err(mpsc::RecvError) => return,
                     }
-                })?;
+                }
+            })?;
         }
         Ok(Self { queue })
     }
@@ -79,9 +77,7 @@ impl Pool for ThreadPool {
     }
 
     fn spawn(&self, job: Job) {
-        self.queue
-            .send(job)
-            .expect("the threads live as long as the pool");
+        self.queue.send(job).expect("the threads live as long as the pool");
     }
 }
 
@@ -119,10 +115,7 @@ where
         .collect();
     pool.run_all(jobs);
     let mut results = results.lock().expect("storing doesn't panic");
-    results
-        .iter_mut()
-        .map(|r| r.take().expect("a job of the pool panicked"))
-        .collect()
+    results.iter_mut().map(|r| r.take().expect("a job of the pool panicked")).collect()
 }
 
 #[cfg(test)]

@@ -158,15 +158,7 @@ mod tests {
         };
         assert_eq!(
             read(&out),
-            Some((
-                7,
-                300,
-                70_000,
-                u64::MAX,
-                u128::MAX - 1,
-                u64::MAX,
-                b"body".to_vec()
-            ))
+            Some((7, 300, 70_000, u64::MAX, u128::MAX - 1, u64::MAX, b"body".to_vec()))
         );
         for cut in 0..out.len() {
             assert_eq!(read(&out[..cut]), None, "cut at {cut}");

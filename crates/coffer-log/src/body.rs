@@ -102,6 +102,30 @@ pub(crate) fn read_payload(
     )))
 }
 
+/// Longer payloads take too long to verify for who must not block.
+const NOW_BYTES_MAX: u64 = 64 << 10;
+
+/// As [`read_payload`], but only what is in memory and right: never waits for a drive.
+pub(crate) fn read_payload_now(inner: &Inner, segment: &Segment, extent: &Extent) -> Option<Bytes> {
+    if extent.len > NOW_BYTES_MAX {
+        return None;
+    }
+    let mut buf = vec![0u8; extent.len as usize];
+    match &segment.layout {
+        Layout::Copies(copies) => {
+            let mut live = copies.iter().filter(|(drive, _)| inner.set.is_live(*drive));
+            live.find(|(_, file)| {
+                file.read_at_now(&mut buf, HEADER_BYTES + extent.offset) == Some(buf.len())
+            })?;
+        }
+        Layout::Cells { body_bytes, .. } if extent.offset + extent.len <= *body_bytes => {
+            Cells::new(inner, segment).read_plain_now(extent.offset, &mut buf)?;
+        }
+        Layout::Cells { .. } | Layout::Bulk { .. } => return None,
+    }
+    verify_item(inner.set.store, extent, &buf).then(|| buf.into())
+}
+
 /// The cells of a sealed segment, as files of drives.
 pub(crate) struct Cells<'a> {
     inner: &'a Inner,
@@ -142,6 +166,20 @@ impl<'a> Cells<'a> {
             coffer_base::drive::read_exact_at(file.as_ref(), piece, self.header_bytes + within)
                 .map_err(|e| Error::io(&self.inner.set.label(self.members[cell]), &e))
         })
+    }
+
+    /// As [`Cells::read_plain`], but only what is in memory, of files that are open.
+    fn read_plain_now(&self, offset: u64, buf: &mut [u8]) -> Option<()> {
+        let mut is_whole = true;
+        let read = self.each_piece(offset, buf, |cell, within, piece| {
+            let member = self.members[cell];
+            let file = self.inner.set.opened_file(member, &self.name, Access::Buffered);
+            let len = piece.len();
+            let n = file.and_then(|file| file.read_at_now(piece, self.header_bytes + within));
+            is_whole &= n == Some(len);
+            Ok(())
+        });
+        (read.is_ok() && is_whole).then_some(())
     }
 
     /// Fills `buf`, every block verified and rebuilt where that fails.
@@ -188,11 +226,12 @@ impl<'a> Cells<'a> {
         let mut failures = Vec::new();
         for cell in 0..self.members.len() {
             match self.file(cell).map(|file| read_header(file.as_ref())) {
-                Ok(Ok(Some(Header { segment, geometry, members, sealed: Some(sealed), .. })))
-                    if segment == self.id
-                        && geometry == self.geometry
-                        && members == self.members
-                        && sealed.cell_bytes == self.cell_bytes =>
+                Ok(Ok(Some(Header {
+                    segment, geometry, members, sealed: Some(sealed), ..
+                }))) if segment == self.id
+                    && geometry == self.geometry
+                    && members == self.members
+                    && sealed.cell_bytes == self.cell_bytes =>
                 {
                     return Ok(sealed);
                 }
@@ -417,9 +456,8 @@ impl Source<'_> {
                 let has = offset >= ahead.start
                     && offset + buf.len() as u64 <= ahead.start + ahead.bytes.len() as u64;
                 if !has {
-                    let room = cells.cell_bytes * u64::from(cells.geometry.k) - offset.min(
-                        cells.cell_bytes * u64::from(cells.geometry.k),
-                    );
+                    let room = cells.cell_bytes * u64::from(cells.geometry.k)
+                        - offset.min(cells.cell_bytes * u64::from(cells.geometry.k));
                     let n = (WINDOW_BYTES as u64).max(buf.len() as u64).min(room) as usize;
                     if n < buf.len() {
                         return None;
@@ -484,3 +522,6 @@ pub(crate) fn walk<E>(
     }
     Ok((offset, position, chain))
 }
+
+#[cfg(test)]
+mod tests;

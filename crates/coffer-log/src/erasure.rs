@@ -53,12 +53,7 @@ impl Coder {
     /// Fills `parity` (`m` cells) from `data` (`k` cells), all of one length.
     pub fn encode(&self, data: &[&[u8]], parity: &mut [&mut [u8]]) {
         let wanted = (usize::from(self.geometry.k), usize::from(self.geometry.m));
-        assert_eq!(
-            (data.len(), parity.len()),
-            wanted,
-            "cells of {}",
-            self.geometry
-        );
+        assert_eq!((data.len(), parity.len()), wanted, "cells of {}", self.geometry);
         if let Some(engine) = &self.engine {
             engine.encode(data, parity).expect("cells of one length");
         }
@@ -68,19 +63,13 @@ impl Coder {
     /// entry for each of the `k + m` cells; those that are there are of one length. A cell that is
     /// there itself is returned as it is.
     pub fn reconstruct(&self, cells: &[Option<&[u8]>], wanted: usize) -> Option<Vec<u8>> {
-        assert_eq!(
-            cells.len(),
-            self.geometry.cells(),
-            "cells of {}",
-            self.geometry
-        );
+        assert_eq!(cells.len(), self.geometry.cells(), "cells of {}", self.geometry);
         if let Some(cell) = cells[wanted] {
             return Some(cell.to_vec());
         }
         let len = cells.iter().flatten().next()?.len();
         let mut out = vec![0u8; len];
-        self.reconstruct_into(cells, &[wanted], &mut [&mut out])
-            .then_some(out)
+        self.reconstruct_into(cells, &[wanted], &mut [&mut out]).then_some(out)
     }
 
     /// [`Coder::reconstruct`] for several cells at once: `out[i]` becomes cell `wanted[i]`. False
@@ -100,9 +89,7 @@ impl Coder {
         }
         match &self.engine {
             Some(engine) => {
-                engine
-                    .recover(cells, wanted, out)
-                    .expect("k cells of one length");
+                engine.recover(cells, wanted, out).expect("k cells of one length");
             }
             // Without parity, k cells are all cells.
             None => {

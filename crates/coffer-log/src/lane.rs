@@ -105,7 +105,8 @@ impl Shared {
         drop(prepared);
         let shared = self.clone();
         self.inner.seams.background.spawn(Box::new(move || {
-            let made = OpenSegment::create(&shared.inner, shared.inner.options.commit_segment_bytes);
+            let made =
+                OpenSegment::create(&shared.inner, shared.inner.options.commit_segment_bytes);
             let mut prepared = shared.prepared.lock().expect("no holder panics");
             *prepared = match made {
                 Ok(segment) => Prepared::Ready(segment),
@@ -151,9 +152,8 @@ impl Shared {
         let shared = self.clone();
         self.inner.seams.background.spawn(Box::new(move || shared.run_seal(&closed)));
         let seals = self.seals.lock().expect("no holder panics");
-        let crowded = |seals: &mut Vec<PendingSeal>| {
-            seals.iter().filter(|s| !s.failed).count() > SEALS_MAX
-        };
+        let crowded =
+            |seals: &mut Vec<PendingSeal>| seals.iter().filter(|s| !s.failed).count() > SEALS_MAX;
         drop(self.seals_changed.wait_while(seals, crowded).expect("no holder panics"));
     }
 
@@ -455,10 +455,12 @@ impl Lane {
         let enough = counted(&results.done) >= ack.copies(members);
         let any = counted(&results.done) > 0;
         if !any {
-            let why = results.failed.iter().map(|(drive, why)| {
-                format!("{}: {why}", inner.set.label(*drive))
-            });
-            let why = format!("no drive took the last group: {}", why.collect::<Vec<_>>().join("; "));
+            let why = results
+                .failed
+                .iter()
+                .map(|(drive, why)| format!("{}: {why}", inner.set.label(*drive)));
+            let why =
+                format!("no drive took the last group: {}", why.collect::<Vec<_>>().join("; "));
             shared.stop(why.clone());
             return Err(Error::Unknown(why));
         }

@@ -67,8 +67,8 @@ pub use options::{LogOptions, Seams};
 pub use recovery::Recovery;
 pub use replay::ReplayedGroup;
 pub use set::DriveState;
-pub use superblock::Checkpoint;
 pub use status::{DriveStatus, LogStatus, SegmentCounts};
+pub use superblock::Checkpoint;
 pub use verify::VerifyReport;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use coffer_base::Drive;
 
-use crate::body::read_payload;
+use crate::body::{read_payload, read_payload_now};
 use crate::bulk::{self, BulkWriter};
 use crate::error::{Error, OpenError, ReplayError};
 use crate::extent::Extent;
@@ -79,6 +79,20 @@ impl Log {
             }
             _ => Err(Error::Corrupt(format!("{extent:?} is of another kind than its segment"))),
         }
+    }
+
+    /// What [`Log::read`] would give, if it is a payload of the commit lane, not long, in the memory
+    /// of the system, and right. Does not block.
+    pub fn read_now(&self, extent: &Extent, range: Range<u64>) -> Option<Bytes> {
+        assert!(
+            range.start <= range.end && range.end <= extent.len,
+            "{range:?} of {} bytes",
+            extent.len
+        );
+        let inner = &self.0.inner;
+        let segment = inner.table.get(extent.segment).filter(|_| !extent.is_bulk())?;
+        let payload = read_payload_now(inner, &segment, extent)?;
+        Some(payload.slice(range.start as usize..range.end as usize))
     }
 
     /// A writer of bulk rows for one payload, of `expected_len` bytes if that is known.

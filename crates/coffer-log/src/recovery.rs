@@ -109,10 +109,9 @@ fn read_superblock(drive: &dyn Drive) -> Result<Option<Superblock>, OpenError> {
             match foreign {
                 // A crash while formatting leaves at most torn superblocks.
                 None => Ok(None),
-                Some(name) if matches!(found, Found::None) => Err(OpenError::NotCoffer {
-                    drive: drive.label(),
-                    found: name.clone(),
-                }),
+                Some(name) if matches!(found, Found::None) => {
+                    Err(OpenError::NotCoffer { drive: drive.label(), found: name.clone() })
+                }
                 Some(_) => Err(OpenError::Damaged(format!(
                     "{}: both superblocks are damaged",
                     drive.label()
@@ -150,9 +149,7 @@ fn format(
         superblock.generation += 1;
         for (drive, id) in drives.iter().zip(&members) {
             let of_drive = Superblock { drive: *id, ..superblock.clone() };
-            of_drive
-                .write(drive.as_ref())
-                .map_err(|e| OpenError::io(&drive.label(), &e))?;
+            of_drive.write(drive.as_ref()).map_err(|e| OpenError::io(&drive.label(), &e))?;
         }
     }
     Ok(superblock)
@@ -580,9 +577,12 @@ fn scan_drive(
             (FileKind::Copy, Some(_)) => FoundFile::Copy,
             (FileKind::Copy, None) => {
                 // Its groups do not need the header. Without any, it was never used.
-                let mut reader =
-                    BodyReader::of_files(inner, segment, vec![file], false, u64::MAX);
-                if reader.any_group(0).is_none() { FoundFile::Rubbish(name) } else { FoundFile::Copy }
+                let mut reader = BodyReader::of_files(inner, segment, vec![file], false, u64::MAX);
+                if reader.any_group(0).is_none() {
+                    FoundFile::Rubbish(name)
+                } else {
+                    FoundFile::Copy
+                }
             }
             (FileKind::Cell, header) => match header.and_then(CellHeader::new) {
                 Some(header) => FoundFile::Cell(Box::new(header)),
@@ -719,19 +719,17 @@ fn read_open(
     for drive in &files.copies {
         direct.push(inner.set.file(*drive, &name, Access::Direct)?);
         let here = inner.set.drive(*drive)?;
-        let file = here
-            .open(&name, Access::Buffered)
-            .map_err(|e| OpenError::io(&here.label(), &e))?;
+        let file =
+            here.open(&name, Access::Buffered).map_err(|e| OpenError::io(&here.label(), &e))?;
         copies.push((*drive, file));
     }
     let mut reader = BodyReader::of_files(inner, id, direct, true, u64::MAX);
     let length = reader.longest();
     let (position, chain) = (history.position, history.chain);
-    let (end, last, chain_after) =
-        walk(&mut reader, 0..length, position, chain, |group, _, _| {
-            let within = bound.is_none_or(|bound| group.header.position <= bound);
-            Ok::<bool, OpenError>(within)
-        })?;
+    let (end, last, chain_after) = walk(&mut reader, 0..length, position, chain, |group, _, _| {
+        let within = bound.is_none_or(|bound| group.header.position <= bound);
+        Ok::<bool, OpenError>(within)
+    })?;
     let sealed_further = files.cells.iter().any(|(_, header)| {
         header.sealed.last > last && bound.is_none_or(|bound| header.sealed.last <= bound)
     });

@@ -211,12 +211,12 @@ fn encode_cells(
     let header_bytes = header_bytes(inner, closed, geometry, members);
     let name = FileKind::Cell.file_name(closed.id);
     let temporary = format!("{name}{TEMPORARY}");
-    let failed = |member: DriveId, e: std::io::Error| {
-        match inner.set.take_out_failed(member, &e, "sealing") {
+    let failed =
+        |member: DriveId, e: std::io::Error| match inner.set.take_out_failed(member, &e, "sealing")
+        {
             Err(error) => error,
             Ok(()) => Error::io(&inner.set.label(member), &e),
-        }
-    };
+        };
 
     let mut files = Vec::new();
     for member in members {
@@ -229,8 +229,7 @@ fn encode_cells(
                 Err(e) => return Err(failed(*member, e)),
             }
         }
-        let file =
-            drive.create(&temporary, Access::Buffered).map_err(|e| failed(*member, e))?;
+        let file = drive.create(&temporary, Access::Buffered).map_err(|e| failed(*member, e))?;
         file.allocate(header_bytes + cell_bytes).map_err(|e| failed(*member, e))?;
         files.push(file);
     }
@@ -276,16 +275,13 @@ fn encode_cells(
         let drive = inner.set.drive(members[index])?;
         jobs.push((drive, file, bytes, temporary.clone(), name.clone()));
     }
-    let results = map_all(
-        inner.seams.pool.as_ref(),
-        jobs,
-        |(drive, file, header, temporary, name)| {
+    let results =
+        map_all(inner.seams.pool.as_ref(), jobs, |(drive, file, header, temporary, name)| {
             file.write_at(&header, 0, false)?;
             file.sync()?;
             drive.rename(&temporary, &name)?;
             drive.sync_dir()
-        },
-    );
+        });
     for (member, result) in members.iter().zip(results) {
         result.map_err(|e| failed(*member, e))?;
     }

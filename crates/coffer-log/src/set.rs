@@ -188,6 +188,18 @@ impl Set {
         Ok(file)
     }
 
+    /// [`Set::file`], if the drive is live and the file is open already.
+    pub fn opened_file(
+        &self,
+        id: DriveId,
+        name: &str,
+        access: Access,
+    ) -> Option<Arc<dyn DriveFile>> {
+        let key = (id, name.to_owned(), access == Access::Direct);
+        let file = self.files.lock().expect("no holder panics").get(&key).cloned();
+        file.filter(|_| self.is_live(id))
+    }
+
     /// Forgets a cached file, because its name was removed or replaced.
     pub fn forget_file(&self, id: DriveId, name: &str) {
         let mut files = self.files.lock().expect("no holder panics");

@@ -355,13 +355,8 @@ fn every_flipped_bit_of_a_sealed_segment_is_healed_by_parity_or_refused() {
         model.commit(&mut lane, &rng).unwrap();
     }
     log.close(lane).unwrap();
-    let files: Vec<String> = world
-        .drive("d0")
-        .list()
-        .unwrap()
-        .into_iter()
-        .filter(|n| n.ends_with(".cell"))
-        .collect();
+    let files: Vec<String> =
+        world.drive("d0").list().unwrap().into_iter().filter(|n| n.ends_with(".cell")).collect();
     assert!(!files.is_empty());
     for _ in 0..300 {
         let fork = world.fork();
@@ -387,7 +382,9 @@ fn a_flipped_bit_in_any_header_or_superblock_loses_no_history() {
     }
     world.power_cut_with(Survival::All);
     let files = world.drive("d0").list().unwrap();
-    assert!(files.iter().any(|n| n.ends_with(".copy")) && files.iter().any(|n| n.ends_with(".cell")));
+    assert!(
+        files.iter().any(|n| n.ends_with(".copy")) && files.iter().any(|n| n.ends_with(".cell"))
+    );
     for file in files {
         for byte in [0, 9, 13, 20, 45, 70] {
             let fork = world.fork();
@@ -436,8 +433,7 @@ fn an_index_that_saw_more_than_the_log_has_stops_the_start() {
     world.power_cut();
     for (reached, force, fine) in [(1, false, true), (2, false, false), (2, true, true)] {
         let reached = Some(Position(reached));
-        let result =
-            open_with(&world, &names(1), LogOptions { reached, force, ..options(1, 0) });
+        let result = open_with(&world, &names(1), LogOptions { reached, force, ..options(1, 0) });
         assert_eq!(result.is_ok(), fine, "{reached:?}, force {force}");
     }
 }

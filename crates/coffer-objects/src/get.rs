@@ -207,16 +207,7 @@ impl ByteReader {
         pin: Pin,
         range: Range<u64>,
     ) -> Self {
-        ByteReader {
-            log,
-            blocking,
-            pin,
-            place,
-            at: At::default(),
-            range,
-            first: None,
-            ahead: None,
-        }
+        ByteReader { log, blocking, pin, place, at: At::default(), range, first: None, ahead: None }
     }
 
     /// Reads the first chunk, so that what is unreadable is known before anything is sent.
@@ -259,6 +250,9 @@ impl ByteReader {
             .min(extent.len)
             .min(end - extent_start);
         self.range.start = extent_start + to;
+        if let Some(bytes) = self.log.read_now(&extent, from..to) {
+            return Some(Box::pin(std::future::ready(Ok(Ok(bytes)))));
+        }
         let log = self.log.clone();
         let reading = blocking::call(&*self.blocking, move || {
             let bytes = log.read(&extent, from..to)?;

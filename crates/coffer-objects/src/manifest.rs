@@ -11,8 +11,8 @@ use coffer_log::{Extent, Log};
 use crate::error::{Error, Result};
 use crate::objects::{Objects, Refusal, Rows};
 use crate::rows::blob::{
-    MANIFEST_PAYLOAD_BYTES_MAX, MANIFEST_ROW_BYTES_MAX, Manifest, ManifestRow, add_bytes_by_segment,
-    bytes_by_segment,
+    MANIFEST_PAYLOAD_BYTES_MAX, MANIFEST_ROW_BYTES_MAX, Manifest, ManifestRow,
+    add_bytes_by_segment, bytes_by_segment,
 };
 use crate::rows::{Row, keys};
 

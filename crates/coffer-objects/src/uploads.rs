@@ -95,9 +95,8 @@ fn part_rows(txn: &Txn<'_>, id: UploadId, limit: usize) -> Result<Vec<(u32, Part
 }
 
 fn decode_parts(entries: &[(Bytes, Bytes)]) -> Result<Vec<(u32, PartRow)>> {
-    let decode = |(key, value): &(Bytes, Bytes)| {
-        Ok((part_number(key)?, PartRow::read(key, value)?))
-    };
+    let decode =
+        |(key, value): &(Bytes, Bytes)| Ok((part_number(key)?, PartRow::read(key, value)?));
     entries.iter().map(decode).collect()
 }
 

@@ -38,11 +38,7 @@ impl RealDrive {
     pub fn open(path: &Path) -> io::Result<RealDrive> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = retry_on_intr(|| rustix::fs::openat(CWD, path, flags, Mode::empty()))?;
-        Ok(RealDrive {
-            path: path.to_owned(),
-            dir,
-            barriers: Arc::default(),
-        })
+        Ok(RealDrive { path: path.to_owned(), dir, barriers: Arc::default() })
     }
 
     /// Creates the directory, and those above it that are missing, with mode 0700, and opens it.
@@ -55,10 +51,7 @@ impl RealDrive {
             let Some(above) = at.parent() else { break };
             at = above;
         }
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         for new in missing {
             let above = match new.parent() {
                 Some(above) if !above.as_os_str().is_empty() => above,
@@ -122,16 +115,12 @@ impl Drive for RealDrive {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         check_name(from)?;
         check_name(to)?;
-        Ok(retry_on_intr(|| {
-            rustix::fs::renameat(&self.dir, from, &self.dir, to)
-        })?)
+        Ok(retry_on_intr(|| rustix::fs::renameat(&self.dir, from, &self.dir, to))?)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         check_name(name)?;
-        Ok(retry_on_intr(|| {
-            rustix::fs::unlinkat(&self.dir, name, AtFlags::empty())
-        })?)
+        Ok(retry_on_intr(|| rustix::fs::unlinkat(&self.dir, name, AtFlags::empty()))?)
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -152,10 +141,7 @@ impl Drive for RealDrive {
 
     fn space(&self) -> io::Result<Space> {
         let s = retry_on_intr(|| rustix::fs::fstatvfs(&self.dir))?;
-        Ok(Space {
-            total: s.f_blocks * s.f_frsize,
-            free: s.f_bavail * s.f_frsize,
-        })
+        Ok(Space { total: s.f_blocks * s.f_frsize, free: s.f_bavail * s.f_frsize })
     }
 
     fn probe(&self) -> io::Result<()> {
@@ -176,10 +162,7 @@ impl Drive for RealDrive {
 }
 
 fn gone(path: &Path, what: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::NotFound,
-        format!("{} {what}", path.display()),
-    )
+    io::Error::new(io::ErrorKind::NotFound, format!("{} {what}", path.display()))
 }
 
 struct RealFile {
@@ -273,6 +256,15 @@ impl DriveFile for RealFile {
             }
         }
         Ok(done)
+    }
+
+    fn read_at_now(&self, buf: &mut [u8], offset: u64) -> Option<usize> {
+        if self.direct.load(Ordering::Relaxed) {
+            return None;
+        }
+        // An error, that the file system can't do this among them, is told by the read that waits.
+        let mut parts = [io::IoSliceMut::new(buf)];
+        rustix::io::preadv2(&self.fd, &mut parts, offset, ReadWriteFlags::NOWAIT).ok()
     }
 
     fn write_at(&self, data: &[u8], offset: u64, sync: bool) -> io::Result<()> {

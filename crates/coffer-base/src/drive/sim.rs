@@ -118,21 +118,14 @@ impl SimWorld {
     pub fn drive(&self, name: &str) -> Arc<SimDrive> {
         let mut state = self.state();
         state.drives.entry(name.to_owned()).or_default();
-        Arc::new(SimDrive {
-            world: self.clone(),
-            name: name.to_owned(),
-            era: state.era,
-        })
+        Arc::new(SimDrive { world: self.clone(), name: name.to_owned(), era: state.era })
     }
 
     /// A deep copy, without the observer. It shares nothing with this world, and what was opened
     /// here is not open there.
     pub fn fork(&self) -> SimWorld {
         let copy = self.state().clone();
-        SimWorld(Arc::new(Shared {
-            world: Mutex::new(copy),
-            observer: Mutex::default(),
-        }))
+        SimWorld(Arc::new(Shared { world: Mutex::new(copy), observer: Mutex::default() }))
     }
 
     /// Changes the seed of what power cuts do from now on.
@@ -194,11 +187,7 @@ impl SimWorld {
 
     /// Replaces what is wrong with a drive.
     pub fn set_faults(&self, drive: &str, faults: Faults) {
-        self.state()
-            .drives
-            .entry(drive.to_owned())
-            .or_default()
-            .faults = faults;
+        self.state().drives.entry(drive.to_owned()).or_default().faults = faults;
     }
 
     /// Flips a bit of what a drive has stored; false when there is no such file or byte.
@@ -210,9 +199,7 @@ impl SimWorld {
         let Some(id) = drive.names.get(file).copied() else {
             return false;
         };
-        drive
-            .file_mut(id)
-            .is_ok_and(|file| file.flip_bit(byte, bit))
+        drive.file_mut(id).is_ok_and(|file| file.flip_bit(byte, bit))
     }
 
     /// Runs one counted operation: `act` has its effect, not yet durable; `settle` follows when
@@ -267,19 +254,12 @@ impl Place<'_> {
 }
 
 fn drive_of<'a>(world: &'a mut World, name: &str) -> io::Result<&'a mut DriveState> {
-    world
-        .drives
-        .get_mut(name)
-        .ok_or_else(|| io::ErrorKind::NotFound.into())
+    world.drives.get_mut(name).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 impl SimDrive {
     fn place(&self) -> Place<'_> {
-        Place {
-            drive: &self.name,
-            era: self.era,
-            by_name: true,
-        }
+        Place { drive: &self.name, era: self.era, by_name: true }
     }
 
     /// Looks at the drive without counting.
@@ -321,9 +301,7 @@ impl Drive for SimDrive {
             drive.file_mut(id)?.handles = 1;
             Ok(id)
         };
-        let id = self
-            .world
-            .operate(self.place(), "create", [0; 2], act, |_| Ok(()))?;
+        let id = self.world.operate(self.place(), "create", [0; 2], act, |_| Ok(()))?;
         Ok(self.file(name, id, access))
     }
 
@@ -341,15 +319,13 @@ impl Drive for SimDrive {
         check_name(from)?;
         check_name(to)?;
         let act = |world: &mut World| drive_of(world, &self.name)?.rename(from, to);
-        self.world
-            .operate(self.place(), "rename", [0; 2], act, |_| Ok(()))
+        self.world.operate(self.place(), "rename", [0; 2], act, |_| Ok(()))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         check_name(name)?;
         let act = |world: &mut World| drive_of(world, &self.name)?.remove(name);
-        self.world
-            .operate(self.place(), "remove", [0; 2], act, |_| Ok(()))
+        self.world.operate(self.place(), "remove", [0; 2], act, |_| Ok(()))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -363,8 +339,7 @@ impl Drive for SimDrive {
             }
             Ok(())
         };
-        self.world
-            .operate(self.place(), "sync_dir", [0; 2], |_| Ok(()), settle)
+        self.world.operate(self.place(), "sync_dir", [0; 2], |_| Ok(()), settle)
     }
 
     fn space(&self) -> io::Result<Space> {
@@ -376,21 +351,13 @@ impl Drive for SimDrive {
     }
 
     fn barriers(&self) -> u64 {
-        self.world
-            .state()
-            .drives
-            .get(&self.name)
-            .map_or(0, |drive| drive.barriers)
+        self.world.state().drives.get(&self.name).map_or(0, |drive| drive.barriers)
     }
 }
 
 impl SimFile {
     fn place(&self) -> Place<'_> {
-        Place {
-            drive: &self.drive,
-            era: self.era,
-            by_name: false,
-        }
+        Place { drive: &self.drive, era: self.era, by_name: false }
     }
 
     fn check_alignment(&self, buf: &[u8], offset: u64) -> io::Result<()> {
@@ -398,10 +365,7 @@ impl SimFile {
             && buf.len().is_multiple_of(ALIGN)
             && offset.is_multiple_of(ALIGN as u64);
         if self.access == Access::Direct && !aligned {
-            return Err(simulated(
-                io::ErrorKind::InvalidInput,
-                "unaligned direct I/O",
-            ));
+            return Err(simulated(io::ErrorKind::InvalidInput, "unaligned direct I/O"));
         }
         Ok(())
     }
@@ -450,23 +414,17 @@ impl DriveFile for SimFile {
             Ok(())
         };
         let settle = |drive: &mut DriveState| match sync {
-            true => self.settle(
-                drive,
-                file::File::force_last_write,
-                file::File::lose_last_write,
-            ),
+            true => self.settle(drive, file::File::force_last_write, file::File::lose_last_write),
             false => Ok(()),
         };
         let what = if sync { "write_sync" } else { "write" };
-        self.world
-            .operate(self.place(), what, [offset, data.len() as u64], act, settle)
+        self.world.operate(self.place(), what, [offset, data.len() as u64], act, settle)
     }
 
     fn sync(&self) -> io::Result<()> {
         let settle =
             |drive: &mut DriveState| self.settle(drive, file::File::sync, file::File::fail_sync);
-        self.world
-            .operate(self.place(), "sync", [0; 2], |_| Ok(()), settle)
+        self.world.operate(self.place(), "sync", [0; 2], |_| Ok(()), settle)
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
@@ -486,17 +444,13 @@ impl DriveFile for SimFile {
             drive.file_mut(self.id)?.set_len(len);
             Ok(())
         };
-        self.world
-            .operate(self.place(), "set_len", [len, 0], act, |_| Ok(()))
+        self.world.operate(self.place(), "set_len", [len, 0], act, |_| Ok(()))
     }
 
     fn len(&self) -> io::Result<u64> {
         let state = self.world.state();
         self.place().check(&state)?;
-        let file = state
-            .drives
-            .get(&self.drive)
-            .and_then(|drive| drive.files.get(&self.id));
+        let file = state.drives.get(&self.drive).and_then(|drive| drive.files.get(&self.id));
         file.map(|file| file.len()).ok_or_else(cut_error)
     }
 }

@@ -45,10 +45,7 @@ impl SimNet {
         let mut listening = self.listening();
         listening.connections = listening.connections.wrapping_add(1);
         let peer = SocketAddr::new(addr.ip(), listening.connections);
-        let queue = listening
-            .queues
-            .get_mut(&addr)
-            .ok_or(io::ErrorKind::ConnectionRefused)?;
+        let queue = listening.queues.get_mut(&addr).ok_or(io::ErrorKind::ConnectionRefused)?;
         let (near, far) = duplex(BUFFER_BYTES);
         queue.arrived.push_back((Box::new(far), peer));
         for waker in queue.waiting.drain(..) {
@@ -62,21 +59,15 @@ impl Net for SimNet {
     fn listen(&self, mut addr: SocketAddr) -> io::Result<Box<dyn Listener>> {
         let mut listening = self.listening();
         if addr.port() == 0 {
-            let free = (FIRST_FREE_PORT..=u16::MAX).find(|port| {
-                !listening
-                    .queues
-                    .contains_key(&SocketAddr::new(addr.ip(), *port))
-            });
+            let free = (FIRST_FREE_PORT..=u16::MAX)
+                .find(|port| !listening.queues.contains_key(&SocketAddr::new(addr.ip(), *port)));
             addr.set_port(free.ok_or(io::ErrorKind::AddrNotAvailable)?);
         }
         if listening.queues.contains_key(&addr) {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         listening.queues.insert(addr, Queue::default());
-        Ok(Box::new(SimListener {
-            net: self.clone(),
-            addr,
-        }))
+        Ok(Box::new(SimListener { net: self.clone(), addr }))
     }
 }
 
@@ -87,10 +78,7 @@ impl Listener for SimListener {
 
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
         let mut listening = self.net.listening();
-        let queue = listening
-            .queues
-            .get_mut(&self.addr)
-            .ok_or(io::ErrorKind::NotConnected)?;
+        let queue = listening.queues.get_mut(&self.addr).ok_or(io::ErrorKind::NotConnected)?;
         match queue.arrived.pop_front() {
             Some(accepted) => Poll::Ready(Ok(accepted)),
             None => {

@@ -37,10 +37,7 @@ async fn the_simulated_net_does_the_same() {
     let listener = net.listen(any_port()).unwrap();
     let addr = listener.local_addr().unwrap();
     assert_ne!(addr.port(), 0);
-    assert_eq!(
-        net.listen(addr).err().map(|e| e.kind()),
-        Some(io::ErrorKind::AddrInUse)
-    );
+    assert_eq!(net.listen(addr).err().map(|e| e.kind()), Some(io::ErrorKind::AddrInUse));
     exchange(&*listener, net.connect(addr).unwrap()).await;
     drop(listener);
     let refused = net.connect(addr).err().map(|e| e.kind());

@@ -31,15 +31,7 @@ impl RowBuffer {
     pub fn hollow(geometry: Geometry, cell_bytes: usize) -> Self {
         let coder = Coder::new(geometry);
         let cells = Vec::new();
-        Self {
-            geometry,
-            coder,
-            cell_bytes,
-            cut_bytes: cell_bytes,
-            filled: 0,
-            cells,
-            space: None,
-        }
+        Self { geometry, coder, cell_bytes, cut_bytes: cell_bytes, filled: 0, cells, space: None }
     }
 
     /// Gives a hollow row its memory.
@@ -85,10 +77,7 @@ impl RowBuffer {
 
     /// Takes as much of `data` as fits and says how much that was.
     pub fn fill(&mut self, data: &[u8]) -> usize {
-        assert_eq!(
-            self.cut_bytes, self.cell_bytes,
-            "a sealed short row takes no more payload"
-        );
+        assert_eq!(self.cut_bytes, self.cell_bytes, "a sealed short row takes no more payload");
         let mut done = 0;
         while done < data.len() && !self.is_full() {
             let (cell, at) = (self.filled / self.cell_bytes, self.filled % self.cell_bytes);
@@ -125,10 +114,8 @@ impl RowBuffer {
         let (data, parity) = self.cells.split_at_mut(usize::from(self.geometry.k));
         let end = ROW_HEADER_BYTES + place.cell_bytes;
         let data: Vec<&[u8]> = data.iter().map(|c| &c[ROW_HEADER_BYTES..end]).collect();
-        let mut parity: Vec<&mut [u8]> = parity
-            .iter_mut()
-            .map(|c| &mut c[ROW_HEADER_BYTES..end])
-            .collect();
+        let mut parity: Vec<&mut [u8]> =
+            parity.iter_mut().map(|c| &mut c[ROW_HEADER_BYTES..end]).collect();
         self.coder.encode(&data, &mut parity);
         let sums = self.cells.iter().enumerate().flat_map(|(i, cell)| {
             cell_sums(store, segment, i, place, &cell[ROW_HEADER_BYTES..end])

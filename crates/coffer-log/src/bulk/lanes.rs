@@ -99,11 +99,7 @@ pub(crate) struct BulkLanes {
 impl BulkLanes {
     /// Bytes of rows in `segment`, headers, padding and parity included, over all members.
     pub fn allocated_bytes(&self, segment: SegmentId) -> Option<u64> {
-        self.allocated
-            .lock()
-            .expect("no holder panics")
-            .get(&segment)
-            .copied()
+        self.allocated.lock().expect("no holder panics").get(&segment).copied()
     }
 
     /// Memory that rows under construction take now.
@@ -136,9 +132,7 @@ impl BulkLanes {
     ) -> Result<Lane, Error> {
         let mut open = self.open.lock().expect("no holder panics");
         loop {
-            let broken = open
-                .idle
-                .extract_if(.., |lane| !lane.segment.is_whole(inner));
+            let broken = open.idle.extract_if(.., |lane| !lane.segment.is_whole(inner));
             let broken: Vec<Lane> = broken.collect();
             if !broken.is_empty() {
                 drop(open);
@@ -166,11 +160,7 @@ impl BulkLanes {
                 return made;
             }
             if found.is_none() {
-                let least = open
-                    .idle
-                    .iter()
-                    .enumerate()
-                    .min_by_key(|(_, lane)| writers(lane));
+                let least = open.idle.iter().enumerate().min_by_key(|(_, lane)| writers(lane));
                 found = least.map(|(i, _)| i);
             }
             if let Some(i) = found {
@@ -200,12 +190,7 @@ impl BulkLanes {
     }
 
     fn count_row(&self, segment: SegmentId, bytes: u64) {
-        *self
-            .allocated
-            .lock()
-            .expect("no holder panics")
-            .entry(segment)
-            .or_default() += bytes;
+        *self.allocated.lock().expect("no holder panics").entry(segment).or_default() += bytes;
     }
 }
 
@@ -232,11 +217,7 @@ impl Lane {
             }
             let made = map_all(&*inner.seams.pool, items, move |(drive, header)| {
                 let drive = drive.map_err(|e| io::Error::new(io::ErrorKind::NotFound, e))?;
-                assert_eq!(
-                    header.len() as u64,
-                    HEADER_BYTES,
-                    "of the header of a bulk file"
-                );
+                assert_eq!(header.len() as u64, HEADER_BYTES, "of the header of a bulk file");
                 let mut bytes = AlignedBuf::zeroed(header.len());
                 bytes.copy_from_slice(&header);
                 let file = drive.create(&FileKind::Bulk.file_name(id), Access::Direct)?;
@@ -250,42 +231,21 @@ impl Lane {
             let mut failed = Vec::new();
             for (member, made) in members.iter().zip(made) {
                 match made {
-                    Ok(file) => files.push(Arc::new(MemberFile {
-                        file,
-                        sync_failed: Mutex::new(false),
-                    })),
+                    Ok(file) => {
+                        files.push(Arc::new(MemberFile { file, sync_failed: Mutex::new(false) }))
+                    }
                     Err(e) => failed.push((*member, e)),
                 }
             }
             if failed.is_empty() {
-                let segment = Segment {
-                    id,
-                    layout: Layout::Bulk {
-                        geometry,
-                        members: members.clone(),
-                    },
-                };
+                let segment =
+                    Segment { id, layout: Layout::Bulk { geometry, members: members.clone() } };
                 inner.table.insert(segment);
-                inner
-                    .bulk
-                    .allocated
-                    .lock()
-                    .expect("no holder panics")
-                    .insert(id, 0);
-                let segment = OpenSegment {
-                    id,
-                    geometry,
-                    members,
-                    files,
-                    writers: AtomicUsize::new(0),
-                };
+                inner.bulk.allocated.lock().expect("no holder panics").insert(id, 0);
+                let segment =
+                    OpenSegment { id, geometry, members, files, writers: AtomicUsize::new(0) };
                 let segment = Arc::new(segment);
-                return Ok(Lane {
-                    segment,
-                    end: HEADER_BYTES,
-                    reserved,
-                    failed: false,
-                });
+                return Ok(Lane { segment, end: HEADER_BYTES, reserved, failed: false });
             }
             remove_files(inner, id, &members);
             take_out_failed(inner, failed)?;
@@ -295,12 +255,7 @@ impl Lane {
     /// Gives `row` its place here and starts writing it to all members.
     pub fn start(mut self, inner: &Arc<Inner>, mut row: RowBuffer, durably: bool) -> Writing {
         let segment = &self.segment;
-        assert_eq!(
-            row.geometry(),
-            segment.geometry,
-            "of the row and of segment {}",
-            segment.id
-        );
+        assert_eq!(row.geometry(), segment.geometry, "of the row and of segment {}", segment.id);
         let place = row.seal(inner.set.store, segment.id, self.end);
         self.end += place.stride();
         let mut reserve_to = None;
@@ -381,9 +336,7 @@ fn remove_files(inner: &Inner, id: SegmentId, members: &[DriveId]) {
 /// its files; `Corrupt` when it is of another segment.
 pub(crate) fn recover_bulk(inner: &Inner, id: SegmentId, header: &Header) -> Result<(), Error> {
     if header.kind != FileKind::Bulk || header.segment != id || header.store != inner.set.store {
-        return Err(Error::Corrupt(format!(
-            "a file of bulk segment {id} has a foreign header"
-        )));
+        return Err(Error::Corrupt(format!("a file of bulk segment {id} has a foreign header")));
     }
     let name = FileKind::Bulk.file_name(id);
     let mut allocated = 0;
@@ -407,16 +360,8 @@ pub(crate) fn recover_bulk(inner: &Inner, id: SegmentId, header: &Header) -> Res
             }
         }
     }
-    inner
-        .bulk
-        .allocated
-        .lock()
-        .expect("no holder panics")
-        .insert(id, allocated);
-    let layout = Layout::Bulk {
-        geometry: header.geometry,
-        members: header.members.clone(),
-    };
+    inner.bulk.allocated.lock().expect("no holder panics").insert(id, allocated);
+    let layout = Layout::Bulk { geometry: header.geometry, members: header.members.clone() };
     inner.table.insert(Segment { id, layout });
     Ok(())
 }

@@ -63,10 +63,7 @@ impl<'a> RowCells<'a> {
     /// For reading `len` bytes.
     pub fn new(inner: &'a Inner, segment: &'a Segment, len: u64) -> Result<RowCells<'a>, Error> {
         let Layout::Bulk { geometry, members } = &segment.layout else {
-            return Err(Error::Corrupt(format!(
-                "segment {} has no bulk rows",
-                segment.id
-            )));
+            return Err(Error::Corrupt(format!("segment {} has no bulk rows", segment.id)));
         };
         let parallel = len >= LARGE_BYTES;
         Ok(RowCells {
@@ -75,11 +72,7 @@ impl<'a> RowCells<'a> {
             geometry: *geometry,
             members,
             name: FileKind::Bulk.file_name(segment.id),
-            access: if parallel {
-                Access::Direct
-            } else {
-                Access::Buffered
-            },
+            access: if parallel { Access::Direct } else { Access::Buffered },
             parallel,
         })
     }
@@ -107,11 +100,7 @@ impl<'a> RowCells<'a> {
         let open = |(cell, window): (usize, Range<usize>)| {
             let member = self.members[cell];
             let file = self.inner.set.file(member, &self.name, self.access);
-            (
-                cell,
-                window,
-                file.map(|file| (file, self.inner.set.label(member))),
-            )
+            (cell, window, file.map(|file| (file, self.inner.set.label(member))))
         };
         let jobs: Vec<_> = wanted.into_iter().map(open).collect();
         if self.parallel && jobs.len() > 1 {
@@ -124,10 +113,7 @@ impl<'a> RowCells<'a> {
     /// Names a cell in messages.
     pub fn describe(&self, cell: usize, place: RowPlace) -> String {
         let drive = self.inner.set.label(self.members[cell]);
-        format!(
-            "cell {cell} of the row at {} of segment {} on {drive}",
-            place.offset, self.segment
-        )
+        format!("cell {cell} of the row at {} of segment {} on {drive}", place.offset, self.segment)
     }
 }
 
@@ -152,11 +138,7 @@ fn read_window(
             read => read.map(|()| (n, true))?,
         }
     };
-    let header = if n >= ROW_HEADER_BYTES {
-        decode(&bytes)
-    } else {
-        None
-    };
+    let header = if n >= ROW_HEADER_BYTES { decode(&bytes) } else { None };
     let bytes = whole.then(|| Bytes::from_owner(bytes).slice(ROW_HEADER_BYTES..));
     Ok(Fetched { header, bytes })
 }
@@ -178,11 +160,7 @@ impl Piece {
         let first = self.window.start / BLOCK_BYTES;
         let is_right = blocks.start >= first
             && window.end <= self.window.end
-            && self
-                .good
-                .get(blocks.start - first..blocks.end - first)?
-                .iter()
-                .all(|good| *good);
+            && self.good.get(blocks.start - first..blocks.end - first)?.iter().all(|good| *good);
         let bytes = self.bytes.as_ref().filter(|_| is_right)?;
         Some(bytes.slice(window.start - self.window.start..window.end - self.window.start))
     }
@@ -204,25 +182,14 @@ struct Row<'a> {
 
 impl<'a> Row<'a> {
     fn new(cells: &'a RowCells<'a>, place: RowPlace) -> Row<'a> {
-        Row {
-            cells,
-            place,
-            header: None,
-            pieces: Vec::new(),
-            missing: Vec::new(),
-        }
+        Row { cells, place, header: None, pieces: Vec::new(), missing: Vec::new() }
     }
 
     /// Appends `part` of the row's payload to `out`, in pieces.
     fn read(mut self, part: Range<usize>, out: &mut Vec<Bytes>) -> Result<(), Error> {
         let parts: Vec<(usize, Range<usize>)> = self.place.cells_of(part).collect();
         let place = self.place;
-        self.fetch(
-            parts
-                .iter()
-                .map(|(cell, part)| (*cell, place.window(part)))
-                .collect(),
-        )?;
+        self.fetch(parts.iter().map(|(cell, part)| (*cell, place.window(part))).collect())?;
         for (cell, part) in parts {
             let window = place.window(&part);
             let bytes = match self.right(cell, &window) {
@@ -251,12 +218,7 @@ impl<'a> Row<'a> {
                         tracing::warn!("no valid header before {what}");
                     }
                     self.header = self.header.take().or(header);
-                    self.pieces.push(Piece {
-                        cell,
-                        window,
-                        bytes,
-                        good: Vec::new(),
-                    });
+                    self.pieces.push(Piece { cell, window, bytes, good: Vec::new() });
                 }
             }
         }
@@ -271,9 +233,7 @@ impl<'a> Row<'a> {
         }
         for piece in self.pieces.iter_mut().filter(|piece| piece.good.is_empty()) {
             piece.good = match &piece.bytes {
-                Some(bytes) => header
-                    .right_blocks(piece.cell, &piece.window, bytes)
-                    .collect(),
+                Some(bytes) => header.right_blocks(piece.cell, &piece.window, bytes).collect(),
                 None => vec![false; piece.window.len().div_ceil(BLOCK_BYTES)],
             };
             if let Some(wrong) = piece.good.iter().position(|good| !good) {
@@ -286,10 +246,7 @@ impl<'a> Row<'a> {
     }
 
     fn right(&self, cell: usize, window: &Range<usize>) -> Option<Bytes> {
-        self.pieces
-            .iter()
-            .filter(|piece| piece.cell == cell)
-            .find_map(|piece| piece.right(window))
+        self.pieces.iter().filter(|piece| piece.cell == cell).find_map(|piece| piece.right(window))
     }
 
     /// `window` of `cell`, block by block as it was read or from any `k` other cells.
@@ -335,13 +292,8 @@ impl<'a> Row<'a> {
             self.fetch(untried)?;
         };
         let cells: Vec<Option<&[u8]>> = sources.iter().map(|s| s.as_deref()).collect();
-        let rebuilt = Coder::new(geometry)
-            .reconstruct(&cells, cell)
-            .expect("k cells are there");
-        let header = self
-            .header
-            .as_ref()
-            .expect("the sources were verified with it");
+        let rebuilt = Coder::new(geometry).reconstruct(&cells, cell).expect("k cells are there");
+        let header = self.header.as_ref().expect("the sources were verified with it");
         if !header.right_blocks(cell, &block, &rebuilt).all(|good| good) {
             let what = self.cells.describe(cell, self.place);
             return Err(Error::Corrupt(format!("{what} does not fit the others")));
@@ -352,15 +304,8 @@ impl<'a> Row<'a> {
     fn too_few(&self, cell: usize, block: &Range<usize>, have: usize) -> Error {
         let k = usize::from(self.cells.geometry.k);
         let mut why: Vec<String> = self.missing.iter().map(|(_, why)| why.clone()).collect();
-        for piece in self
-            .pieces
-            .iter()
-            .filter(|p| p.covers(block) && p.right(block).is_none())
-        {
-            why.push(format!(
-                "{} is wrong",
-                self.cells.describe(piece.cell, self.place)
-            ));
+        for piece in self.pieces.iter().filter(|p| p.covers(block) && p.right(block).is_none()) {
+            why.push(format!("{} is wrong", self.cells.describe(piece.cell, self.place)));
         }
         let text = format!(
             "{} is bad, and {have} of the {k} cells to rebuild it from are good: {}",

@@ -47,11 +47,7 @@ pub(crate) struct RowPlace {
 impl RowPlace {
     /// The row of `data_len` bytes at `offset`.
     pub fn new(offset: u64, data_len: usize, k: u8) -> RowPlace {
-        RowPlace {
-            offset,
-            data_len,
-            cell_bytes: cell_bytes_for(data_len, k),
-        }
+        RowPlace { offset, data_len, cell_bytes: cell_bytes_for(data_len, k) }
     }
 
     /// Bytes that the row takes in each member's file.
@@ -110,9 +106,7 @@ pub(crate) fn rows_of(
         && extent.offset < 1 << 60
         && extent.len < 1 << 60;
     if !fits {
-        return Err(Error::Corrupt(format!(
-            "no bulk rows over {k} cells are at {extent:?}"
-        )));
+        return Err(Error::Corrupt(format!("no bulk rows over {k} cells are at {extent:?}")));
     }
     assert!(
         range.start <= range.end && range.end <= extent.len,
@@ -120,11 +114,7 @@ pub(crate) fn rows_of(
         extent.len
     );
     let (offset, len) = (extent.offset, extent.len);
-    let end = if range.is_empty() {
-        0
-    } else {
-        range.end.div_ceil(row_bytes)
-    };
+    let end = if range.is_empty() { 0 } else { range.end.div_ceil(row_bytes) };
     let rows = (range.start / row_bytes).min(end)..end;
     Ok(rows.map(move |row| {
         let base = row * row_bytes;
@@ -132,10 +122,7 @@ pub(crate) fn rows_of(
         let offset = offset + row * (ROW_HEADER_BYTES as u64 + cell_bytes);
         let start = range.start.max(base) - base;
         let end = range.end.min(base + row_bytes) - base;
-        (
-            RowPlace::new(offset, data_len, k),
-            start as usize..end as usize,
-        )
+        (RowPlace::new(offset, data_len, k), start as usize..end as usize)
     }))
 }
 
@@ -162,11 +149,7 @@ impl RowHeader {
             self.geometry,
             self.place.cell_bytes
         );
-        assert!(
-            self.sums.len() <= SUMS_MAX,
-            "{} checksums do not fit",
-            self.sums.len()
-        );
+        assert!(self.sums.len() <= SUMS_MAX, "{} checksums do not fit", self.sums.len());
         let mut bytes = Vec::with_capacity(ROW_HEADER_BYTES);
         bytes.extend_from_slice(MAGIC);
         bytes.put_u16(VERSION);
@@ -197,10 +180,7 @@ impl RowHeader {
         if r.take(8)? != MAGIC || r.u16()? != VERSION {
             return None;
         }
-        let geometry = Geometry {
-            k: r.u8()?,
-            m: r.u8()?,
-        };
+        let geometry = Geometry { k: r.u8()?, m: r.u8()? };
         let index = r.u8()?;
         r.take(3)?;
         let store = StoreId(r.u128()?);
@@ -216,14 +196,7 @@ impl RowHeader {
         if place.cell_bytes != cell_bytes || count > SUMS_MAX {
             return None;
         }
-        let mut header = RowHeader {
-            store,
-            segment,
-            geometry,
-            index,
-            place,
-            sums: Vec::new(),
-        };
+        let mut header = RowHeader { store, segment, geometry, index, place, sums: Vec::new() };
         if checksum(header.seed(), body) != u64::from_le_bytes(sum.try_into().ok()?) {
             return None;
         }
@@ -256,13 +229,10 @@ impl RowHeader {
         assert_eq!(bytes.len(), window.len(), "bytes of {window:?}");
         let first = window.start / BLOCK_BYTES;
         let sums = &self.sums[cell * self.place.blocks()..][..self.place.blocks()];
-        bytes
-            .chunks(BLOCK_BYTES)
-            .enumerate()
-            .map(move |(i, block)| {
-                let seed = block_seed(self.store, self.segment, cell, self.place, first + i);
-                checksum(seed, block) == sums[first + i]
-            })
+        bytes.chunks(BLOCK_BYTES).enumerate().map(move |(i, block)| {
+            let seed = block_seed(self.store, self.segment, cell, self.place, first + i);
+            checksum(seed, block) == sums[first + i]
+        })
     }
 
     fn seed(&self) -> u64 {

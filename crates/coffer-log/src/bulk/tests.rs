@@ -60,12 +60,7 @@ impl Store {
         let seams = Seams::inline(Arc::new(StillClock), Arc::new(SeededRng::new(7)));
         let (log, lane, _) = Log::open(drives, options, seams).unwrap();
         let inner = lane.shared().inner.clone();
-        Store {
-            world,
-            log,
-            lane,
-            inner,
-        }
+        Store { world, log, lane, inner }
     }
 
     fn new(k: u8, m: u8) -> Store {
@@ -96,18 +91,12 @@ impl Store {
     fn check(&self, extents: &[Extent], data: &[u8], rng: &SeededRng) {
         let len = data.len() as u64;
         assert_eq!(extents.iter().map(|e| e.len).sum::<u64>(), len);
-        assert!(
-            self.get(extents, 0, len).unwrap() == data,
-            "the whole of {len} bytes"
-        );
+        assert!(self.get(extents, 0, len).unwrap() == data, "the whole of {len} bytes");
         for _ in 0..5 {
             let start = rng.below(len + 1);
             let end = start + rng.below(len - start + 1);
             let read = self.get(extents, start, end).unwrap();
-            assert!(
-                read == data[start as usize..end as usize],
-                "{start}..{end} of {len}"
-            );
+            assert!(read == data[start as usize..end as usize], "{start}..{end} of {len}");
         }
     }
 
@@ -115,9 +104,7 @@ impl Store {
         let mut findings = Vec::new();
         for extent in extents {
             let segment = self.inner.table.get(extent.segment).unwrap();
-            verify_extent(&self.inner, &segment, extent, &mut |what| {
-                findings.push(what)
-            });
+            verify_extent(&self.inner, &segment, extent, &mut |what| findings.push(what));
             verify_bulk_segment(&self.inner, &segment, &mut |what| findings.push(what));
         }
         findings
@@ -133,10 +120,7 @@ impl Store {
 
     fn flip(&self, cell: usize, extent: &Extent, byte: u64, bit: u8) {
         let name = FileKind::Bulk.file_name(extent.segment);
-        assert!(
-            self.world.flip_bit(&format!("d{cell}"), &name, byte, bit),
-            "{name} {byte}"
-        );
+        assert!(self.world.flip_bit(&format!("d{cell}"), &name, byte, bit), "{name} {byte}");
     }
 }
 
@@ -161,10 +145,8 @@ fn payloads_of_all_lengths_come_back_over_every_scheme() {
             let data = random(&rng, 1 + rng.below(4 * row as u64) as usize);
             kept.push((data, Some(rng.below(2 * row as u64))));
         }
-        let kept: Vec<_> = kept
-            .iter()
-            .map(|(data, len)| (store.put(data, *len).unwrap(), data))
-            .collect();
+        let kept: Vec<_> =
+            kept.iter().map(|(data, len)| (store.put(data, *len).unwrap(), data)).collect();
         for (extents, data) in &kept {
             store.check(extents, data, &rng);
             assert_eq!(store.findings(extents), Vec::<String>::new());
@@ -190,23 +172,14 @@ fn any_m_members_may_be_unreadable_and_one_more_is_an_error() {
         for lost in 0u32..1 << store.drives() {
             for drive in 0..store.drives() {
                 let fail_reads = lost >> drive & 1 == 1;
-                store.fault(
-                    drive,
-                    Faults {
-                        fail_reads,
-                        ..Faults::default()
-                    },
-                );
+                store.fault(drive, Faults { fail_reads, ..Faults::default() });
             }
             if lost.count_ones() <= u32::from(m) {
                 store.check(&extents, &data, &rng);
                 assert_eq!(store.findings(&extents).is_empty(), lost == 0);
             } else {
                 let read = store.get(&extents, 0, data.len() as u64);
-                assert!(
-                    matches!(read, Err(Error::Unavailable(_))),
-                    "{k}+{m} {lost:b}: {read:?}"
-                );
+                assert!(matches!(read, Err(Error::Unavailable(_))), "{k}+{m} {lost:b}: {read:?}");
             }
         }
     }
@@ -248,10 +221,7 @@ fn flipped_bits_are_found_and_healed_and_more_than_m_are_never_served() {
             };
             let read = store.get(&extents, 0, data.len() as u64);
             if harm {
-                assert!(
-                    matches!(read, Err(Error::Corrupt(_))),
-                    "{k}+{m} {cells:?}: {read:?}"
-                );
+                assert!(matches!(read, Err(Error::Corrupt(_))), "{k}+{m} {cells:?}: {read:?}");
             } else {
                 assert!(read.unwrap() == data, "{k}+{m} {cells:?}");
             }
@@ -267,12 +237,7 @@ fn each_block_is_rebuilt_by_itself() {
     let extents = store.put(&data, None).unwrap();
     // Two of three cells are damaged, but not in the same block.
     store.flip(0, &extents[0], extents[0].offset + 4096 + 5, 0);
-    store.flip(
-        1,
-        &extents[0],
-        extents[0].offset + 4096 + BLOCK_BYTES as u64 + 5,
-        0,
-    );
+    store.flip(1, &extents[0], extents[0].offset + 4096 + BLOCK_BYTES as u64 + 5, 0);
     store.check(&extents, &data, &rng);
 }
 
@@ -287,18 +252,13 @@ fn garbage_and_short_files_are_never_served() {
         let store = Store::open(fork, options(2, 2));
         for cell in 0..1 + rng.below(4) {
             let name = FileKind::Bulk.file_name(extents[0].segment);
-            let file = store
-                .world
-                .drive(&format!("d{cell}"))
-                .open(&name, Access::Buffered);
+            let file = store.world.drive(&format!("d{cell}")).open(&name, Access::Buffered);
             let file = file.unwrap();
             let len = file.len().unwrap();
             let at = 4096 + rng.below(len - 4096);
             match round % 3 {
                 0 => file.set_len(at).unwrap(),
-                1 => file
-                    .write_at(&random(&rng, rng.below(300_000) as usize), at, false)
-                    .unwrap(),
+                1 => file.write_at(&random(&rng, rng.below(300_000) as usize), at, false).unwrap(),
                 _ => {
                     // Right bytes in the wrong place.
                     let mut moved = vec![0; 8192];
@@ -324,35 +284,14 @@ fn an_extent_of_another_shape_is_corrupt_not_wrong_bytes() {
     let good = store.put(&data, None).unwrap()[0];
     let is_corrupt = |extent: Extent| {
         let read = store.log.read(&extent, 0..extent.len);
-        assert!(
-            matches!(read, Err(Error::Corrupt(_))),
-            "{extent:?}: {read:?}"
-        );
+        assert!(matches!(read, Err(Error::Corrupt(_))), "{extent:?}: {read:?}");
     };
-    is_corrupt(Extent {
-        len: good.len - 1,
-        ..good
-    });
-    is_corrupt(Extent {
-        len: good.len + 1,
-        ..good
-    });
-    is_corrupt(Extent {
-        offset: good.offset + 4096,
-        ..good
-    });
-    is_corrupt(Extent {
-        offset: 1 << 50,
-        ..good
-    });
-    is_corrupt(Extent {
-        row_bytes: good.row_bytes / 2,
-        ..good
-    });
-    is_corrupt(Extent {
-        row_bytes: 3,
-        ..good
-    });
+    is_corrupt(Extent { len: good.len - 1, ..good });
+    is_corrupt(Extent { len: good.len + 1, ..good });
+    is_corrupt(Extent { offset: good.offset + 4096, ..good });
+    is_corrupt(Extent { offset: 1 << 50, ..good });
+    is_corrupt(Extent { row_bytes: good.row_bytes / 2, ..good });
+    is_corrupt(Extent { row_bytes: 3, ..good });
 }
 
 #[test]
@@ -362,11 +301,7 @@ fn a_finished_payload_costs_each_drive_one_barrier_a_segment() {
     let barriers = || (0..6).map(|i| store.world.drive(&format!("d{i}")).barriers());
     let before: Vec<u64> = barriers().collect();
     store.put(&[1; 100_000], None).unwrap();
-    assert!(
-        barriers()
-            .zip(&before)
-            .all(|(after, before)| after == before + 1)
-    );
+    assert!(barriers().zip(&before).all(|(after, before)| after == before + 1));
 }
 
 #[test]
@@ -374,9 +309,8 @@ fn writers_beyond_the_lanes_take_turns_and_those_that_give_up_leave_no_trace() {
     let rng = SeededRng::new(9);
     let store = Store::new(2, 1);
     let row = 128 << 10;
-    let mut writers: Vec<_> = (0..50)
-        .map(|_| (store.log.bulk_writer(Some(row as u64)).unwrap(), Vec::new()))
-        .collect();
+    let mut writers: Vec<_> =
+        (0..50).map(|_| (store.log.bulk_writer(Some(row as u64)).unwrap(), Vec::new())).collect();
     for _ in 0..4 {
         for (writer, data) in &mut writers {
             let piece = random(&rng, row);
@@ -400,18 +334,14 @@ fn writers_beyond_the_lanes_take_turns_and_those_that_give_up_leave_no_trace() {
 #[test]
 fn only_rows_with_something_in_them_take_memory() {
     let rng = SeededRng::new(12);
-    let options = LogOptions {
-        row_memory_bytes: 4 << 20,
-        cell_bytes_max: 1 << 20,
-        ..options(4, 2)
-    };
+    let options =
+        LogOptions { row_memory_bytes: 4 << 20, cell_bytes_max: 1 << 20, ..options(4, 2) };
     let store = Store::open(SimWorld::new(1), options);
     let used_bytes = || store.inner.bulk.memory_bytes();
     // Far more writers than there is memory for, with whole rows each time, as who waits for
     // clients writes.
-    let mut writers: Vec<_> = (0..300)
-        .map(|_| (store.log.bulk_writer(None).unwrap(), Vec::new()))
-        .collect();
+    let mut writers: Vec<_> =
+        (0..300).map(|_| (store.log.bulk_writer(None).unwrap(), Vec::new())).collect();
     for round in 0..3 {
         for (writer, data) in &mut writers {
             writer.limit_row_bytes(300_000 >> round);
@@ -506,11 +436,7 @@ fn real_drives_take_parallel_writers_and_are_trimmed() {
         background: pool("background"),
         pool: pool("bulk"),
     };
-    let options = LogOptions {
-        cell_bytes_max: 1 << 20,
-        bulk_file_bytes: 8 << 20,
-        ..options(2, 1)
-    };
+    let options = LogOptions { cell_bytes_max: 1 << 20, bulk_file_bytes: 8 << 20, ..options(2, 1) };
     let (log, lane, _) = Log::open(drives, options, seams).unwrap();
     std::thread::scope(|scope| {
         for i in 0..6 {
@@ -526,9 +452,7 @@ fn real_drives_take_parallel_writers_and_are_trimmed() {
                         let read = log.read(&extent, 0..extent.len).unwrap();
                         assert!(read == data[at..at + read.len()]);
                         let from = rng.below(extent.len);
-                        let part = log
-                            .read(&extent, from..(from + 1000).min(extent.len))
-                            .unwrap();
+                        let part = log.read(&extent, from..(from + 1000).min(extent.len)).unwrap();
                         assert!(part == data[at + from as usize..][..part.len()]);
                         at += read.len();
                     }
@@ -544,11 +468,7 @@ fn real_drives_take_parallel_writers_and_are_trimmed() {
             let entry = entry.unwrap();
             let meta = entry.metadata().unwrap();
             if entry.file_name().to_string_lossy().starts_with("bulk-") {
-                assert!(
-                    meta.blocks() * 512 <= meta.len() + 65_536,
-                    "{:?}",
-                    entry.file_name()
-                );
+                assert!(meta.blocks() * 512 <= meta.len() + 65_536, "{:?}", entry.file_name());
             }
         }
     }

@@ -36,17 +36,11 @@ pub(crate) fn verify_bulk_segment(
     for (index, member) in members.iter().enumerate() {
         let drive = inner.set.label(*member);
         let mut bytes = vec![0; HEADER_BYTES as usize];
-        let read = inner
-            .set
-            .file(*member, &name, Access::Buffered)
-            .and_then(|file| {
-                read_exact_at(&*file, &mut bytes, 0).map_err(|e| Error::io(&drive, &e))
-            });
+        let read = inner.set.file(*member, &name, Access::Buffered).and_then(|file| {
+            read_exact_at(&*file, &mut bytes, 0).map_err(|e| Error::io(&drive, &e))
+        });
         if let Err(e) = read {
-            report(format!(
-                "bulk segment {}: no file of cell {index}: {e}",
-                segment.id
-            ));
+            report(format!("bulk segment {}: no file of cell {index}: {e}", segment.id));
             continue;
         }
         let expected = Header {
@@ -95,10 +89,8 @@ fn verify_row(
     report: &mut dyn FnMut(String),
 ) {
     let window = 0..place.cell_bytes;
-    let wanted: Vec<_> = (0..absent.len())
-        .filter(|i| !absent[*i])
-        .map(|i| (i, window.clone()))
-        .collect();
+    let wanted: Vec<_> =
+        (0..absent.len()).filter(|i| !absent[*i]).map(|i| (i, window.clone())).collect();
     let mut headers = Vec::new();
     let mut stored = vec![None; absent.len()];
     for (cell, _, fetched) in cells.fetch(place, wanted) {
@@ -132,10 +124,7 @@ fn verify_row(
     };
     for (cell, other) in &headers {
         if other.sums != header.sums {
-            report(format!(
-                "{} has other checksums than its row",
-                cells.describe(*cell, place)
-            ));
+            report(format!("{} has other checksums than its row", cells.describe(*cell, place)));
         }
     }
     let mut all_good = true;
@@ -144,16 +133,11 @@ fn verify_row(
             all_good = false;
             continue;
         };
-        for (block, _) in header
-            .right_blocks(cell, &window, bytes)
-            .enumerate()
-            .filter(|(_, right)| !right)
+        for (block, _) in
+            header.right_blocks(cell, &window, bytes).enumerate().filter(|(_, right)| !right)
         {
             all_good = false;
-            report(format!(
-                "block {block} of {} is wrong",
-                cells.describe(cell, place)
-            ));
+            report(format!("block {block} of {} is wrong", cells.describe(cell, place)));
         }
     }
     if !all_good {

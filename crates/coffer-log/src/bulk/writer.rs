@@ -155,10 +155,7 @@ impl BulkWriter {
             self.write_rest()?;
             self.sync()?;
             let is_broken = |used: &mut Used| !used.segment.is_whole(&self.inner);
-            let broken = self
-                .used
-                .extract_if(.., is_broken)
-                .map(|used| used.segment.id);
+            let broken = self.used.extract_if(.., is_broken).map(|used| used.segment.id);
             let broken: Vec<SegmentId> = broken.collect();
             if broken.is_empty() {
                 return Ok(std::mem::take(&mut self.extents));
@@ -186,10 +183,7 @@ impl BulkWriter {
         if self.settle()? == Settled::Refilled {
             return Ok(());
         }
-        let lane = self
-            .inner
-            .bulk
-            .check_out(&self.inner, self.preferred.as_ref())?;
+        let lane = self.inner.bulk.check_out(&self.inner, self.preferred.as_ref())?;
         self.prefer(&lane.segment);
         let geometry = lane.segment.geometry;
         if geometry != self.row.geometry() {
@@ -213,16 +207,9 @@ impl BulkWriter {
         match outcome {
             Outcome::Written(segment, place) => {
                 self.append_extent(&row, segment.id, place);
-                match self
-                    .used
-                    .iter_mut()
-                    .find(|used| used.segment.id == segment.id)
-                {
+                match self.used.iter_mut().find(|used| used.segment.id == segment.id) {
                     Some(used) => used.unsynced |= !durably,
-                    None => self.used.push(Used {
-                        segment,
-                        unsynced: !durably,
-                    }),
+                    None => self.used.push(Used { segment, unsynced: !durably }),
                 }
                 Ok(Settled::AsItWas)
             }
@@ -261,13 +248,7 @@ impl BulkWriter {
             }
         }
         let row_bytes = row_bytes as u32;
-        self.extents.push(Extent {
-            segment,
-            offset: place.offset,
-            len,
-            row_bytes,
-            checksum: 0,
-        });
+        self.extents.push(Extent { segment, offset: place.offset, len, row_bytes, checksum: 0 });
     }
 
     /// One wave: every file of every segment with rows of this payload.
@@ -319,11 +300,7 @@ impl BulkWriter {
     }
 
     fn prefer(&mut self, segment: &Arc<OpenSegment>) {
-        if self
-            .preferred
-            .as_ref()
-            .is_some_and(|p| Arc::ptr_eq(p, segment))
-        {
+        if self.preferred.as_ref().is_some_and(|p| Arc::ptr_eq(p, segment)) {
             return;
         }
         segment.writers.fetch_add(1, Ordering::Relaxed);

@@ -81,13 +81,7 @@ impl Writing {
                 state.done[index] = Some((cell, result));
             }));
         }
-        Writing {
-            progress,
-            row,
-            segment,
-            place,
-            durably,
-        }
+        Writing { progress, row, segment, place, durably }
     }
 
     /// Waits until all members are done; gives the row back, as it was if it was not written,
@@ -161,9 +155,7 @@ impl Drop for Ending {
         }
         drop(state);
         let failure = if panicked {
-            Err(Outcome::Failed(Error::ReadOnly(
-                "a thread that wrote a row panicked".into(),
-            )))
+            Err(Outcome::Failed(Error::ReadOnly("a thread that wrote a row panicked".into())))
         } else if failed.is_empty() {
             Ok(())
         } else {

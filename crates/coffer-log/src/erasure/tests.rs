@@ -7,17 +7,8 @@ use coffer_base::rng::SeededRng;
 use super::Coder;
 use crate::geometry::Geometry;
 
-const SCHEMES: [(u8, u8); 9] = [
-    (1, 1),
-    (2, 1),
-    (2, 2),
-    (3, 2),
-    (4, 2),
-    (4, 3),
-    (5, 3),
-    (6, 3),
-    (8, 4),
-];
+const SCHEMES: [(u8, u8); 9] =
+    [(1, 1), (2, 1), (2, 2), (3, 2), (4, 2), (4, 3), (5, 3), (6, 3), (8, 4)];
 /// Around the widths of the vector kernels.
 const LENGTHS: [usize; 8] = [1, 15, 31, 64, 333, 1024, 4096, 4113];
 
@@ -29,10 +20,7 @@ struct Field {
 
 impl Field {
     fn new() -> Field {
-        let mut field = Field {
-            exp: [0; 255],
-            log: [0; 256],
-        };
+        let mut field = Field { exp: [0; 255], log: [0; 256] };
         let mut x = 1u16;
         for i in 0..255 {
             field.exp[i] = x as u8;
@@ -107,11 +95,8 @@ fn parity_is_the_value_of_the_polynomial_at_its_point() {
                     if at > 70 && at + 70 < len && at % 13 > 0 {
                         continue;
                     }
-                    let known: Vec<(u8, u8)> = data
-                        .iter()
-                        .enumerate()
-                        .map(|(c, d)| (c as u8, d[at]))
-                        .collect();
+                    let known: Vec<(u8, u8)> =
+                        data.iter().enumerate().map(|(c, d)| (c as u8, d[at])).collect();
                     let expected = field.interpolate(&known, k + i as u8);
                     assert_eq!(*byte, expected, "{k}+{m}, parity {i}, byte {at} of {len}");
                 }
@@ -132,11 +117,7 @@ fn another_crate_gives_the_same_parity() {
                 .unwrap()
                 .encode(&mut all)
                 .unwrap();
-            assert_eq!(
-                encode(k, m, &data),
-                all[usize::from(k)..],
-                "{k}+{m}, {len} bytes"
-            );
+            assert_eq!(encode(k, m, &data), all[usize::from(k)..], "{k}+{m}, {len} bytes");
         }
     }
 }
@@ -152,20 +133,15 @@ fn every_loss_of_up_to_m_cells_is_made_good_and_no_greater_one() {
         all.extend(encode(k, m, &all));
         for lost in 0u32..1 << n {
             let missing: Vec<usize> = (0..n).filter(|i| lost >> i & 1 == 1).collect();
-            let cells: Vec<Option<&[u8]>> = (0..n)
-                .map(|i| (lost >> i & 1 == 0).then_some(all[i].as_slice()))
-                .collect();
+            let cells: Vec<Option<&[u8]>> =
+                (0..n).map(|i| (lost >> i & 1 == 0).then_some(all[i].as_slice())).collect();
             let mut out = vec![vec![0xee; len]; missing.len()];
             let mut slots: Vec<&mut [u8]> = out.iter_mut().map(Vec::as_mut_slice).collect();
             let enough = missing.len() <= usize::from(m);
             assert_eq!(coder.reconstruct_into(&cells, &missing, &mut slots), enough);
             for (i, cell) in all.iter().enumerate() {
                 let expected = (enough || cells[i].is_some()).then_some(cell);
-                assert_eq!(
-                    coder.reconstruct(&cells, i).as_ref(),
-                    expected,
-                    "{k}+{m} {lost:b}"
-                );
+                assert_eq!(coder.reconstruct(&cells, i).as_ref(), expected, "{k}+{m} {lost:b}");
             }
             for (cell, wanted) in out.iter().zip(&missing) {
                 assert!(!enough || *cell == all[*wanted], "{k}+{m} {lost:b}");
@@ -184,13 +160,9 @@ fn the_matrix_of_4_2_on_drives_never_changes() {
             [parity[0][0], parity[1][0]]
         })
         .collect();
-    assert_eq!(
-        coefficients,
-        [[0x1b, 0x1c], [0x1c, 0x1b], [0x12, 0x14], [0x14, 0x12]]
-    );
-    let data: Vec<Vec<u8>> = (0..4)
-        .map(|c| (0..8).map(|i| (c * 61 + i * 37 + 5) as u8).collect())
-        .collect();
+    assert_eq!(coefficients, [[0x1b, 0x1c], [0x1c, 0x1b], [0x12, 0x14], [0x14, 0x12]]);
+    let data: Vec<Vec<u8>> =
+        (0..4).map(|c| (0..8).map(|i| (c * 61 + i * 37 + 5) as u8).collect()).collect();
     let parity = encode(4, 2, &data);
     assert_eq!(parity[0], [0x84, 0xdb, 0xda, 0x69, 0x30, 0x3f, 0x46, 0xcf]);
     assert_eq!(parity[1], [0xfc, 0xa6, 0x31, 0xac, 0x57, 0x4a, 0x9d, 0xbf]);

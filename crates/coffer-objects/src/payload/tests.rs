@@ -35,8 +35,7 @@ struct Store {
 impl Store {
     fn new() -> Store {
         let world = SimWorld::new(1);
-        let options =
-            LogOptions { k: 4, m: 2, probe_interval: None, ..LogOptions::default() };
+        let options = LogOptions { k: 4, m: 2, probe_interval: None, ..LogOptions::default() };
         let drives = (0..6).map(|i| world.drive(&format!("d{i}")) as Arc<dyn Drive>);
         let seams = Seams::inline(Arc::new(StillClock), Arc::new(SeededRng::new(1)));
         let (log, lane, _) = Log::open(drives.collect(), options, seams).unwrap();

@@ -91,7 +91,8 @@ impl Objects {
         let header_block = headers::encode(&headers);
         let info = row.info(key.to_owned(), headers);
         let pieces = stored.len() + unwanted.len();
-        let hint = commit_bytes(key, header_block.len()) + pieces * PIECE_BYTES_HINT + manifest.len();
+        let hint =
+            commit_bytes(key, header_block.len()) + pieces * PIECE_BYTES_HINT + manifest.len();
         let ack = Objects::ack(request.ack, bucket.ack);
         let (bucket, key, request) = (bucket.clone(), key.to_owned(), request.clone());
         let plan = move |txn: &mut Txn<'_>, known: &KnownManifests| -> Result<(), Refusal> {

@@ -20,10 +20,7 @@ fn files_are_private_and_listed_in_order_without_the_lock() {
     drive.remove("b").unwrap();
     drive.sync_dir().unwrap();
     assert_eq!(drive.list().unwrap(), ["a"]);
-    let mode = std::fs::metadata(dir.path().join("a"))
-        .unwrap()
-        .permissions()
-        .mode();
+    let mode = std::fs::metadata(dir.path().join("a")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let exists = drive.create("a", Access::Buffered).err().map(|e| e.kind());
     assert_eq!(exists, Some(io::ErrorKind::AlreadyExists));
@@ -39,10 +36,7 @@ fn files_are_private_and_listed_in_order_without_the_lock() {
 fn a_second_lock_would_block() {
     let dir = tempfile::tempdir().unwrap();
     let lock = open(&dir).lock().unwrap();
-    assert_eq!(
-        open(&dir).lock().unwrap_err().kind(),
-        io::ErrorKind::WouldBlock
-    );
+    assert_eq!(open(&dir).lock().unwrap_err().kind(), io::ErrorKind::WouldBlock);
     drop(lock);
     open(&dir).lock().unwrap();
 }
@@ -52,10 +46,7 @@ fn a_created_drive_is_private_and_an_existing_one_is_kept() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("above/drive");
-    RealDrive::create(&path)
-        .unwrap()
-        .create("kept", Access::Buffered)
-        .unwrap();
+    RealDrive::create(&path).unwrap().create("kept", Access::Buffered).unwrap();
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
     assert_eq!(RealDrive::create(&path).unwrap().list().unwrap(), ["kept"]);
@@ -106,11 +97,7 @@ fn reserved_space_does_not_show_and_set_len_frees_it() {
     file.allocate(1 << 20).unwrap();
     assert_eq!(file.len().unwrap(), 4096);
     file.set_len(4096).unwrap();
-    assert_eq!(
-        blocks(),
-        before,
-        "the reservation of a full-length file was kept"
-    );
+    assert_eq!(blocks(), before, "the reservation of a full-length file was kept");
 }
 
 #[test]
@@ -130,4 +117,19 @@ fn barriers_are_syncs_and_synchronous_writes() {
     assert_eq!(&back, b"012345");
     let eof = read_exact_at(&*file, &mut back, 1).unwrap_err();
     assert_eq!(eof.kind(), io::ErrorKind::UnexpectedEof);
+}
+
+#[test]
+fn what_was_just_written_is_in_memory_and_direct_files_never_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let drive = open(&dir);
+    let file = drive.create("file", Access::Buffered).unwrap();
+    file.write_at(&[7; 8192], 0, false).unwrap();
+    let mut back = [0; 4096];
+    // A file system may not know how.
+    if let Some(n) = file.read_at_now(&mut back, 6144) {
+        assert_eq!((n, back[..n].iter().all(|b| *b == 7)), (2048, true));
+    }
+    let direct = drive.open("file", Access::Direct).unwrap();
+    assert_eq!(direct.read_at_now(&mut back, 0), None);
 }

@@ -59,11 +59,7 @@ impl File {
 
     pub(super) fn write(&mut self, data: &[u8], offset: u64) {
         self.current.write(data, offset);
-        self.waiting.push(Change::Write {
-            data: data.into(),
-            offset,
-            forced: false,
-        });
+        self.waiting.push(Change::Write { data: data.into(), offset, forced: false });
     }
 
     /// Makes the last write durable, and only that.
@@ -98,8 +94,7 @@ impl File {
     /// What Linux does when write-back fails: the pages are dropped from what waits, and later
     /// syncs succeed without them.
     pub(super) fn fail_sync(&mut self) {
-        self.waiting
-            .retain(|c| matches!(c, Change::Write { forced: true, .. }));
+        self.waiting.retain(|c| matches!(c, Change::Write { forced: true, .. }));
         self.lost_writes = true;
     }
 

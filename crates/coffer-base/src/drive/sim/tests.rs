@@ -36,10 +36,7 @@ fn what_is_synced_survives_and_what_is_not_may_not() {
             Survival::All => assert_eq!(after, b"new"),
             Survival::Random => assert!(after == b"old" || after == b"new"),
         }
-        assert!(
-            file.read_at(&mut [0; 1], 0).is_err(),
-            "a handle outlived the cut"
-        );
+        assert!(file.read_at(&mut [0; 1], 0).is_err(), "a handle outlived the cut");
     }
 }
 
@@ -52,10 +49,7 @@ fn over_the_seeds_a_write_is_kept_and_lost_and_torn_by_sectors() {
         world.power_cut();
         let after = read_all(&*world.drive("d"), "f").unwrap();
         for sector in after.chunks(512) {
-            assert!(
-                sector.iter().all(|b| *b == sector[0]),
-                "torn within a sector"
-            );
+            assert!(sector.iter().all(|b| *b == sector[0]), "torn within a sector");
         }
         seen[match after.iter().filter(|b| **b == 2).count() {
             0 => 0,
@@ -96,18 +90,10 @@ fn unsynced_names_go_either_way() {
         let world = SimWorld::new(seed);
         let drive = world.drive("d");
         for name in ["old", "gone"] {
-            drive
-                .create(name, Access::Buffered)
-                .unwrap()
-                .write_at(b"x", 0, true)
-                .unwrap();
+            drive.create(name, Access::Buffered).unwrap().write_at(b"x", 0, true).unwrap();
         }
         drive.sync_dir().unwrap();
-        drive
-            .create("new", Access::Buffered)
-            .unwrap()
-            .write_at(b"y", 0, true)
-            .unwrap();
+        drive.create("new", Access::Buffered).unwrap().write_at(b"y", 0, true).unwrap();
         drive.rename("old", "moved").unwrap();
         drive.remove("gone").unwrap();
         world.power_cut();
@@ -115,10 +101,7 @@ fn unsynced_names_go_either_way() {
         let names = drive.list().unwrap();
         let has = |name: &str| names.iter().any(|n| n == name);
         assert!(has("old") != has("moved"), "{names:?}");
-        assert_eq!(
-            read_all(&*drive, if has("old") { "old" } else { "moved" }).unwrap(),
-            b"x"
-        );
+        assert_eq!(read_all(&*drive, if has("old") { "old" } else { "moved" }).unwrap(), b"x");
         if has("gone") {
             assert_eq!(read_all(&*drive, "gone").unwrap(), b"x");
         }
@@ -188,9 +171,7 @@ fn an_observer_sees_each_operation_under_way() {
         kept.power_cut_with(Survival::All);
         fork.power_cut_with(Survival::None);
         let read = |world: SimWorld| read_all(&*world.drive("d"), "f").unwrap();
-        push.lock()
-            .unwrap()
-            .push((operation, read(fork), read(kept)));
+        push.lock().unwrap().push((operation, read(fork), read(kept)));
     })));
     file.write_at(b"1", 0, true).unwrap();
     file.write_at(b"2", 0, false).unwrap();
@@ -204,13 +185,7 @@ fn an_observer_sees_each_operation_under_way() {
 #[test]
 fn a_failed_sync_loses_its_writes_for_good() {
     let (world, _, file) = settled(10, b"old");
-    world.set_faults(
-        "d",
-        Faults {
-            fail_sync: Some(2),
-            ..Faults::default()
-        },
-    );
+    world.set_faults("d", Faults { fail_sync: Some(2), ..Faults::default() });
     file.write_at(b"one", 0, true).unwrap();
     file.write_at(b"two", 0, false).unwrap();
     assert!(file.sync().is_err());
@@ -230,41 +205,22 @@ fn faults_do_what_they_say() {
     let (world, drive, file) = settled(11, b"synced");
     let set = |faults| world.set_faults("d", faults);
 
-    set(Faults {
-        capacity: Some(8),
-        ..Faults::default()
-    });
+    set(Faults { capacity: Some(8), ..Faults::default() });
     file.write_at(b"8 bytes.", 0, false).unwrap();
-    assert_eq!(
-        kind(file.write_at(b"9", 8, false)),
-        Some(io::ErrorKind::StorageFull)
-    );
+    assert_eq!(kind(file.write_at(b"9", 8, false)), Some(io::ErrorKind::StorageFull));
     assert_eq!(kind(file.allocate(9)), Some(io::ErrorKind::StorageFull));
     assert_eq!(drive.space().unwrap(), Space { total: 8, free: 0 });
 
-    set(Faults {
-        fail_reads: true,
-        fail_writes: true,
-        ..Faults::default()
-    });
+    set(Faults { fail_reads: true, fail_writes: true, ..Faults::default() });
     assert!(file.read_at(&mut [0], 0).is_err());
     assert!(file.write_at(b"x", 0, false).is_err());
 
-    set(Faults {
-        unlinked: true,
-        ..Faults::default()
-    });
+    set(Faults { unlinked: true, ..Faults::default() });
     assert_eq!(kind(drive.probe()), Some(io::ErrorKind::NotFound));
-    assert_eq!(
-        kind(drive.open("f", Access::Buffered)),
-        Some(io::ErrorKind::NotFound)
-    );
+    assert_eq!(kind(drive.open("f", Access::Buffered)), Some(io::ErrorKind::NotFound));
     file.write_at(b"x", 0, true).unwrap();
 
-    set(Faults {
-        forget_syncs: true,
-        ..Faults::default()
-    });
+    set(Faults { forget_syncs: true, ..Faults::default() });
     file.write_at(b"forgotten", 0, true).unwrap();
     file.sync().unwrap();
     drive.create("forgotten", Access::Buffered).unwrap();
@@ -278,10 +234,7 @@ fn faults_do_what_they_say() {
     assert!(!world.flip_bit("d", "f", 6, 0) && !world.flip_bit("d", "g", 0, 0));
     assert_eq!(read_all(&*world.drive("d"), "f").unwrap(), b"xxnced");
 
-    let (drive, file) = (
-        world.drive("d"),
-        world.drive("d").open("f", Access::Buffered).unwrap(),
-    );
+    let (drive, file) = (world.drive("d"), world.drive("d").open("f", Access::Buffered).unwrap());
     world.remove_drive("d");
     assert_eq!(kind(drive.probe()), Some(io::ErrorKind::NotFound));
     assert!(file.read_at(&mut [0], 0).is_err());
@@ -374,10 +327,6 @@ fn it_agrees_with_a_real_drive() {
     assert_eq!(real.list().unwrap(), sim.list().unwrap());
     assert!(real.barriers() > 0 && real.barriers() == sim.barriers());
     for name in real.list().unwrap() {
-        assert_eq!(
-            read_all(&real, &name).unwrap(),
-            read_all(&*sim, &name).unwrap(),
-            "{name}"
-        );
+        assert_eq!(read_all(&real, &name).unwrap(), read_all(&*sim, &name).unwrap(), "{name}");
     }
 }

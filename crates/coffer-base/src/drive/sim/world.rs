@@ -46,11 +46,7 @@ pub(super) struct DriveState {
 #[derive(Clone, Debug)]
 enum NameChange {
     Create(String, FileId),
-    Rename {
-        from: String,
-        to: String,
-        id: FileId,
-    },
+    Rename { from: String, to: String, id: FileId },
     Remove(String),
 }
 
@@ -138,8 +134,7 @@ impl DriveState {
                 NameChange::Remove(_) => None,
             }))
             .collect();
-        self.files
-            .retain(|id, file| file.handles > 0 || held.contains(id));
+        self.files.retain(|id, file| file.handles > 0 || held.contains(id));
     }
 
     fn cut(&mut self, survival: Survival, rng: &SeededRng) {
@@ -183,10 +178,7 @@ impl DriveState {
 
     pub(super) fn space(&self) -> Space {
         let total = self.faults.capacity.unwrap_or(1 << 40);
-        Space {
-            total,
-            free: total.saturating_sub(self.used()),
-        }
+        Space { total, free: total.saturating_sub(self.used()) }
     }
 
     /// Whether file `id` may end, or be reserved, up to `end`.
@@ -196,10 +188,7 @@ impl DriveState {
         };
         let has = self.files.get(&id).map_or(0, |f| f.len().max(f.reserved));
         if end > has && self.used() + (end - has) > capacity {
-            return Err(io::Error::new(
-                io::ErrorKind::StorageFull,
-                "simulated: drive full",
-            ));
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "simulated: drive full"));
         }
         Ok(())
     }

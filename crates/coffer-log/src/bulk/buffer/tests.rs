@@ -11,10 +11,7 @@ fn a_sealed_row_holds_the_payload_at_its_places_and_zeros_after_it() {
     let rng = SeededRng::new(1);
     for round in 0..200 {
         let k = 1 + rng.below(8) as u8;
-        let geometry = Geometry {
-            k,
-            m: rng.below(3) as u8,
-        };
+        let geometry = Geometry { k, m: rng.below(3) as u8 };
         let cell_bytes = 4096 * (1 + rng.below(40) as usize);
         let mut row = RowBuffer::hollow(geometry, cell_bytes);
         let space = RowMemory::default().take(0, row.memory_bytes()).unwrap();
@@ -32,14 +29,9 @@ fn a_sealed_row_holds_the_payload_at_its_places_and_zeros_after_it() {
             let place = row.seal(StoreId(1), SegmentId(segment), offset);
             let end = ROW_HEADER_BYTES + place.cell_bytes;
             let cells = &row.cells[..usize::from(k)];
-            let mut held: Vec<u8> = cells
-                .iter()
-                .flat_map(|c| c[ROW_HEADER_BYTES..end].to_vec())
-                .collect();
-            assert!(
-                held.split_off(data.len()).iter().all(|b| *b == 0),
-                "round {round}"
-            );
+            let mut held: Vec<u8> =
+                cells.iter().flat_map(|c| c[ROW_HEADER_BYTES..end].to_vec()).collect();
+            assert!(held.split_off(data.len()).iter().all(|b| *b == 0), "round {round}");
             assert_eq!(held, data, "round {round}");
             for (i, cell) in row.cells.iter().enumerate() {
                 let header = RowHeader::decode(&cell[..end]).unwrap();
@@ -49,9 +41,7 @@ fn a_sealed_row_holds_the_payload_at_its_places_and_zeros_after_it() {
                 assert!(header.right_blocks(i, &window, bytes).all(|right| right));
                 let other = (i + 1) % geometry.cells();
                 let same = row.cells[other][ROW_HEADER_BYTES..end] == *bytes;
-                let passes = header
-                    .right_blocks(other, &window, bytes)
-                    .all(|right| right);
+                let passes = header.right_blocks(other, &window, bytes).all(|right| right);
                 assert_eq!(passes, same, "a cell passes for another");
             }
             place

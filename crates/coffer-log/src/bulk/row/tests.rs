@@ -9,14 +9,7 @@ fn header() -> RowHeader {
     let place = RowPlace::new(4096, 300_000, 4);
     let sums = (0..6 * place.blocks() as u64).map(|i| i * 7).collect();
     let segment = SegmentId::new(3, 4);
-    RowHeader {
-        store: StoreId(9),
-        segment,
-        geometry,
-        index: 5,
-        place,
-        sums,
-    }
+    RowHeader { store: StoreId(9), segment, geometry, index: 5, place, sums }
 }
 
 fn encoded(header: &RowHeader) -> Vec<u8> {
@@ -45,15 +38,7 @@ fn a_header_is_read_back_and_no_damage_passes() {
 #[test]
 fn a_well_signed_header_of_impossible_numbers_is_refused() {
     // Fields are patched and the checksum made good again, as a wrong writer would.
-    for (at, value) in [
-        (10, 0),
-        (10, 255),
-        (11, 255),
-        (12, 6),
-        (48, 0),
-        (50, 255),
-        (54, 255),
-    ] {
+    for (at, value) in [(10, 0), (10, 255), (11, 255), (12, 6), (48, 0), (50, 255), (54, 255)] {
         let mut bytes = encoded(&header());
         bytes[at] = value;
         if at == 48 {
@@ -79,10 +64,7 @@ fn the_bytes_of_a_header_never_change() {
     assert_eq!(bytes[52..56], 77_824u32.to_le_bytes());
     assert_eq!(bytes[64..72], 7u64.to_le_bytes());
     let sum = u64::from_le_bytes(bytes[4088..].try_into().unwrap());
-    assert_eq!(
-        sum, 3_290_149_178_473_228_214,
-        "the seed or the checksum changed"
-    );
+    assert_eq!(sum, 3_290_149_178_473_228_214, "the seed or the checksum changed");
 }
 
 #[test]
@@ -111,28 +93,10 @@ fn ranges_fall_into_rows_cells_and_windows() {
     assert_eq!(
         rows,
         [
+            (RowPlace { offset: 8192, data_len: 262_144, cell_bytes: 65_536 }, 262_143..262_144),
+            (RowPlace { offset: 8192 + stride, data_len: 262_144, cell_bytes: 65_536 }, 0..262_144),
             (
-                RowPlace {
-                    offset: 8192,
-                    data_len: 262_144,
-                    cell_bytes: 65_536
-                },
-                262_143..262_144
-            ),
-            (
-                RowPlace {
-                    offset: 8192 + stride,
-                    data_len: 262_144,
-                    cell_bytes: 65_536
-                },
-                0..262_144
-            ),
-            (
-                RowPlace {
-                    offset: 8192 + 2 * stride,
-                    data_len: 262_144,
-                    cell_bytes: 65_536
-                },
+                RowPlace { offset: 8192 + 2 * stride, data_len: 262_144, cell_bytes: 65_536 },
                 0..262_144
             ),
             (
@@ -155,38 +119,15 @@ fn ranges_fall_into_rows_cells_and_windows() {
 
 #[test]
 fn an_extent_that_no_writer_made_is_corrupt() {
-    let good = Extent {
-        segment: SegmentId(1),
-        offset: 4096,
-        len: 10,
-        row_bytes: 16_384,
-        checksum: 0,
-    };
+    let good =
+        Extent { segment: SegmentId(1), offset: 4096, len: 10, row_bytes: 16_384, checksum: 0 };
     let is_corrupt = |extent| matches!(rows_of(&extent, 4, 0..0).err(), Some(Error::Corrupt(_)));
     assert!(!is_corrupt(good));
-    assert!(is_corrupt(Extent {
-        row_bytes: 0,
-        ..good
-    }));
-    assert!(is_corrupt(Extent {
-        row_bytes: 16_385,
-        ..good
-    }));
-    assert!(is_corrupt(Extent {
-        row_bytes: 4096,
-        ..good
-    }));
+    assert!(is_corrupt(Extent { row_bytes: 0, ..good }));
+    assert!(is_corrupt(Extent { row_bytes: 16_385, ..good }));
+    assert!(is_corrupt(Extent { row_bytes: 4096, ..good }));
     assert!(is_corrupt(Extent { offset: 0, ..good }));
-    assert!(is_corrupt(Extent {
-        offset: 4097,
-        ..good
-    }));
-    assert!(is_corrupt(Extent {
-        offset: u64::MAX - 4095,
-        ..good
-    }));
-    assert!(is_corrupt(Extent {
-        len: u64::MAX,
-        ..good
-    }));
+    assert!(is_corrupt(Extent { offset: 4097, ..good }));
+    assert!(is_corrupt(Extent { offset: u64::MAX - 4095, ..good }));
+    assert!(is_corrupt(Extent { len: u64::MAX, ..good }));
 }

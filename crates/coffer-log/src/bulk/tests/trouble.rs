@@ -3,13 +3,7 @@
 use super::*;
 
 /// What may happen to a drive while a payload is being written.
-const TROUBLES: [&str; 5] = [
-    "writes fail",
-    "a sync fails",
-    "removed",
-    "unlinked",
-    "lost silently",
-];
+const TROUBLES: [&str; 5] = ["writes fail", "a sync fails", "removed", "unlinked", "lost silently"];
 
 #[test]
 fn what_finish_returns_counts_no_drive_that_was_lost_meanwhile() {
@@ -27,28 +21,14 @@ fn what_finish_returns_counts_no_drive_that_was_lost_meanwhile() {
                     if i == at {
                         let name = format!("d{victim}");
                         match number {
-                            0 => store.fault(
-                                victim,
-                                Faults {
-                                    fail_writes: true,
-                                    ..Faults::default()
-                                },
-                            ),
-                            1 => store.fault(
-                                victim,
-                                Faults {
-                                    fail_sync: Some(1),
-                                    ..Faults::default()
-                                },
-                            ),
+                            0 => store
+                                .fault(victim, Faults { fail_writes: true, ..Faults::default() }),
+                            1 => store
+                                .fault(victim, Faults { fail_sync: Some(1), ..Faults::default() }),
                             2 => store.world.remove_drive(&name),
-                            3 => store.fault(
-                                victim,
-                                Faults {
-                                    unlinked: true,
-                                    ..Faults::default()
-                                },
-                            ),
+                            3 => {
+                                store.fault(victim, Faults { unlinked: true, ..Faults::default() })
+                            }
                             _ => {
                                 let id = store.inner.set.live()[victim];
                                 store.inner.set.take_out(id, DriveState::Lost, "test");
@@ -65,10 +45,7 @@ fn what_finish_returns_counts_no_drive_that_was_lost_meanwhile() {
                     let crate::segment::Layout::Bulk { members, .. } = &segment.layout else {
                         panic!("{what}")
                     };
-                    assert!(
-                        members.iter().all(|id| store.inner.set.is_live(*id)),
-                        "{what}"
-                    );
+                    assert!(members.iter().all(|id| store.inner.set.is_live(*id)), "{what}");
                 }
                 assert_eq!(store.findings(&extents), Vec::<String>::new(), "{what}");
                 store.check(&extents, &data, &rng);
@@ -105,10 +82,7 @@ fn parallel_writers_go_on_over_the_drives_that_are_left() {
                         let (first, second) = data.split_at(data.len() / 2);
                         writer.write(first).unwrap();
                         if (i, round) == (0, 3) {
-                            let fail_writes = Faults {
-                                fail_writes: true,
-                                ..Faults::default()
-                            };
+                            let fail_writes = Faults { fail_writes: true, ..Faults::default() };
                             world.set_faults("d4", fail_writes);
                         }
                         if (i, round) == (1, 5) {
@@ -121,10 +95,7 @@ fn parallel_writers_go_on_over_the_drives_that_are_left() {
                 })
             })
             .collect();
-        writers
-            .into_iter()
-            .flat_map(|w| w.join().unwrap())
-            .collect()
+        writers.into_iter().flat_map(|w| w.join().unwrap()).collect()
     });
     for (extents, data) in payloads {
         let read = extents.iter().map(|e| log.read(e, 0..e.len).unwrap());
@@ -135,14 +106,8 @@ fn parallel_writers_go_on_over_the_drives_that_are_left() {
 #[test]
 fn when_all_drives_fail_the_writer_says_so() {
     for fault in [
-        Faults {
-            fail_writes: true,
-            ..Faults::default()
-        },
-        Faults {
-            fail_sync: Some(1),
-            ..Faults::default()
-        },
+        Faults { fail_writes: true, ..Faults::default() },
+        Faults { fail_sync: Some(1), ..Faults::default() },
     ] {
         let store = Store::new(2, 1);
         store.put(&[1; 1000], None).unwrap();
@@ -159,10 +124,7 @@ fn when_all_drives_fail_the_writer_says_so() {
 #[test]
 fn a_full_drive_is_full_not_broken() {
     let store = Store::new(2, 1);
-    let full = Faults {
-        capacity: Some(3 << 20),
-        ..Faults::default()
-    };
+    let full = Faults { capacity: Some(3 << 20), ..Faults::default() };
     store.fault(1, full);
     let data = vec![7; 400_000];
     let mut puts = Vec::new();
@@ -188,15 +150,7 @@ fn finished_payloads_survive_a_power_cut_and_syncs_are_why() {
     let rng = SeededRng::new(8);
     for forget_syncs in [false, true] {
         let store = Store::new(2, 1);
-        (0..3).for_each(|d| {
-            store.fault(
-                d,
-                Faults {
-                    forget_syncs,
-                    ..Faults::default()
-                },
-            )
-        });
+        (0..3).for_each(|d| store.fault(d, Faults { forget_syncs, ..Faults::default() }));
         let data = random(&rng, 3_000_000);
         let extents = store.put(&data, None).unwrap();
         // One row is written in another way.
