@@ -17,7 +17,7 @@ const STEP_BYTES_MIN: u64 = 64 << 10;
 
 /// What uploads have gathered, together: beyond that each writes what it has as soon as it is its
 /// share, in small rows.
-const UPLOADS_BYTES_TARGET: usize = 48 << 20;
+const UPLOADS_BYTES_TARGET: usize = 32 << 20;
 /// An upload gathers as much for a row, unless there are too many.
 pub(crate) const ROW_BYTES_MAX: usize = 1 << 20;
 /// The smallest share of an upload.

@@ -17,7 +17,7 @@ use crate::rows::blob::{
 use crate::rows::{Row, keys};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// A manifest of so many parts and extents is far from too large for a commit.
 const FEW_PIECES: usize = 1000;

@@ -17,6 +17,9 @@ use crate::rows::{Row, keys};
 use crate::types::{Bucket, Headers, KEY_BYTES_MAX, USER_METADATA_BYTES_MAX, Usage};
 use crate::users::PrincipalCache;
 
+#[cfg(test)]
+mod tests;
+
 /// The seams the domain stands on.
 #[derive(Clone)]
 pub struct ObjectSeams {

@@ -351,10 +351,10 @@ fn check(seed: u64, config: Config, boundary: &Boundary) -> Result<Checked, Stri
         world.cut_power_at(world.operations() + 1 + rng.below(25));
         let index = remembered(&rng, &knowledge.indexes);
         let opened = Store::open(world, config.scheme, &present, index, rng.next_u64());
-        if let (Err(what), false) = (&opened, world.is_down()) {
-            if !(changed && what.is_no_majority()) {
-                return Err(format!("after cut {cuts}: {what}"));
-            }
+        if let (Err(what), false) = (&opened, world.is_down())
+            && !(changed && what.is_no_majority())
+        {
+            return Err(format!("after cut {cuts}: {what}"));
         }
         drop(opened);
         world.power_cut();

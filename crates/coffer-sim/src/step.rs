@@ -306,7 +306,7 @@ impl Place {
 
 fn put_of(content: &Content, ack: Option<Ack>) -> o::Put {
     // Half of the clients do not say how much will come.
-    let known = content.body.len() % 2 == 0;
+    let known = content.body.len().is_multiple_of(2);
     o::Put {
         content_length: known.then_some(content.body.len() as u64),
         headers: content.headers.clone(),

@@ -35,11 +35,11 @@ impl Clock for StillClock {
     }
 }
 
-fn run<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
-fn open() -> Objects {
+pub(crate) fn open() -> Objects {
     let world = SimWorld::new(1);
     let (clock, rng) = (Arc::new(StillClock), Arc::new(SeededRng::new(5)));
     let options = LogOptions { probe_interval: None, ..LogOptions::default() };
