@@ -2,10 +2,10 @@
 //!
 //! Recovery is a durable decision. In order: read all superblocks and refuse what does not belong
 //! together; sync every copy of an unsealed segment and read it past the page cache; take the
-//! longest unbroken chain of groups; record a new epoch with that end on all drives; seal what
-//! was open; only then remove what lies beyond. A crash anywhere in between is recovered by the
-//! same steps: until the epoch is recorded nothing was changed, and afterwards the recorded end
-//! bounds what earlier epochs can add.
+//! longest unbroken chain of groups; seal what was open; record a new epoch with that end on all
+//! drives; only then remove what lies beyond, and serve. A crash anywhere in between is recovered
+//! by the same steps: sealing changes no history, and once the epoch is recorded its end bounds
+//! what earlier epochs can add.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -73,7 +73,7 @@ pub(crate) fn open(
         if options.read_only {
             return Err(OpenError::Missing("there is no store in these directories yet".into()));
         }
-        let newest = format(&drives, geometry, &seams)?;
+        let newest = format(&drives, &superblocks, geometry, &seams)?;
         let plan = Plan { drives, newest, created: true, readmitted: Vec::new() };
         return recover(plan, options, seams);
     }
@@ -95,6 +95,8 @@ fn check_scheme(geometry: Geometry, drives: usize) -> Result<(), OpenError> {
 }
 
 fn read_superblock(drive: &dyn Drive) -> Result<Option<Superblock>, OpenError> {
+    // Names that a killed process left in memory only must not be believed and then lost.
+    drive.sync_dir().map_err(|e| OpenError::io(&drive.label(), &e))?;
     let found = Superblock::read(drive).map_err(|e| OpenError::io(&drive.label(), &e))?;
     match found {
         Found::Valid(superblock) => Ok(Some(*superblock)),
@@ -125,6 +127,7 @@ fn read_superblock(drive: &dyn Drive) -> Result<Option<Superblock>, OpenError> {
 /// real one. Nothing is stored before every drive has the latter.
 fn format(
     drives: &[Arc<dyn Drive>],
+    unfinished: &[Option<Superblock>],
     geometry: Geometry,
     seams: &Seams,
 ) -> Result<Superblock, OpenError> {
@@ -133,7 +136,8 @@ fn format(
     let mut superblock = Superblock {
         store: StoreId::random(rng),
         drive: DriveId::default(),
-        generation: 0,
+        // Above those of an attempt that was cut short.
+        generation: unfinished.iter().flatten().map(|s| s.generation).max().unwrap_or(0),
         formatted: false,
         geometry,
         created: seams.clock.now(),
@@ -169,13 +173,16 @@ fn plan(
     superblocks: Vec<Option<Superblock>>,
     options: &LogOptions,
 ) -> Result<Plan, OpenError> {
-    let newest = superblocks
+    // When no epoch was recorded to the end, none served, and any of them will do.
+    let mut newest = superblocks
         .iter()
         .flatten()
-        .filter(|s| !is_void(s, &superblocks))
-        .max_by_key(|s| (s.formatted, s.epoch.number, s.generation))
-        .ok_or_else(|| OpenError::Damaged("no superblock stands on all drives it names".into()))?
+        .max_by_key(|s| (s.formatted, !is_void(s, &superblocks), s.epoch.number, s.generation))
+        .expect("a formatted drive is here")
         .clone();
+    // A void superblock may have a higher one, and the next has to be above it.
+    let generations = superblocks.iter().flatten().map(|s| s.generation);
+    newest.generation = generations.max().expect("a formatted drive is here");
     let named = drives.len().max(options.drives_named);
     if named > newest.members.len() {
         let outside = drives.iter().zip(&superblocks).find(|(_, s)| s.is_none());
@@ -204,7 +211,12 @@ fn plan(
                 newest.store
             )));
         }
-        if !is_void(superblock, &superblocks) {
+        let known = |epoch: &Epoch| {
+            *epoch == newest.epoch || newest.ancestry.iter().any(|(known, _)| known == epoch)
+        };
+        let void = is_void(superblock, &superblocks)
+            && superblock.ancestry.first().is_some_and(|(parent, _)| known(parent));
+        if !void {
             check_ancestry(drive.as_ref(), superblock, &newest)?;
         }
     }
@@ -275,15 +287,15 @@ fn is_enough(newest: &Superblock, active: usize, missing: usize) -> bool {
 }
 
 /// Whether the recording of a superblock's epoch was cut short: then nothing was served in it.
-/// An epoch is served only once all drives that it calls active have it.
+/// An epoch is served only once all drives that its last superblock calls active have it.
 fn is_void(superblock: &Superblock, all: &[Option<Superblock>]) -> bool {
-    superblock.members.iter().any(|(id, state)| {
-        *state == DriveState::Active
-            && all.iter().flatten().any(|other| {
-                other.drive == *id
-                    && other.epoch != superblock.epoch
-                    && other.epoch.number <= superblock.epoch.number
-            })
+    let epoch = superblock.epoch;
+    let of_epoch = all.iter().flatten().filter(|s| s.epoch == epoch);
+    let last = of_epoch.max_by_key(|s| s.generation).unwrap_or(superblock);
+    all.iter().flatten().any(|other| {
+        last.members.contains(&(other.drive, DriveState::Active))
+            && other.epoch != epoch
+            && !other.ancestry.iter().any(|(known, _)| *known == epoch)
     })
 }
 
@@ -405,14 +417,8 @@ fn recover(
         return Ok((shared.clone(), Lane::new(shared), recovery));
     }
 
-    let forced = inner.options.force;
-    inner.supers.record(&inner.set, forced, |superblock| {
-        let parent = superblock.epoch;
-        superblock.ancestry.insert(0, (parent, superblock.decided.0));
-        superblock.epoch = epoch;
-        superblock.decided = (history.position, history.chain);
-        superblock.forced = forced;
-    })?;
+    // Sealed before the end is recorded: what the tail's last holder alone knows is on all drives
+    // by then, so a recorded end can always be reached again.
     let mut unsealed = Vec::new();
     for closed in &history.open {
         match seal(&inner, closed) {
@@ -422,6 +428,14 @@ fn recover(
             Err(error) => return Err(error.into()),
         }
     }
+    let forced = inner.options.force;
+    inner.supers.record(&inner.set, forced, |superblock| {
+        let parent = superblock.epoch;
+        superblock.ancestry.insert(0, (parent, superblock.decided.0));
+        superblock.epoch = epoch;
+        superblock.decided = (history.position, history.chain);
+        superblock.forced = forced;
+    })?;
     remove_dead(&inner, &found, &history);
     let shared = Arc::new(Shared::new(inner, history.position, history.chain, None));
     shared.add_unsealed(unsealed);
@@ -677,7 +691,11 @@ fn complete_cells(
         .iter()
         .map(|(_, header)| header)
         .filter(|header| alike(header) >= usize::from(header.geometry.k))
-        .max_by_key(|header| alike(header));
+        .max_by_key(|header| {
+            // A whole set of cells replaced what drives that were away then still hold.
+            let alike = alike(header);
+            (alike == header.members.len(), alike)
+        });
     let Some(header) = best else { return Ok(None) };
     if files.copies.is_empty() {
         return Ok(Some(header.clone()));

@@ -125,15 +125,15 @@ fn header_bytes(
 
 fn remove_temporaries(inner: &Inner, closed: &ClosedSegment, members: &[DriveId]) {
     let name = FileKind::Cell.file_name(closed.id);
+    let temporary = format!("{name}{TEMPORARY}");
     for member in members {
         if let Ok(drive) = inner.set.drive(*member) {
-            for name in [format!("{name}{TEMPORARY}"), name.clone()] {
-                inner.set.forget_file(*member, &name);
-                if let Err(e) = drive.remove(&name)
-                    && e.kind() != std::io::ErrorKind::NotFound
-                {
-                    tracing::warn!(drive = %drive.label(), file = name, error = %e, "not removed");
-                }
+            inner.set.forget_file(*member, &name);
+            inner.set.forget_file(*member, &temporary);
+            if let Err(e) = drive.remove(&temporary)
+                && e.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(drive = %drive.label(), file = temporary, error = %e, "not removed");
             }
         }
     }
@@ -221,13 +221,14 @@ fn encode_cells(
     let mut files = Vec::new();
     for member in members {
         let drive = inner.set.drive(*member)?;
-        for old in [&temporary, &name] {
-            inner.set.forget_file(*member, old);
-            match drive.remove(old) {
-                Ok(()) => {}
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-                Err(e) => return Err(failed(*member, e)),
-            }
+        // A cell of an earlier attempt stays until the new one takes its name: fewer copies than
+        // at first may be left beside it.
+        inner.set.forget_file(*member, &name);
+        inner.set.forget_file(*member, &temporary);
+        match drive.remove(&temporary) {
+            Ok(()) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(failed(*member, e)),
         }
         let file = drive.create(&temporary, Access::Buffered).map_err(|e| failed(*member, e))?;
         file.allocate(header_bytes + cell_bytes).map_err(|e| failed(*member, e))?;

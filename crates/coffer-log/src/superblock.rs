@@ -241,9 +241,21 @@ impl Superblock {
         })
     }
 
-    /// Writes it durably over the older of the drive's two.
+    /// Writes it durably over the older of the drive's two: a torn write leaves the newer one.
     pub fn write(&self, drive: &dyn Drive) -> io::Result<()> {
-        let name = NAMES[(self.generation % 2) as usize];
+        let mut newest = None;
+        for (slot, name) in NAMES.iter().enumerate() {
+            let mut bytes = vec![0u8; BYTES];
+            let n = match drive.open(name, Access::Buffered) {
+                Ok(file) => file.read_at(&mut bytes, 0)?,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(e),
+            };
+            let generation = Superblock::decode(&bytes[..n]).map(|s| s.generation);
+            newest = newest.max(generation.map(|generation| (generation, slot)));
+        }
+        let slot = newest.map_or((self.generation % 2) as usize, |(_, slot)| 1 - slot);
+        let name = NAMES[slot];
         let file = match drive.open(name, Access::Buffered) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {

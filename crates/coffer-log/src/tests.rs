@@ -302,6 +302,8 @@ fn what_does_not_belong_together_is_refused_and_left_alone() {
     let result = open_with(&world, &names(2), options(2, 0)).map(|_| ());
     assert!(matches!(result, Err(OpenError::Scheme(_))), "{result:?}");
     let result = open_with(&world, &["d0".into()], options(1, 0)).map(|_| ());
+    assert!(matches!(result, Err(OpenError::Scheme(_))), "{result:?}");
+    let result = open_with(&world, &["d0".into()], options(0, 0)).map(|_| ());
     assert!(matches!(result, Err(OpenError::NoMajority(_))), "{result:?}");
     let result = open_with(&world, &["d0".into(), "d0".into()], options(1, 1)).map(|_| ());
     assert!(matches!(result, Err(OpenError::Foreign(_))), "{result:?}");
