@@ -7,7 +7,9 @@ use std::sync::Arc;
 use coffer_base::Drive;
 use coffer_base::drive::SimWorld;
 use coffer_base::rng::SeededRng;
-use coffer_catalog::{Catalog, Engine, EngineSnapshot, MemEngine, Sequencing, Write};
+use coffer_catalog::{
+    Catalog, CheckpointOptions, Engine, EngineSnapshot, MemEngine, OpenOptions, Sequencing, Write,
+};
 use coffer_iam::{Action, Grant, Principal, Resource, authorize};
 use coffer_log::{Log, LogOptions, Mark, OpenError, Seams};
 use coffer_objects::blocking::InlineBlocking;
@@ -134,7 +136,14 @@ impl Store {
             Some(state) => state.revive().map_err(OpenFailure::Above)?,
             None => MemEngine::new(),
         });
-        let catalog = Catalog::open(log, lane, engine.clone(), Sequencing::Inline)
+        // So often and so small that every campaign writes many.
+        let checkpoints = CheckpointOptions {
+            log_bytes_min: 24 << 10,
+            log_bytes_per_checkpoint_byte: 0,
+            range_bytes_target: 1 << 10,
+        };
+        let above = OpenOptions { checkpoints, ..OpenOptions::default() };
+        let catalog = Catalog::open_with(log, lane, engine.clone(), Sequencing::Inline, above)
             .map_err(|e| OpenFailure::Above(format!("the catalog does not open: {e}")))?;
         let seams = ObjectSeams { clock, rng, blocking: Arc::new(InlineBlocking) };
         let objects = Objects::open(catalog, seams)

@@ -24,9 +24,9 @@ pub struct Args {
 
 /// Prints the status of the server on the data directories.
 pub fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
-    let looked = store::look(settings)?;
-    let dirs = looked.present();
-    let Some(mut server) = client::connect(&dirs)? else {
+    // The server first: it has an answer also when its directories are in a bad state.
+    let Some(mut server) = client::connect(&settings.data)? else {
+        let looked = store::look(settings)?;
         let dirs = settings.dirs();
         let what = match looked.holds_a_store() {
             true => format!("no server is running on {dirs}"),

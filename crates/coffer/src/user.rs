@@ -112,10 +112,10 @@ fn read_policy(policy: &str) -> Result<String, Fault> {
 }
 
 fn ask(settings: &Settings, request: &Request) -> anyhow::Result<serde_json::Value> {
-    let looked = store::look(settings)?;
-    if let Some(mut server) = client::connect(&looked.present())? {
+    if let Some(mut server) = client::connect(&settings.data)? {
         return server.ask(request);
     }
+    let looked = store::look(settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
     let opened = store::open(&looked, settings, Purpose::Change, runtime.handle())?;
     let answer =

@@ -91,7 +91,8 @@ pub struct Server {
 pub fn connect(dirs: &[PathBuf]) -> anyhow::Result<Option<Server>> {
     for dir in dirs {
         let wrong = |e: io::Error| anyhow::anyhow!("{}: {e}", dir.join(SOCKET).display());
-        match UnixStream::connect(SocketPath::of(dir).map_err(wrong)?) {
+        let connected = SocketPath::of(dir).and_then(UnixStream::connect);
+        match connected {
             Ok(stream) => {
                 stream.set_read_timeout(Some(Duration::from_secs(60))).map_err(wrong)?;
                 return Ok(Some(Server { stream: BufReader::new(stream) }));
@@ -99,6 +100,7 @@ pub fn connect(dirs: &[PathBuf]) -> anyhow::Result<Option<Server>> {
             // Left by a server that was killed.
             Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) if e.kind() == io::ErrorKind::NotADirectory => {}
             Err(e) => return Err(wrong(e)),
         }
     }

@@ -107,6 +107,9 @@ impl Facts {
                 rejected: index.rejected,
                 failed: index.failed,
                 persist_failure: index.persist_failure,
+                checkpoint_position: index.checkpoints.last.map(|last| last.position.0),
+                checkpoints: index.checkpoints.written,
+                checkpoint_failure: index.checkpoints.failure,
             },
             usage: Usage {
                 buckets: usage.buckets,

@@ -63,6 +63,9 @@ pub fn render(report: &Report, requests: &str) -> String {
     let index = &report.index;
     family("coffer_index_position", "counter", "How far the index is.", &one(index.position));
     family("coffer_index_bytes", "gauge", "Its size on the drive.", &one(index.disk_bytes));
+    let checkpoint = one(index.checkpoint_position.unwrap_or(0));
+    family("coffer_checkpoint_position", "gauge", "The last checkpoint's; 0: none.", &checkpoint);
+    family("coffer_checkpoints_total", "counter", "Checkpoints written.", &one(index.checkpoints));
     family("coffer_commit_groups_total", "counter", "Groups committed.", &one(index.groups));
     family("coffer_commits_total", "counter", "Commits in them.", &one(index.commits));
     let group_bytes = one(index.group_bytes);

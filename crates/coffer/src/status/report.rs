@@ -92,6 +92,12 @@ pub struct Index {
     pub failed: u64,
     /// Why the last attempt to make the index durable failed, if it did.
     pub persist_failure: Option<String>,
+    /// The position of the checkpoint that a rebuild would start from.
+    pub checkpoint_position: Option<u64>,
+    /// Checkpoints written since the start.
+    pub checkpoints: u64,
+    /// Why the last one could not be written or loaded.
+    pub checkpoint_failure: Option<String>,
 }
 
 /// What is stored.

@@ -25,6 +25,9 @@ pub fn render(report: &Report) -> String {
     if let Some(why) = &report.index.persist_failure {
         line(format!("          the index can't be made durable: {why}"));
     }
+    if let Some(why) = &report.index.checkpoint_failure {
+        line(format!("          no checkpoint of the index: {why}"));
+    }
     line(format!("up        {}", duration(report.uptime_secs)));
     line(format!(
         "process   {} of memory, {}",
@@ -53,6 +56,9 @@ pub fn render(report: &Report) -> String {
         count(index.commits, "commit"),
         count(index.groups, "group")
     ));
+    if let Some(position) = index.checkpoint_position {
+        line(format!("          checkpoint at position {position}"));
+    }
     line(String::new());
     line(format!("drives ({})", report.scheme));
     let width = report.drives.iter().map(|d| d.path.chars().count()).max().unwrap_or(0);
