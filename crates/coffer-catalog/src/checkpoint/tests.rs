@@ -382,7 +382,8 @@ fn a_power_cut_at_any_step_leaves_a_whole_checkpoint() {
     three_checkpoints(&whole);
     let operations = whole.operations();
     let mut positions = std::collections::BTreeSet::new();
-    for operation in 1..=operations {
+    // The last cut comes after everything.
+    for operation in 1..=operations + 1 {
         let world = SimWorld::new(102 + operation);
         world.cut_power_at(operation);
         let models = three_checkpoints(&world);
