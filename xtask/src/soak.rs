@@ -37,6 +37,12 @@ const CAMPAIGNS: &[Campaign] = &[
         settings: &[("COFFER_CRASH_ROUNDS", 200.0)],
     },
     Campaign {
+        name: "waves",
+        what: "barriers a PUT, alone and with 64 clients",
+        tests: "tests/e2e/test_one_wave.py",
+        settings: &[("COFFER_WAVES_MOST_PERCENT", 20.0)],
+    },
+    Campaign {
         name: "erasure",
         what: "every pair of six drives lost under load",
         tests: "tests/e2e/test_erasure.py",
