@@ -13,7 +13,7 @@ struct Campaign {
     name: &'static str,
     what: &'static str,
     tests: &'static str,
-    /// Settings at scale 1; numbers are multiplied by the scale.
+    /// Settings at scale 1; numbers but percentages are multiplied by the scale.
     settings: &'static [(&'static str, f64)],
 }
 
@@ -131,7 +131,7 @@ fn run_one(
     // The figures that a campaign prints are its result.
     command.arg("--capture=no").env("COFFER_FIGURES", figures);
     for (name, value) in campaign.settings {
-        let scaled = value * scale;
+        let scaled = if name.ends_with("_PERCENT") { *value } else { value * scale };
         let whole = scaled.round().max(1.0);
         let fractional = name.ends_with("_GB") || name.ends_with("_GIB") || name.ends_with("_MB");
         command.env(name, if fractional { scaled.to_string() } else { whole.to_string() });
