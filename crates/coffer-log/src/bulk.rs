@@ -12,7 +12,9 @@
 
 mod buffer;
 mod lanes;
+mod lent;
 mod memory;
+mod now;
 mod reader;
 mod row;
 mod verify;
@@ -20,6 +22,8 @@ mod writer;
 mod writing;
 
 pub(crate) use lanes::{BulkLanes, recover_bulk};
+pub(crate) use lent::ReadBuffers;
+pub(crate) use now::read_bulk_now;
 pub(crate) use reader::read_bulk;
 pub(crate) use verify::{verify_bulk_segment, verify_extent};
 pub use writer::BulkWriter;

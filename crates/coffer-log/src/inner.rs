@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use coffer_base::{DriveId, SegmentId};
 
-use crate::bulk::BulkLanes;
+use crate::bulk::{BulkLanes, ReadBuffers};
 use crate::error::Error;
 use crate::geometry::Geometry;
 use crate::options::{LogOptions, Seams};
@@ -20,6 +20,7 @@ pub(crate) struct Inner {
     pub set: Set,
     pub table: SegmentTable,
     pub bulk: BulkLanes,
+    pub read_buffers: ReadBuffers,
     pub supers: Supers,
     pub epoch: Epoch,
     next_segment: AtomicU32,
@@ -35,8 +36,9 @@ impl Inner {
         epoch: Epoch,
     ) -> Self {
         let bulk = BulkLanes::default();
+        let read_buffers = ReadBuffers::default();
         let next_segment = AtomicU32::new(1);
-        Self { options, seams, set, table, bulk, supers, epoch, next_segment }
+        Self { options, seams, set, table, bulk, read_buffers, supers, epoch, next_segment }
     }
 
     /// A segment id that was never used.
@@ -46,13 +48,22 @@ impl Inner {
         SegmentId::new(self.epoch.number, counter)
     }
 
-    /// The live drives and the scheme over them, for a new segment. A set has exactly as many
-    /// drives as its scheme has cells, so there is no choice to make.
-    pub fn members(&self) -> Result<(Geometry, Vec<DriveId>), Error> {
+    /// The live drives and the scheme over them, to seal what was written already. A set has
+    /// exactly as many drives as its scheme has cells, so there is no choice to make.
+    pub fn members_for_sealing(&self) -> Result<(Geometry, Vec<DriveId>), Error> {
         if self.options.read_only {
             return Err(Error::ReadOnly("it was opened for looking only".into()));
         }
         let live = self.set.live();
+        match self.set.geometry.over(live.len()) {
+            Some(geometry) => Ok((geometry, live)),
+            None => Err(Error::Unavailable("no drive is live".into())),
+        }
+    }
+
+    /// As [`Inner::members_for_sealing`], for new writes: not below the floor.
+    pub fn members(&self) -> Result<(Geometry, Vec<DriveId>), Error> {
+        let (geometry, live) = self.members_for_sealing()?;
         let floor = usize::from(self.options.write_floor_drives.unwrap_or(self.set.geometry.k));
         if live.len() < floor.max(1) {
             return Err(Error::ReadOnly(format!(
@@ -61,7 +72,6 @@ impl Inner {
                 floor.max(1)
             )));
         }
-        let geometry = self.set.geometry.over(live.len()).expect("at least one drive is live");
         Ok((geometry, live))
     }
 }

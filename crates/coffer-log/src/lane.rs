@@ -8,13 +8,14 @@
 //! What a power cut leaves at each step: before any member has synced, the group may or may not
 //! be found by recovery (nobody was told); after the level's members have, it is found on each.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use coffer_base::buffer::align_up;
 use coffer_base::{Ack, DriveId, Position};
 
-use crate::copies::{ClosedSegment, OpenSegment};
+use crate::copies::{ClosedSegment, OpenSegment, WaveResults};
 use crate::error::Error;
 use crate::group::{GROUP_HEADER_BYTES, Group};
 use crate::inner::Inner;
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     /// Why no commit is taken any more. Apart from `core`, which is held while a group syncs.
     broken: Mutex<Option<String>>,
     prepared: Mutex<Prepared>,
+    attempts: AtomicU64,
     prepared_changed: Condvar,
     seals: Mutex<Vec<PendingSeal>>,
     seals_changed: Condvar,
@@ -37,7 +39,8 @@ pub(crate) struct Shared {
 /// The next open segment, made ahead.
 enum Prepared {
     None,
-    Making,
+    /// Under way; which attempt.
+    Making(u64),
     Ready(OpenSegment),
 }
 
@@ -74,6 +77,7 @@ impl Shared {
             core: Mutex::new(core),
             broken: Mutex::new(broken),
             prepared: Mutex::new(Prepared::None),
+            attempts: AtomicU64::new(0),
             prepared_changed: Condvar::new(),
             seals: Mutex::default(),
             seals_changed: Condvar::new(),
@@ -101,13 +105,22 @@ impl Shared {
         if !matches!(*prepared, Prepared::None) {
             return;
         }
-        *prepared = Prepared::Making;
+        let attempt = self.attempts.fetch_add(1, Ordering::Relaxed);
+        *prepared = Prepared::Making(attempt);
         drop(prepared);
         let shared = self.clone();
         self.inner.seams.background.spawn(Box::new(move || {
             let made =
                 OpenSegment::create(&shared.inner, shared.inner.options.commit_segment_bytes);
             let mut prepared = shared.prepared.lock().expect("no holder panics");
+            if !matches!(*prepared, Prepared::Making(current) if current == attempt) {
+                // Nobody waited so long. A later segment may be in use, so this one never can be.
+                drop(prepared);
+                if let Ok(segment) = made {
+                    segment.discard(&shared.inner);
+                }
+                return;
+            }
             *prepared = match made {
                 Ok(segment) => Prepared::Ready(segment),
                 Err(error) => {
@@ -123,9 +136,13 @@ impl Shared {
     fn fresh(self: &Arc<Self>, need: u64) -> Result<OpenSegment, Error> {
         let bytes = self.inner.options.commit_segment_bytes.max(align_up(need));
         let prepared = self.prepared.lock().expect("no holder panics");
-        let making = |p: &mut Prepared| matches!(*p, Prepared::Making);
-        let mut prepared =
-            self.prepared_changed.wait_while(prepared, making).expect("no holder panics");
+        let making = |p: &mut Prepared| matches!(*p, Prepared::Making(_));
+        let limit = self.inner.options.stall_limit;
+        let (mut prepared, _) = self
+            .prepared_changed
+            .wait_timeout_while(prepared, limit, making)
+            .expect("no holder panics");
+        // One that is still being made is discarded when it is ready.
         if let Prepared::Ready(segment) = std::mem::replace(&mut *prepared, Prepared::None) {
             drop(prepared);
             if segment.is_whole(&self.inner)
@@ -154,7 +171,9 @@ impl Shared {
         let seals = self.seals.lock().expect("no holder panics");
         let crowded =
             |seals: &mut Vec<PendingSeal>| seals.iter().filter(|s| !s.failed).count() > SEALS_MAX;
-        drop(self.seals_changed.wait_while(seals, crowded).expect("no holder panics"));
+        // Sealing that hangs must not stop commits: its copies are whole.
+        let limit = self.inner.options.stall_limit;
+        drop(self.seals_changed.wait_timeout_while(seals, limit, crowded).expect("no panics"));
     }
 
     fn run_seal(&self, closed: &ClosedSegment) {
@@ -249,9 +268,12 @@ impl Shared {
         let busy = |seals: &mut Vec<PendingSeal>| seals.iter().any(|s| !s.failed);
         drop(self.seals_changed.wait_while(seals, busy).expect("no holder panics"));
         let prepared = self.prepared.lock().expect("no holder panics");
-        let making = |p: &mut Prepared| matches!(*p, Prepared::Making);
-        let mut prepared =
-            self.prepared_changed.wait_while(prepared, making).expect("no holder panics");
+        let making = |p: &mut Prepared| matches!(*p, Prepared::Making(_));
+        let limit = self.inner.options.stall_limit;
+        let (mut prepared, _) = self
+            .prepared_changed
+            .wait_timeout_while(prepared, limit, making)
+            .expect("no holder panics");
         if let Prepared::Ready(segment) = std::mem::replace(&mut *prepared, Prepared::None) {
             segment.discard(&self.inner);
         }
@@ -313,6 +335,20 @@ impl LaneCore {
             }
             return Ok(());
         }
+        // A weaker level may have left a member behind. The next segment's groups must not be
+        // durable while one before them is not.
+        if let Some(current) = &self.current {
+            let inner = &shared.inner;
+            for member in current.members.iter().filter(|m| inner.set.is_live(m.drive)) {
+                if !member.wait_idle(inner.options.stall_limit) {
+                    inner.set.take_out(member.drive, DriveState::Lost, "its writes stall");
+                }
+            }
+            if self.needs_reform(inner) {
+                self.reform(shared)?;
+                return self.make_room(shared, need);
+            }
+        }
         let fresh = shared.fresh(need)?;
         let old = self.current.take();
         self.install(fresh);
@@ -344,18 +380,18 @@ impl LaneCore {
 
     fn try_reform(&mut self, shared: &Arc<Shared>) -> Result<(), Error> {
         let inner = &shared.inner;
-        let now = inner.seams.clock.monotonic();
         if let Some(current) = &self.current {
-            for member in &current.members {
-                // A failed write has fenced its drive already; a slow one may come back.
-                if let Some(why) = member.trouble(now, inner.options.stall_limit) {
-                    inner.set.take_out(member.drive, DriveState::Lost, &why);
-                }
-            }
-            // What is still queued on the others belongs to the segment that will be sealed.
+            // What is still queued belongs to the segment that will be sealed. A failed write has
+            // fenced its drive already; a slow one may come back.
             for member in current.members.iter().filter(|m| inner.set.is_live(m.drive)) {
                 if !member.wait_idle(inner.options.stall_limit) {
                     inner.set.take_out(member.drive, DriveState::Lost, "its writes stall");
+                }
+            }
+            let now = inner.seams.clock.monotonic();
+            for member in &current.members {
+                if let Some(why) = member.trouble(now, inner.options.stall_limit) {
+                    inner.set.take_out(member.drive, DriveState::Lost, &why);
                 }
             }
         }
@@ -446,12 +482,20 @@ impl Lane {
         let members = current.members.len();
         let wave = current.submit(bytes, inner);
         let mut results = wave.wait(ack.copies(members), members, inner.options.stall_limit);
-        while results.done.is_empty() && results.failed.len() < members {
-            // Nothing is known yet: a machine that was paused looks like this.
-            results = wave.wait(1, members, inner.options.stall_limit);
-        }
         // Only drives that are still in the set count.
         let counted = |drives: &[DriveId]| drives.iter().filter(|d| inner.set.is_live(**d)).count();
+        let answered = |results: &WaveResults| results.done.len() + results.failed.len();
+        let mut paused = false;
+        while counted(&results.done) == 0 && answered(&results) < members {
+            // Nothing is known yet: a machine that was paused looks like this, or the drive that
+            // was first has just been taken out.
+            paused = true;
+            results = wave.wait(results.done.len() + 1, members, inner.options.stall_limit);
+        }
+        if paused {
+            // The others get their time, too.
+            results = wave.wait(ack.copies(members), members, inner.options.stall_limit);
+        }
         let enough = counted(&results.done) >= ack.copies(members);
         let any = counted(&results.done) > 0;
         if !any {
@@ -474,11 +518,9 @@ impl Lane {
                 for member in &current.members {
                     if !results.done.contains(&member.drive) {
                         let failed = results.failed.iter().find(|(d, _)| *d == member.drive);
-                        let (state, why) = match failed {
-                            Some((_, why)) => (DriveState::Fenced, why.as_str()),
-                            None => (DriveState::Lost, "a write stalls"),
-                        };
-                        inner.set.take_out(member.drive, state, why);
+                        // A drive that is not to be trusted has been fenced where it failed.
+                        let why = failed.map_or("a write stalls", |(_, why)| why.as_str());
+                        inner.set.take_out(member.drive, DriveState::Lost, why);
                     }
                 }
             }

@@ -81,8 +81,8 @@ impl Log {
         }
     }
 
-    /// What [`Log::read`] would give, if it is a payload of the commit lane, not long, in the memory
-    /// of the system, and right. Does not block.
+    /// What [`Log::read`] would give, if it is not long, in the memory of the system, and right.
+    /// Does not block.
     pub fn read_now(&self, extent: &Extent, range: Range<u64>) -> Option<Bytes> {
         assert!(
             range.start <= range.end && range.end <= extent.len,
@@ -90,7 +90,10 @@ impl Log {
             extent.len
         );
         let inner = &self.0.inner;
-        let segment = inner.table.get(extent.segment).filter(|_| !extent.is_bulk())?;
+        let segment = inner.table.get(extent.segment)?;
+        if extent.is_bulk() {
+            return bulk::read_bulk_now(inner, &segment, extent, range);
+        }
         let payload = read_payload_now(inner, &segment, extent)?;
         Some(payload.slice(range.start as usize..range.end as usize))
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coffer_base::pool::{InlinePool, ThreadPool};
-use coffer_base::{Clock, Pool, Position, Rng, SystemClock, SystemRng};
+use coffer_base::{Clock, Pool, Rng, SystemClock, SystemRng};
+
+use crate::mark::Mark;
 
 /// Settings of a log.
 #[derive(Clone, Debug)]
@@ -32,9 +34,10 @@ pub struct LogOptions {
     /// How many drives an operator named, those that are not here included. More than the set has
     /// are refused.
     pub drives_named: usize,
-    /// A position that history is known to have reached, from an index. A start that finds less
-    /// is refused unless `force` says so, before anything is decided.
-    pub reached: Option<Position>,
+    /// A point that history is known to have reached, from an index. A start that finds less is
+    /// refused unless `force` says so, before anything is decided. A mark of another history, or
+    /// beyond an end that was decided since, does not count.
+    pub reached: Option<Mark>,
     /// Writes stop below this many live drives; `None`: `k`.
     pub write_floor_drives: Option<u8>,
     /// A member that takes longer than this to sync is expelled.

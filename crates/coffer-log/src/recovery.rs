@@ -286,6 +286,15 @@ fn is_enough(newest: &Superblock, active: usize, missing: usize) -> bool {
     missing <= parity && (active - missing) * 2 > active
 }
 
+/// How far the history of `newest` must go if an index is at `mark`.
+fn known_to_reach(newest: &Superblock, mark: Mark) -> Option<Position> {
+    if mark.epoch == newest.epoch.id {
+        return Some(mark.position);
+    }
+    let (epoch, _) = newest.ancestry.iter().find(|(epoch, _)| epoch.id == mark.epoch)?;
+    Some(newest.bound_of(epoch.number).map_or(mark.position, |bound| mark.position.min(bound)))
+}
+
 /// Whether the recording of a superblock's epoch was cut short: then nothing was served in it.
 /// An epoch is served only once all drives that its last superblock calls active have it.
 fn is_void(superblock: &Superblock, all: &[Option<Superblock>]) -> bool {
@@ -395,13 +404,14 @@ fn recover(
         )));
     }
     let history = read_history(&inner, &found, &newest, &mut notes)?;
-    if let Some(reached) = inner.options.reached
+    if let Some(reached) = inner.options.reached.and_then(|mark| known_to_reach(&newest, mark))
         && history.position < reached
         && !inner.options.force
+        && !created
     {
         return Err(OpenError::Damaged(format!(
             "history ends at position {} and the index has seen position {}: acknowledged writes \
-             would be lost",
+             would be lost; `force` accepts that",
             history.position.0, reached.0
         )));
     }
@@ -423,8 +433,12 @@ fn recover(
     for closed in &history.open {
         match seal(&inner, closed) {
             Ok(()) => {}
-            // Reading and deleting must go on; the watcher tries again.
-            Err(Error::Full) => unsealed.push(closed.clone()),
+            // Reading and deleting must go on; the watcher tries again. The copies take the place
+            // of the cells until then.
+            Err(Error::Full) => {
+                level_copies(&inner, closed)?;
+                unsealed.push(closed.clone());
+            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -442,6 +456,30 @@ fn recover(
     shared.prepare();
     let recovery = Recovery { store, created, end, notes };
     Ok((shared.clone(), Lane::new(shared), recovery))
+}
+
+/// Makes all copies of an unsealed segment alike: groups that only some hold are written to the
+/// others, into space that was reserved for them.
+fn level_copies(inner: &Inner, closed: &ClosedSegment) -> Result<(), OpenError> {
+    let segment = inner.table.get(closed.id).expect("an open segment is in the table");
+    let Layout::Copies(copies) = &segment.layout else { return Ok(()) };
+    let before = Position(closed.first.0 - 1);
+    for (drive, file) in copies {
+        let mut own =
+            BodyReader::of_files(inner, closed.id, vec![file.clone()], false, closed.body_bytes);
+        let mut all = BodyReader::new(inner, &segment);
+        let range = 0..closed.body_bytes;
+        walk(&mut all, range, before, closed.chain_before, |group, offset, _| {
+            let position = Position(group.header.position.0 - 1);
+            if own.group(offset, position, group.header.chain_before).is_none() {
+                file.write_at(&group.bytes, HEADER_BYTES + offset, false)
+                    .map_err(|e| OpenError::io(&inner.set.label(*drive), &e))?;
+            }
+            Ok::<bool, OpenError>(true)
+        })?;
+        file.sync().map_err(|e| OpenError::io(&inner.set.label(*drive), &e))?;
+    }
+    Ok(())
 }
 
 /// The files of segments that the drives hold.

@@ -32,7 +32,7 @@ pub(crate) fn seal(inner: &Inner, closed: &ClosedSegment) -> Result<(), Error> {
         .ok_or_else(|| Error::Corrupt(format!("segment {} is not in the table", closed.id)))?;
     let Layout::Copies(copies) = &segment.layout else { return Ok(()) };
     loop {
-        let (geometry, members) = inner.members()?;
+        let (geometry, members) = inner.members_for_sealing()?;
         match seal_over(inner, closed, copies, geometry, &members) {
             Ok(()) => {
                 if !members.iter().all(|m| inner.set.is_live(*m)) {

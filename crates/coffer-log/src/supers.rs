@@ -7,24 +7,27 @@ use crate::set::{DriveState, Set};
 use crate::superblock::Superblock;
 
 /// The last recorded superblock; `drive` in it means nothing.
-pub(crate) struct Supers(Mutex<Superblock>);
+pub(crate) struct Supers {
+    recorded: Mutex<Superblock>,
+    /// The states in it, apart, since it is locked while drives are written to.
+    states: Mutex<Vec<DriveState>>,
+}
 
 impl Supers {
     pub fn new(recorded: Superblock) -> Self {
-        Self(Mutex::new(recorded))
+        let states = recorded.members.iter().map(|(_, state)| *state).collect();
+        Self { recorded: Mutex::new(recorded), states: Mutex::new(states) }
     }
 
     /// What is recorded.
     pub fn recorded(&self) -> MutexGuard<'_, Superblock> {
-        self.0.lock().expect("no holder panics")
+        self.recorded.lock().expect("no holder panics")
     }
 
     /// Whether the drives' states are recorded as they are now.
     pub fn is_current(&self, set: &Set) -> bool {
-        let recorded = self.recorded();
-        set.with(|slots| {
-            slots.iter().zip(&recorded.members).all(|(slot, (_, state))| slot.state == *state)
-        })
+        let states = self.states.lock().expect("no holder panics");
+        set.with(|slots| slots.iter().zip(&*states).all(|(slot, state)| slot.state == *state))
     }
 
     /// Applies `change` and records it, with the drives' present states, durably on every live
@@ -69,6 +72,8 @@ impl Supers {
                 }
             }
             if !failed {
+                *self.states.lock().expect("no holder panics") =
+                    next.members.iter().map(|(_, state)| *state).collect();
                 *recorded = next;
                 return Ok(());
             }

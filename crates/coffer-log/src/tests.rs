@@ -430,12 +430,14 @@ fn when_the_last_drive_goes_nothing_more_is_acknowledged() {
 fn an_index_that_saw_more_than_the_log_has_stops_the_start() {
     let world = SimWorld::new(23);
     let rng = SeededRng::new(24);
-    let (_log, mut lane, _) = open(&world, 1, 0);
+    let (log, mut lane, _) = open(&world, 1, 0);
     Model::default().commit(&mut lane, &rng).unwrap();
     world.power_cut();
+    let epoch = log.end().epoch;
     for (reached, force, fine) in [(1, false, true), (2, false, false), (2, true, true)] {
-        let reached = Some(Position(reached));
-        let result = open_with(&world, &names(1), LogOptions { reached, force, ..options(1, 0) });
+        let reached = Some(Mark { epoch, position: Position(reached), ..Mark::default() });
+        let result =
+            open_with(&world.fork(), &names(1), LogOptions { reached, force, ..options(1, 0) });
         assert_eq!(result.is_ok(), fine, "{reached:?}, force {force}");
     }
 }

@@ -183,9 +183,22 @@ fn resolve(found: &Found, request: &Get) -> Result<ObjectHead> {
     Ok(ObjectHead { info, range, partial, parts_count })
 }
 
-type Reading = PinBox<Box<dyn Future<Output = Result<Result<Bytes>>> + Send>>;
+type Reading = PinBox<Box<dyn Future<Output = Result<Bytes>> + Send>>;
 
-/// Reads a range of the bytes in extents, one chunk ahead of its caller.
+/// The largest step of what is in memory: it fits the processor's cache, so that it is checked and
+/// sent from there, and takes the thread for no longer than a small request does.
+const NOW_STEP_BYTES_MAX: u64 = 256 << 10;
+/// So much is read on a thread before others have their turn.
+const UNBROKEN_BYTES_MAX: u64 = 2 << 20;
+
+/// A chunk, on its way or here.
+enum Chunk {
+    Read(Result<Bytes>),
+    Reading(Reading),
+}
+
+/// Reads a range of the bytes in extents: what is in memory when its caller asks for it, and from
+/// the first chunk that is not one chunk ahead of its caller.
 pub(crate) struct ByteReader {
     log: Log,
     blocking: Arc<dyn Blocking>,
@@ -196,7 +209,11 @@ pub(crate) struct ByteReader {
     range: Range<u64>,
     /// The first bytes, if they have been read before they were asked for.
     first: Option<Bytes>,
-    ahead: Option<Reading>,
+    ahead: Option<Chunk>,
+    /// Whether it had to wait for a drive, and so will have to again.
+    waits: bool,
+    /// Read since others had their turn on the thread.
+    unbroken_bytes: u64,
 }
 
 impl ByteReader {
@@ -207,7 +224,18 @@ impl ByteReader {
         pin: Pin,
         range: Range<u64>,
     ) -> Self {
-        ByteReader { log, blocking, pin, place, at: At::default(), range, first: None, ahead: None }
+        ByteReader {
+            log,
+            blocking,
+            pin,
+            place,
+            at: At::default(),
+            range,
+            first: None,
+            ahead: None,
+            waits: false,
+            unbroken_bytes: 0,
+        }
     }
 
     /// Reads the first chunk, so that what is unreadable is known before anything is sent.
@@ -221,21 +249,28 @@ impl ByteReader {
         if let Some(first) = self.first.take() {
             return Some(Ok(first));
         }
-        let reading = match self.ahead.take() {
-            Some(reading) => reading,
+        if self.unbroken_bytes >= UNBROKEN_BYTES_MAX {
+            self.unbroken_bytes = 0;
+            tokio::task::yield_now().await;
+        }
+        let chunk = match self.ahead.take() {
+            Some(chunk) => chunk,
             None => self.begin()?,
         };
-        let read = reading.await.and_then(|read| read);
+        let read = match chunk {
+            Chunk::Read(read) => read,
+            Chunk::Reading(reading) => reading.await,
+        };
         match &read {
-            Ok(_) if self.place.may_read_ahead() => self.ahead = self.begin(),
+            Ok(_) if self.waits && self.place.may_read_ahead() => self.ahead = self.begin(),
             Ok(_) => {}
             Err(_) => self.range = self.range.end..self.range.end,
         }
         Some(read)
     }
 
-    /// Starts to read the next chunk.
-    fn begin(&mut self) -> Option<Reading> {
+    /// Reads the next chunk, or starts to.
+    fn begin(&mut self) -> Option<Chunk> {
         let Range { start, end } = self.range;
         if start >= end {
             return None;
@@ -243,23 +278,29 @@ impl ByteReader {
         let Some((extent, extent_start)) = self.pin.extent_with(start, &mut self.at) else {
             self.range = end..end;
             let what = format!("the extents end before {start}, and the range at {end}");
-            return Some(Box::pin(std::future::ready(Ok(Err(Error::Corrupt(what))))));
+            return Some(Chunk::Read(Err(Error::Corrupt(what))));
         };
         let from = start - extent_start;
-        let to = read_end(&extent, from, self.place.step_bytes())
-            .min(extent.len)
-            .min(end - extent_start);
-        self.range.start = extent_start + to;
-        if let Some(bytes) = self.log.read_now(&extent, from..to) {
-            return Some(Box::pin(std::future::ready(Ok(Ok(bytes)))));
+        let step_bytes = self.place.step_bytes();
+        let until = |step| read_end(&extent, from, step).min(extent.len).min(end - extent_start);
+        if !self.waits {
+            let to = until(step_bytes.min(NOW_STEP_BYTES_MAX));
+            if let Some(bytes) = self.log.read_now(&extent, from..to) {
+                self.range.start = extent_start + to;
+                self.unbroken_bytes += to - from;
+                return Some(Chunk::Read(Ok(bytes)));
+            }
+            self.waits = true;
         }
+        let to = until(step_bytes);
+        self.range.start = extent_start + to;
         let log = self.log.clone();
         let reading = blocking::call(&*self.blocking, move || {
             let bytes = log.read(&extent, from..to)?;
             assert_eq!(bytes.len() as u64, to - from, "the log gives what it is asked for");
             Ok(bytes)
         });
-        Some(Box::pin(reading))
+        Some(Chunk::Reading(Box::pin(async move { reading.await? })))
     }
 }
 

@@ -211,7 +211,7 @@ impl Inner {
         };
         catch_up()?;
         placed.engine.persist()?;
-        let _writer = self.writer();
+        let writer = self.writer();
         catch_up()?;
         let position = placed.engine.mark()?.map_or(0, |mark| mark.position.0);
         self.applied.store(position, Ordering::Release);
@@ -219,6 +219,8 @@ impl Inner {
             let mut current = self.current.write().expect("no holder panics");
             std::mem::replace(&mut *current, Arc::new(placed))
         };
+        // Closing the old engine may take long; commits go on meanwhile.
+        drop(writer);
         drop(before);
         Ok(())
     }
@@ -249,7 +251,11 @@ impl Engine for Roaming {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
         let placed = self.inner.current();
         placed.engine.get(key).or_else(|error| {
-            self.inner.wait_for_move(error)?;
+            // Called from tasks of the runtime, whose other tasks must not wait with this one.
+            match tokio::runtime::Handle::try_current() {
+                Ok(_) => tokio::task::block_in_place(|| self.inner.wait_for_move(error))?,
+                Err(_) => self.inner.wait_for_move(error)?,
+            }
             self.inner.current().engine.get(key)
         })
     }

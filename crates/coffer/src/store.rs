@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coffer_base::drive::{Drive, Lock, RealDrive};
-use coffer_base::{Position, StoreId, SystemClock, SystemRng};
+use coffer_base::{StoreId, SystemClock, SystemRng};
 use coffer_catalog::{Catalog, Engine, EngineOptions, LsmEngine, OpenOptions, Sequencing};
-use coffer_log::{Lane, Log, LogOptions, OpenError, Recovery, Seams};
+use coffer_log::{Lane, Log, LogOptions, Mark, OpenError, Recovery, Seams};
 use coffer_objects::blocking::{Blocking, Job};
 use coffer_objects::{ObjectSeams, Objects};
 use sha2::{Digest, Sha256};
@@ -198,7 +198,7 @@ pub fn open_log(looked: &Looked, settings: &Settings, purpose: Purpose) -> anyho
 
 /// The furthest position that an index of the store has seen: a log that ends before it has lost
 /// something. A damaged index says nothing; it will be made anew.
-fn index_reached(looked: &Looked, settings: &Settings) -> Option<Position> {
+fn index_reached(looked: &Looked, settings: &Settings) -> Option<Mark> {
     let dirs: Vec<PathBuf> = match &settings.index_dir {
         Some(dir) => vec![dir.clone()],
         None => looked.present().iter().map(|dir| dir.join(INDEX)).collect(),
@@ -208,9 +208,9 @@ fn index_reached(looked: &Looked, settings: &Settings) -> Option<Position> {
             return None;
         }
         let engine = LsmEngine::open(&dir, EngineOptions::default()).ok()?;
-        engine.mark().ok()?.map(|mark| mark.position)
+        engine.mark().ok()?
     };
-    dirs.into_iter().filter_map(mark).max()
+    dirs.into_iter().filter_map(mark).max_by_key(|mark| mark.position)
 }
 
 /// How often drives are probed for having gone.

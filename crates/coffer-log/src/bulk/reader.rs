@@ -7,8 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use coffer_base::drive::{Access, DriveFile, read_exact_at};
 use coffer_base::pool::map_all;
-use coffer_base::{AlignedBuf, DriveId, SegmentId};
+use coffer_base::{DriveId, SegmentId};
 
+use super::lent::Lent;
 use super::row::{ROW_HEADER_BYTES, RowHeader, RowPlace, rows_of};
 use crate::erasure::Coder;
 use crate::error::Error;
@@ -88,10 +89,12 @@ impl<'a> RowCells<'a> {
             RowHeader::decode(bytes)
                 .filter(|h| h.is_at(store, segment, geometry, cell, place.offset))
         };
+        let buffers = self.inner.read_buffers.clone();
         let fetch = move |(cell, window, file): (usize, Range<usize>, Opened)| {
             let read = || {
                 let (file, label) = file?;
-                read_window(&*file, place, &window, |bytes| decode(cell, bytes))
+                let buffer = buffers.take(ROW_HEADER_BYTES + window.len());
+                read_window(&*file, place, &window, buffer, |bytes| decode(cell, bytes))
                     .map_err(|e| Error::io(&label, &e))
             };
             let fetched: Result<Fetched, Error> = read();
@@ -123,11 +126,12 @@ fn read_window(
     file: &dyn DriveFile,
     place: RowPlace,
     window: &Range<usize>,
+    mut buffer: Lent,
     decode: impl Fn(&[u8]) -> Option<RowHeader>,
 ) -> std::io::Result<Fetched> {
-    let mut bytes = AlignedBuf::zeroed(ROW_HEADER_BYTES + window.len());
+    let bytes = buffer.bytes_mut();
     let (n, whole) = if window.start == 0 {
-        let n = file.read_at(&mut bytes, place.offset)?;
+        let n = file.read_at(bytes, place.offset)?;
         (n, n == bytes.len())
     } else {
         let (header, body) = bytes.split_at_mut(ROW_HEADER_BYTES);
@@ -138,8 +142,8 @@ fn read_window(
             read => read.map(|()| (n, true))?,
         }
     };
-    let header = if n >= ROW_HEADER_BYTES { decode(&bytes) } else { None };
-    let bytes = whole.then(|| Bytes::from_owner(bytes).slice(ROW_HEADER_BYTES..));
+    let header = if n >= ROW_HEADER_BYTES { decode(bytes) } else { None };
+    let bytes = whole.then(|| buffer.into_bytes().slice(ROW_HEADER_BYTES..));
     Ok(Fetched { header, bytes })
 }
 
