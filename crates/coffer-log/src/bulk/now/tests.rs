@@ -97,7 +97,8 @@ fn what_is_read_now_is_what_is_read() {
             let data = random(&rng, len);
             let extent = store.put(&data);
             let row_bytes = u64::from(extent.row_bytes);
-            let mut now = 0;
+            // How often that is something is the business of the file system, which may not know
+            // how at all.
             for _ in 0..50 {
                 let start = rng.below(extent.len);
                 let end = start + 1 + rng.below((extent.len - start).min(400_000));
@@ -105,13 +106,9 @@ fn what_is_read_now_is_what_is_read() {
                 if let Some(read) = read {
                     assert_eq!(start / row_bytes, (end - 1) / row_bytes, "one row");
                     assert!(read == data[start as usize..end as usize], "{start}..{end} of {len}");
-                    now += 1;
                 }
             }
-            // How many is the business of the file system, which may not know how at all.
-            println!("{k}+{m}: {now} of 50 reads of {len} bytes");
         }
-        assert_eq!(store.log.read_now(&store.put(&[1, 2]), 1..1).unwrap_or_default().len(), 0);
     }
 }
 
