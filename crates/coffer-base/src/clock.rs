@@ -39,3 +39,18 @@ impl Clock for SystemClock {
         START.get_or_init(Instant::now).elapsed()
     }
 }
+
+/// A clock that stands still, one millisecond after the epoch: for tests and tools in which time
+/// plays no part.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StillClock;
+
+impl Clock for StillClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(1)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+}

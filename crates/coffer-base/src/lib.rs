@@ -34,7 +34,7 @@ pub mod wire;
 
 pub use ack::Ack;
 pub use buffer::AlignedBuf;
-pub use clock::{Clock, SystemClock, Timestamp};
+pub use clock::{Clock, StillClock, SystemClock, Timestamp};
 pub use drive::{Drive, DriveFile};
 pub use ids::{BucketId, DriveId, EpochId, ObjectId, Position, SegmentId, StoreId};
 pub use pool::Pool;

@@ -4,28 +4,16 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
-use std::time::Duration;
 
 use coffer_base::drive::{Drive, Faults, RealDrive, SimWorld};
 use coffer_base::rng::SeededRng;
 use coffer_base::wire::Reader;
-use coffer_base::{Ack, Clock, Position, Rng, Timestamp};
+use coffer_base::{Ack, Position, Rng, StillClock};
 use coffer_catalog::{
     Catalog, CommitError, Engine, EngineOptions, LsmEngine, MemEngine, Sequencing, Txn, TxnError,
     decode_counters,
 };
 use coffer_log::{Chain, Extent, Lane, Log, LogOptions, Mark, Seams};
-
-struct StillClock;
-
-impl Clock for StillClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(1)
-    }
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-}
 
 fn options() -> LogOptions {
     LogOptions { commit_segment_bytes: 1 << 20, probe_interval: None, ..LogOptions::default() }

@@ -1,11 +1,10 @@
 //! The commit lane and recovery over simulated drives.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use coffer_base::drive::{Drive, Faults, SimWorld, Survival};
 use coffer_base::rng::{Rng, SeededRng};
-use coffer_base::{Ack, Clock, Position, Timestamp};
+use coffer_base::{Ack, Position, StillClock};
 
 use crate::error::{Error, OpenError, ReplayError};
 use crate::extent::Extent;
@@ -13,17 +12,6 @@ use crate::group::Group;
 use crate::mark::Mark;
 use crate::options::{LogOptions, Seams};
 use crate::{DriveState, Lane, Log, Recovery};
-
-struct StillClock;
-
-impl Clock for StillClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(1)
-    }
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-}
 
 fn options(k: u8, m: u8) -> LogOptions {
     LogOptions {

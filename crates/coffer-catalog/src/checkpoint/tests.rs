@@ -6,7 +6,7 @@ use coffer_base::checksum::checksum;
 use coffer_base::drive::{Faults, RealDrive, SimWorld};
 use coffer_base::rng::SeededRng;
 use coffer_base::wire::Put as _;
-use coffer_base::{Ack, Clock, Drive, Rng, Timestamp};
+use coffer_base::{Ack, Drive, Rng, StillClock};
 use coffer_log::{Chain, Lane, LogOptions, Seams};
 
 use super::range::read_entries;
@@ -17,17 +17,6 @@ use crate::{
     Catalog, EngineOptions, LsmEngine, MemEngine, OpenOptions, Txn, TxnError, decode_counters,
     record::encode_counters, replay_records,
 };
-
-struct StillClock;
-
-impl Clock for StillClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(1)
-    }
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-}
 
 fn log_options() -> LogOptions {
     LogOptions {

@@ -1,25 +1,13 @@
 //! Reading what is in memory without waiting.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use coffer_base::drive::{Drive, RealDrive};
 use coffer_base::pool::ThreadPool;
 use coffer_base::rng::SeededRng;
-use coffer_base::{Ack, Clock, Timestamp};
+use coffer_base::{Ack, StillClock};
 
 use crate::{Log, LogOptions, Seams};
-
-struct StillClock;
-
-impl Clock for StillClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(1)
-    }
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-}
 
 #[test]
 fn what_is_read_now_is_what_is_read() {

@@ -3,12 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
+use coffer_base::StillClock;
 use coffer_base::drive::{Access, Drive, Faults, RealDrive, SimWorld, Survival};
 use coffer_base::pool::ThreadPool;
 use coffer_base::rng::{Rng, SeededRng};
-use coffer_base::{Clock, Timestamp};
 
 use super::*;
 use crate::error::Error;
@@ -21,17 +20,6 @@ use crate::{DriveState, Lane, Log};
 mod trouble;
 
 const SCHEMES: [(u8, u8); 7] = [(1, 0), (1, 1), (2, 1), (2, 2), (3, 2), (4, 2), (5, 3)];
-
-struct StillClock;
-
-impl Clock for StillClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(1)
-    }
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-}
 
 fn options(k: u8, m: u8) -> LogOptions {
     LogOptions {

@@ -2,11 +2,10 @@
 //! gigabytes; nothing here reads them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use coffer_base::drive::{Drive, SimWorld};
 use coffer_base::rng::SeededRng;
-use coffer_base::{Ack, Clock, SegmentId, Timestamp};
+use coffer_base::{Ack, SegmentId, StillClock, Timestamp};
 use coffer_catalog::{Catalog, MemEngine, Sequencing, decode_counters};
 use coffer_iam::{Action, Grant, Principal, Resource, authorize};
 use coffer_log::{Lane, LogOptions, Seams};
@@ -23,17 +22,6 @@ use crate::types::{
     WriteCondition,
 };
 use crate::{Copy, ObjectSeams};
-
-struct StillClock;
-
-impl Clock for StillClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(1)
-    }
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-}
 
 pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)

@@ -1,25 +1,12 @@
 //! Memory of bodies on their way in.
 
-use std::time::Duration;
-
+use coffer_base::StillClock;
 use coffer_base::drive::{Drive, SimWorld};
 use coffer_base::rng::SeededRng;
-use coffer_base::{Clock, Timestamp};
 use coffer_log::{Lane, LogOptions, Seams};
 
 use super::*;
 use crate::blocking::InlineBlocking;
-
-struct StillClock;
-
-impl Clock for StillClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(1)
-    }
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-}
 
 fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)

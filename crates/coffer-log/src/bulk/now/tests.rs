@@ -1,28 +1,16 @@
 //! Rows on real drives: what is read now is what is read, or nothing.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use coffer_base::StillClock;
 use coffer_base::drive::{Access, Drive, RealDrive};
 use coffer_base::pool::ThreadPool;
 use coffer_base::rng::{Rng, SeededRng};
-use coffer_base::{Clock, Timestamp};
 
 use crate::extent::Extent;
 use crate::options::{LogOptions, Seams};
 use crate::segment::FileKind;
 use crate::{Lane, Log};
-
-struct StillClock;
-
-impl Clock for StillClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(1)
-    }
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-}
 
 struct Store {
     dir: tempfile::TempDir,
