@@ -496,3 +496,29 @@ fn model_extent(model: &Model) -> Extent {
         },
     }
 }
+
+#[test]
+fn a_start_with_a_full_drive_serves_and_seals_when_there_is_space() {
+    let rng = SeededRng::new(25);
+    let world = SimWorld::new(26);
+    let (_log, mut lane, _) = open(&world, 2, 1);
+    let mut model = Model::default();
+    for _ in 0..5 {
+        model.commit(&mut lane, &rng).unwrap();
+    }
+    world.power_cut();
+    for drive in names(3) {
+        world.set_faults(&drive, Faults { capacity: Some(0), ..Faults::default() });
+    }
+    let (log, mut lane, _) = open(&world, 2, 1);
+    assert_eq!(model.check(&log), 0);
+    assert_eq!(log.status().unsealed, 1);
+    assert_eq!(model.commit(&mut lane, &rng), Err(Error::Full));
+    for drive in names(3) {
+        world.set_faults(&drive, Faults::default());
+    }
+    log.watch();
+    assert_eq!(log.status().unsealed, 0);
+    model.commit(&mut lane, &rng).unwrap();
+    assert_eq!(model.check(&log), 0);
+}
