@@ -67,6 +67,7 @@ pub(crate) fn open(
     for drive in &drives {
         superblocks.push(read_superblock(drive.as_ref())?);
     }
+    coffer_base::failpoint::pass("recovery.superblocks");
     let unformatted = superblocks.iter().flatten().all(|s| !s.formatted);
     if unformatted {
         check_scheme(geometry, drives.len()).map_err(|e| {
@@ -80,6 +81,7 @@ pub(crate) fn open(
             return Err(OpenError::Missing("there is no store in these directories yet".into()));
         }
         let newest = format(&drives, &superblocks, geometry, &seams)?;
+        coffer_base::failpoint::pass("format.done");
         let plan = Plan { drives, newest, created: true, readmitted: Vec::new() };
         return recover(plan, options, seams);
     }
@@ -154,6 +156,7 @@ fn recover(
         )));
     }
     let history = read_history(&inner, &found, &newest, &mut notes)?;
+    coffer_base::failpoint::pass("recovery.history");
     if let Some(reached) = inner.options.reached.and_then(|mark| known_to_reach(&newest, mark))
         && history.position < reached
         && !inner.options.force
@@ -167,6 +170,7 @@ fn recover(
     }
     for (id, header) in &found.bulk {
         bulk::recover_bulk(&inner, *id, header)?;
+        coffer_base::failpoint::pass("recovery.bulk");
     }
     let end = Mark { epoch: epoch.id, position: history.position, chain: history.chain };
     let store = newest.store;
@@ -182,7 +186,7 @@ fn recover(
     let mut unsealed = Vec::new();
     for closed in &history.open {
         match seal(&inner, closed) {
-            Ok(()) => {}
+            Ok(()) => coffer_base::failpoint::pass("recovery.sealed"),
             // Reading and deleting must go on; the watcher tries again. The copies take the place
             // of the cells until then.
             Err(Error::Full) => {
@@ -200,7 +204,9 @@ fn recover(
         superblock.decided = (history.position, history.chain);
         superblock.forced = forced;
     })?;
+    coffer_base::failpoint::pass("recovery.recorded");
     remove_dead(&inner, &found, &history);
+    coffer_base::failpoint::pass("recovery.done");
     let shared = Arc::new(Shared::new(inner, history.position, history.chain, None));
     shared.add_unsealed(unsealed);
     shared.prepare();

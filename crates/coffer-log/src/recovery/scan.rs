@@ -86,6 +86,7 @@ pub(super) fn scan(inner: &Inner) -> Result<FoundFiles, OpenError> {
                 for (segment, file) in files {
                     found.add(id, segment, file);
                 }
+                coffer_base::failpoint::pass("recovery.drive-scanned");
             }
             Err(e) => {
                 inner
