@@ -65,7 +65,12 @@ SEVERAL_DRIVES = {"drive", "roam"}
 TIMES = [1, 1, 2, 3, 5, 8, 13, 34]
 
 # How long a scene may go on without dying.
-SCENE_S = 10.0
+SCENE_S = 8.0
+
+# Dead bytes are not given back yet and each kill leaves some: a new store now and then.
+KILLS_PER_STORE = 40
+
+FSCK_EVERY = 10
 
 
 def failpoint_binary() -> Path:
@@ -392,3 +397,68 @@ class Field:
         store.stop()
         shutil.rmtree(store.root)
         return dead
+
+
+def goals(drives: int, found: dict) -> list:
+    """The points with their scenes that a set of so many drives can reach."""
+    return [
+        (name, scene)
+        for name, scenes in found.items()
+        for scene in scenes
+        if drives > 1 or scene not in SEVERAL_DRIVES
+    ]
+
+
+def campaign(
+    folder: Path, drives: int, seed: int, kills: int, wanted: list, times=tuple(TIMES)
+) -> dict:
+    """Kills a store at each of the `wanted` (point, scene), then at any of them, until there are
+    `kills`; what came of it. A point that is never passed is a failure."""
+    dice = random.Random(seed)
+    began = time.monotonic()
+    result = {"drives": drives, "kills": 0, "missed": 0, "answered": 0, "fscks": 0, "reached": []}
+    most = {}
+    field = None
+    todo = list(wanted)
+    dice.shuffle(todo)
+    try:
+        while todo or result["kills"] < kills:
+            if field is None:
+                field = Field(folder / f"field-{result['kills']}", drives, dice.getrandbits(32))
+            name, scene = todo.pop() if todo else dice.choice(wanted)
+            nth = min(dice.choice(times), most.get((name, scene), max(times)))
+            while True:
+                try:
+                    field.kill_at(name, scene, nth)
+                    result["reached"].append((name, scene, nth))
+                    result["kills"] += 1
+                    break
+                except Missed:
+                    result["missed"] += 1
+                    assert nth > 1, f"{name} was never passed, scene {scene}, {drives} drives"
+                    nth //= 2
+                    most[name, scene] = nth
+            if result["kills"] % FSCK_EVERY == 0:
+                field.fsck()
+                result["fscks"] += 1
+            if field.kills >= KILLS_PER_STORE:
+                retire(field, result)
+                field = None
+    finally:
+        if field and field.store.process:
+            field.store.kill()
+    if field:
+        field.store.start()
+        retire(field, result)
+    result["seconds"] = round(time.monotonic() - began, 1)
+    return result
+
+
+def retire(field: Field, result: dict):
+    """Ends a store cleanly, checks all of it, and removes it."""
+    field.fsck()
+    oracle.verify(field.store, field.workers)
+    field.store.stop()
+    result["fscks"] += 1
+    result["answered"] += field.answered
+    shutil.rmtree(field.folder)
