@@ -354,7 +354,6 @@ fn create_copy(
         at += n;
         if at.is_multiple_of(SYNC_BYTES) {
             file.sync()?;
-            coffer_base::failpoint::pass("copy.zeros-synced");
         }
     }
     file.sync()?;
