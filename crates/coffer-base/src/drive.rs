@@ -14,7 +14,7 @@ mod real;
 mod sim;
 
 pub use real::{Lock, RealDrive};
-pub use sim::{Faults, Observer, SimDrive, SimWorld, Survival};
+pub use sim::{Faults, Forget, Observer, SimDrive, SimWorld, Strike, Survival};
 
 /// How a file will be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

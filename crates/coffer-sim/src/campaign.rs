@@ -186,7 +186,7 @@ fn record(
         let wanted = only.map_or(operation.is_multiple_of(config.every), |o| o == operation);
         if wanted {
             let knowledge = known.lock().expect("no holder panics").clone();
-            let boundary = Boundary { operation, world, knowledge };
+            let boundary = Boundary { operation, world: world.fork(), knowledge };
             keep.lock().expect("no holder panics").push(boundary);
         }
     })));
