@@ -73,7 +73,7 @@ pub struct Faults {
 }
 
 /// A sync that is planted out: it succeeds and does nothing. Files are told by how their name ends
-/// or, for a pattern that ends in a dot, begins.
+/// or, for a pattern that ends in `.` or `-`, begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Forget {
     /// Synchronous writes.
@@ -92,7 +92,7 @@ pub enum Forget {
 
 impl Forget {
     fn names(pattern: &str, name: &str) -> bool {
-        name.ends_with(pattern) || pattern.ends_with('.') && name.starts_with(pattern)
+        name.ends_with(pattern) || pattern.ends_with(['.', '-']) && name.starts_with(pattern)
     }
 }
 
@@ -273,6 +273,11 @@ impl SimWorld {
         if let Some(drive) = self.state().drives.get_mut(name) {
             drive.removed = false;
         }
+    }
+
+    /// Whether a drive is there and not removed.
+    pub fn is_here(&self, name: &str) -> bool {
+        self.state().drives.get(name).is_some_and(|drive| !drive.removed)
     }
 
     /// Replaces what is wrong with a drive.

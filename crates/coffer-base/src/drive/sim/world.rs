@@ -157,7 +157,7 @@ impl DriveState {
             forget.iter().any(|forget| match (forget, &waiting.change) {
                 (Forget::Created(suffix), NameChange::Create(name, _))
                 | (Forget::Renamed(suffix), NameChange::Rename { to: name, .. }) => {
-                    waiting.by == by && name.ends_with(suffix)
+                    waiting.by == by && Forget::names(suffix, name)
                 }
                 (Forget::NamesOfBefore, _) => waiting.by != by,
                 _ => false,
