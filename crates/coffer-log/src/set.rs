@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, RwLock};
 
 use coffer_base::drive::{Access, Drive, DriveFile};
-use coffer_base::{DriveId, StoreId};
+use coffer_base::{Clock, DriveId, StoreId, Timestamp};
 
 use crate::error::Error;
 use crate::geometry::Geometry;
@@ -42,6 +42,10 @@ pub(crate) struct Slot {
     pub state: DriveState,
     /// Why it is not active.
     pub why: String,
+    /// Since when it is not active; 0: not known.
+    pub since: Timestamp,
+    /// How many drives had its place before.
+    pub replaced: u32,
 }
 
 /// Drive, name, whether for direct I/O.
@@ -51,6 +55,7 @@ type FileKey = (DriveId, String, bool);
 pub(crate) struct Set {
     pub store: StoreId,
     pub geometry: Geometry,
+    pub clock: Arc<dyn Clock>,
     slots: RwLock<Vec<Slot>>,
     files: Mutex<HashMap<FileKey, Arc<dyn DriveFile>>>,
 }
@@ -63,8 +68,14 @@ const EMFILE: i32 = 24;
 const FILES_MAX: usize = 4096;
 
 impl Set {
-    pub fn new(store: StoreId, geometry: Geometry, slots: Vec<Slot>) -> Self {
-        Self { store, geometry, slots: RwLock::new(slots), files: Mutex::new(HashMap::new()) }
+    pub fn new(
+        store: StoreId,
+        geometry: Geometry,
+        clock: Arc<dyn Clock>,
+        slots: Vec<Slot>,
+    ) -> Self {
+        let (slots, files) = (RwLock::new(slots), Mutex::new(HashMap::new()));
+        Self { store, geometry, clock, slots, files }
     }
 
     /// Calls `look` with the slots.
@@ -132,6 +143,7 @@ impl Set {
         }
         slot.state = state;
         slot.why = why.to_owned();
+        slot.since = self.clock.now();
         tracing::error!(drive = %slot.label, state = state.name(), why, "drive taken out");
         drop(slots);
         self.files.lock().expect("no holder panics").retain(|(drive, ..), _| *drive != id);

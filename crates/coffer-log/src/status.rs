@@ -1,7 +1,7 @@
 //! What status pages and metrics show.
 
 use coffer_base::drive::Space;
-use coffer_base::{DriveId, StoreId};
+use coffer_base::{DriveId, StoreId, Timestamp};
 
 use crate::geometry::Geometry;
 use crate::lane::Shared;
@@ -20,6 +20,10 @@ pub struct DriveStatus {
     pub state: DriveState,
     /// Why it is not active, or has trouble; else empty.
     pub why: String,
+    /// Since when it is not active; `None` when it is, or when that is not known.
+    pub since: Option<Timestamp>,
+    /// How many drives had its place in the set before it.
+    pub replaced: u32,
     /// Space of its file system; `None` when it can't be asked.
     pub space: Option<Space>,
     /// Durability barriers of its files since the start: fdatasyncs and DSYNC writes.
@@ -73,19 +77,27 @@ pub struct LogStatus {
 pub(crate) fn status(shared: &Shared) -> LogStatus {
     let inner = &shared.inner;
     let slots: Vec<_> = inner.set.with(|slots| {
-        let copy = |s: &Slot| (s.label.clone(), s.id, s.state, s.why.clone(), s.drive.clone());
-        slots.iter().map(copy).collect()
+        let since =
+            |s: &Slot| Some(s.since).filter(|since| since.0 > 0 && s.state != DriveState::Active);
+        let copy = |s: &Slot| DriveStatus {
+            label: s.label.clone(),
+            id: s.id,
+            state: s.state,
+            why: s.why.clone(),
+            since: since(s),
+            replaced: s.replaced,
+            space: None,
+            barriers: 0,
+        };
+        slots.iter().map(|s| (copy(s), s.drive.clone())).collect()
     });
     // Outside the lock: a drive that hangs must hang only this.
     let drives: Vec<DriveStatus> = slots
         .into_iter()
-        .map(|(label, id, state, why, drive)| DriveStatus {
-            label,
-            id,
-            state,
-            why,
+        .map(|(status, drive)| DriveStatus {
             space: drive.as_ref().and_then(|d| d.space().ok()),
             barriers: drive.as_ref().map_or(0, |d| d.barriers()),
+            ..status
         })
         .collect();
     let live = inner.set.live();
@@ -113,7 +125,10 @@ pub(crate) fn status(shared: &Shared) -> LogStatus {
     let mut degraded: Vec<String> = drives
         .iter()
         .filter(|d| d.state != DriveState::Active)
-        .map(|d| format!("{} is {}: {}", d.label, d.state.name(), d.why))
+        .map(|d| {
+            let since = d.since.map_or(String::new(), |since| format!(" since {since}"));
+            format!("{} is {}{since}: {}", d.label, d.state.name(), d.why)
+        })
         .collect();
     if segments.degraded > 0 {
         degraded.push(format!("{} segments miss a drive", segments.degraded));
