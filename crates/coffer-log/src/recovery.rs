@@ -69,6 +69,7 @@ pub(crate) fn open(
     let geometry = Geometry { k: options.k, m: options.m };
     let looked = map_all(seams.pool.as_ref(), drives.clone(), |drive| look(drive.as_ref()));
     let looked = looked.into_iter().collect::<Result<Vec<Looked>, OpenError>>()?;
+    coffer_base::failpoint::pass("recovery.superblocks");
     let found = |wanted: &dyn Fn(&Superblock) -> bool| {
         looked.iter().any(|l| matches!(l, Looked::Superblock(s, _) if wanted(s)))
     };
@@ -105,7 +106,8 @@ pub(crate) fn open(
         .collect();
     check_scheme(geometry, drives.len()).map_err(|e| {
         // The power went while the set was made: with all its drives it can be made again.
-        if !unfinished.is_empty() {
+        // Perhaps before any superblock was whole: then nobody knows the scheme.
+        if !unfinished.is_empty() || geometry == (Geometry { k: 0, m: 0 }) {
             return OpenError::Unfinished(format!("these drives were never made a set: {e}"));
         }
         e
@@ -114,6 +116,7 @@ pub(crate) fn open(
         return Err(OpenError::Missing("there is no store in these directories yet".into()));
     }
     let newest = format(&drives, &unfinished, geometry, &seams)?;
+    coffer_base::failpoint::pass("format.done");
     recover(plan::created(drives, newest), options, seams)
 }
 
@@ -164,6 +167,7 @@ fn recover(
         )));
     }
     let history = read_history(&inner, &found, &newest, &mut notes)?;
+    coffer_base::failpoint::pass("recovery.history");
     if let Some(reached) = inner.options.reached.map(|mark| known_to_reach(&newest, mark))
         && history.position < reached
         && !inner.options.force
@@ -178,6 +182,7 @@ fn recover(
     }
     for (id, header) in &found.bulk {
         bulk::recover_bulk(&inner, *id, header)?;
+        coffer_base::failpoint::pass("recovery.bulk");
     }
     let end = Mark { epoch: epoch.id, position: history.position, chain: history.chain };
     let store = newest.store;
@@ -193,6 +198,7 @@ fn recover(
             && let Standing::Empty { replaced } = seat.standing
         {
             join(seat.drive.as_ref(), &newest, at, replaced)?;
+            coffer_base::failpoint::pass("recovery.joined");
         }
     }
     // Sealed before the end is recorded: what the tail's last holder alone knows is on all drives
@@ -200,7 +206,7 @@ fn recover(
     let mut unsealed = Vec::new();
     for closed in &history.open {
         match seal(&inner, closed) {
-            Ok(()) => {}
+            Ok(()) => coffer_base::failpoint::pass("recovery.sealed"),
             // Reading and deleting must go on; the watcher tries again. The copies take the place
             // of the cells until then.
             Err(Error::Full) => {
@@ -219,10 +225,13 @@ fn recover(
         superblock.forced = forced;
         superblock.complete = false;
     })?;
+    coffer_base::failpoint::pass("recovery.recorded");
     // All have the epoch; from here on who lacks it is an older copy. This goes over the other one
     // of each drive's two superblocks, so none is left that was damaged.
     inner.supers.record(&inner.set, forced, |superblock| superblock.complete = true)?;
+    coffer_base::failpoint::pass("recovery.complete");
     remove_dead(&inner, &found, &history);
+    coffer_base::failpoint::pass("recovery.done");
     let shared = Arc::new(Shared::new(inner, history.position, history.chain, None));
     shared.add_unsealed(unsealed);
     shared.prepare();

@@ -69,6 +69,11 @@ impl FileKind {
     }
 }
 
+/// Whether a file of this name in a data directory is one of a segment.
+pub fn is_segment_name(name: &str) -> bool {
+    FileKind::parse_name(name).is_some()
+}
+
 /// What the header of a sealed commit segment adds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sealed {

@@ -109,6 +109,7 @@ pub(super) fn scan(inner: &Inner) -> Result<FoundFiles, OpenError> {
                     };
                     found.add(id, segment, file);
                 }
+                coffer_base::failpoint::pass("recovery.drive-scanned");
             }
             Err(e) => {
                 inner

@@ -62,5 +62,6 @@ pub(super) fn remove_dead(inner: &Inner, found: &FoundFiles, history: &History) 
         {
             tracing::warn!(drive = %drive.label(), file = name, error = %e, "not removed");
         }
+        coffer_base::failpoint::pass("recovery.dead-removed");
     }
 }

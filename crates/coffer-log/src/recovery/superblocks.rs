@@ -98,6 +98,7 @@ pub(super) fn format(
         for (drive, id) in drives.iter().zip(&members) {
             let of_drive = Superblock { drive: *id, ..superblock.clone() };
             of_drive.write(drive.as_ref()).map_err(|e| OpenError::io(&drive.label(), &e))?;
+            coffer_base::failpoint::pass("format.drive");
         }
     }
     Ok(superblock)

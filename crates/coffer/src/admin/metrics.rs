@@ -36,6 +36,8 @@ pub fn render(report: &Report, requests: &str) -> String {
     };
     let active = each(&|d| f64::from(u8::from(d.state == "active")));
     family("coffer_drive_active", "gauge", "1 if the drive takes part.", &active);
+    let fenced = each(&|d| f64::from(u8::from(d.state == "fenced")));
+    family("coffer_drive_fenced", "gauge", "1 if nothing on it is trusted.", &fenced);
     let total = each(&|d| d.total_bytes as f64);
     family("coffer_drive_total_bytes", "gauge", "Size of its file system.", &total);
     let free = each(&|d| d.free_bytes as f64);
