@@ -180,6 +180,8 @@ settings! {
     erasure: Option<Erasure> = "" in Store;
     /// Start although drives are missing; a majority must be there.
     degraded: bool = "false" in Store;
+    /// For one start: fill empty directories in the places of missing, lost or fenced drives.
+    replace: bool = "false" in Serve;
     /// Start even without a majority of the drives; what only the others know is lost for good.
     force: bool = "false" in Store;
     /// Where the index lives; by default "index" in the first data directory.
