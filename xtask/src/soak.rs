@@ -37,6 +37,12 @@ const CAMPAIGNS: &[Campaign] = &[
         settings: &[("COFFER_CRASH_ROUNDS", 200.0)],
     },
     Campaign {
+        name: "history",
+        what: "an hour of concurrent clients over kills, pauses and lost drives, linearisable",
+        tests: "tests/soak/test_history.py",
+        settings: &[("COFFER_HISTORY_SECONDS", 3600.0)],
+    },
+    Campaign {
         name: "waves",
         what: "barriers a PUT, alone and with 64 clients",
         tests: "tests/e2e/test_one_wave.py",
@@ -99,7 +105,9 @@ pub fn run(arguments: &[String]) -> Result<()> {
         }
     }
 
-    shell::cargo(&["build", "--release", "--locked", "--package", "coffer"])?;
+    // The checker of histories, too.
+    let packages = ["--package", "coffer", "--package", "coffer-sim"];
+    shell::cargo(&[&["build", "--release", "--locked"][..], &packages].concat())?;
     let binary = shell::target().join("release/coffer");
     let prepared = python::prepare(&[test::REQUIREMENTS]);
     let python = prepared.python.as_deref().context("the campaigns need Python")?;
