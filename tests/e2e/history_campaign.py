@@ -17,16 +17,16 @@ SECONDS = float(os.environ.get("COFFER_HISTORY_SECONDS", "7"))
 SEED = int(os.environ.get("COFFER_HISTORY_SEED", "0")) or random.SystemRandom().getrandbits(32)
 
 
-def campaign(make_store, folder, drives: int, seconds: float, every_s, clients: int = 14):
-    """Runs the clients and the nemesis, and checks what the clients saw."""
+def campaign(store, folder, seconds: float, every_s, clients: int = 14, fs=None):
+    """Runs the clients and the nemesis, and checks what the clients saw, and the stopped store."""
     print(f"seed {SEED}")
+    drives = len(store.drives)
     dice = random.Random(SEED + drives)
-    store = make_store(drives=drives)
     shared = history.shared_for(store, folder / "history.jsonl", f"history-{drives}")
     workers = [history.Client(shared, i + 1, dice.getrandbits(64)) for i in range(clients)]
     lost_max = 2 if drives == 6 else 0
     pause_s = (0.2, min(3.0, every_s[0]))
-    nemesis = Nemesis(store, shared, dice.getrandbits(64), every_s, lost_max, pause_s)
+    nemesis = Nemesis(store, shared, dice.getrandbits(64), every_s, lost_max, pause_s, fs)
     history.work(shared, workers, nemesis, seconds)
     nemesis.end(history.Client(shared, 0, 0).sweep)
     shared.close()
@@ -49,7 +49,8 @@ def campaign(make_store, folder, drives: int, seconds: float, every_s, clients: 
     print(dict(shared.counts))
     print(said)
     assert accepted, f"{said}\nagain: {history.checker()} check-history {shared.path}"
-    return store, shared, nemesis
+    assert_worth_something(shared, nemesis, seconds)
+    store.fsck()
 
 
 def assert_worth_something(shared, nemesis, seconds: float):
