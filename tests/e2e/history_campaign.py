@@ -55,7 +55,8 @@ def campaign(store, folder, seconds: float, every_s, clients: int = 14, fs=None)
 
 def assert_worth_something(shared, nemesis, seconds: float):
     """A run in which little happened proves little."""
-    for op in ("get", "put", "delete", "copy", "complete", "abort", "list"):
+    plain = ("get", "put", "delete", "copy", "complete", "abort", "list")
+    for op in (*plain, "put if", "delete if"):
         assert shared.counts[op] > 0, f"no {op} was recorded"
     assert nemesis.counts["kills"] >= 2, nemesis.counts
     assert shared.counts["unknown"] > 0, "no request was under way at a kill"
