@@ -204,7 +204,7 @@ class Client:
         choices = {
             self.get: 30, self.head: 7, self.put: 22, self.put_if_none: 5, self.put_if_match: 9,
             self.delete: 7, self.delete_if_match: 4, self.delete_many: 2, self.copy: 5,
-            self.multipart: 3, self.complete_again: 1, self.list: 8,
+            self.multipart: 4, self.complete_again: 1, self.list: 8,
         }
         self.choices, self.weights = list(choices), list(choices.values())
 
@@ -443,11 +443,11 @@ class Client:
             self.shared.uploads.append(begun)
         if roll < 0.1:
             return
-        if roll > 0.85:
+        if roll > 0.75:
             entry = {"op": "abort", "key": key, "upload": upload}
             reply = self.ask(entry, "DELETE", self.path(key), {"uploadId": upload})
             self.outcome(entry, reply, 204)
-            if roll < 0.95:
+            if roll < 0.9:
                 return
         self.complete(begun)
         if roll < 0.6:

@@ -55,9 +55,11 @@ def campaign(store, folder, seconds: float, every_s, clients: int = 14, fs=None)
 
 def assert_worth_something(shared, nemesis, seconds: float):
     """A run in which little happened proves little."""
-    plain = ("get", "put", "delete", "copy", "complete", "abort", "list")
-    for op in (*plain, "put if", "delete if"):
-        assert shared.counts[op] > 0, f"no {op} was recorded"
     assert nemesis.counts["kills"] >= 2, nemesis.counts
     assert shared.counts["unknown"] > 0, "no request was under way at a kill"
     assert shared.counts["get"] > 10 * seconds, "hardly any load"
+    often = ("get", "put", "put if", "delete", "list")
+    rare = ("delete if", "copy", "complete", "abort")
+    # In few requests, as on a slow machine, what is rare need not come.
+    for op in often + (rare if shared.counts.total() > 1000 else ()):
+        assert shared.counts[op] > 0, f"no {op} was recorded"

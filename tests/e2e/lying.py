@@ -15,11 +15,11 @@ class StaleReads(Wire):
 
     def send(self, method, path, query, headers, body):
         old = self.old.get(path)
-        if old and method == "GET" and not query and self.dice.random() < 0.02:
+        if old and method == "GET" and not query and self.dice.random() < 0.1:
             return old
         reply = super().send(method, path, query, headers, body)
         if method == "GET" and not query and reply.status in (200, 404):
-            if not old or self.dice.random() < 0.3:
+            if not old or self.dice.random() < 0.1:
                 self.old[path] = reply
         return reply
 

@@ -3,7 +3,6 @@
 See history_campaign.py; the campaign in full length is in tests/soak.
 """
 
-import collections
 import time
 
 import pytest
@@ -22,14 +21,15 @@ def test_one_drive_is_linearisable_over_kills_and_pauses(make_store, folder):
 
 
 class Idle:
-    """Lets the clients work in peace."""
+    """Lets the clients work in peace, until they have sent enough."""
 
-    def __init__(self, shared):
-        self.shared = shared
-        self.counts = collections.Counter()
+    def __init__(self, shared, requests: int):
+        self.shared, self.requests = shared, requests
 
     def run(self, end: float):
-        self.shared.stop.wait(max(end - time.monotonic(), 0))
+        while self.shared.counts.total() < self.requests and time.monotonic() < end:
+            if self.shared.stop.wait(0.02):
+                return
 
 
 FAULTS = {
@@ -49,7 +49,8 @@ def test_the_checker_finds_what_is_wrong(store, folder, fault):
     shared = history.shared_for(store, folder / "history.jsonl", bucket, cold_keys=20)
     wire = fault or history.Wire
     workers = [history.Client(shared, i + 1, SEED + i, wire) for i in range(6)]
-    history.work(shared, workers, Idle(shared), 1.0)
+    history.work(shared, workers, Idle(shared, 2000), 60)
+    assert shared.counts.total() >= 2000, "hardly any load"
     history.Client(shared, 0, 0).sweep()
     shared.process_died()  # it goes on, but no request is under way any more
     shared.close()
