@@ -73,6 +73,12 @@ const CAMPAIGNS: &[Campaign] = &[
         settings: &[("COFFER_MILLION", 1_000_000.0)],
     },
     Campaign {
+        name: "history",
+        what: "an hour of concurrent clients over kills, pauses and lost drives, linearisable",
+        tests: "tests/soak/test_history.py",
+        settings: &[("COFFER_HISTORY_SECONDS", 3600.0)],
+    },
+    Campaign {
         name: "sdk-rust",
         what: "the AWS SDK for Rust, unmodified",
         tests: "tests/soak/test_sdk_rust.py",
@@ -108,6 +114,10 @@ pub fn run(arguments: &[String]) -> Result<()> {
     // Failpoints have a build of their own.
     if names.is_empty() || names.iter().any(|name| *name != "failpoints") {
         shell::cargo(&["build", "--release", "--locked", "--package", "coffer"])?;
+    }
+    if names.is_empty() || names.contains(&"history") {
+        // The checker.
+        shell::cargo(&["build", "--release", "--locked", "--package", "coffer-sim"])?;
     }
     let binary = shell::target().join("release/coffer");
     let prepared = python::prepare(&[test::REQUIREMENTS]);
