@@ -37,6 +37,12 @@ const CAMPAIGNS: &[Campaign] = &[
         settings: &[("COFFER_CRASH_ROUNDS", 200.0)],
     },
     Campaign {
+        name: "power",
+        what: "1,000 states that a power cut could leave of a running server",
+        tests: "tests/soak/test_power.py",
+        settings: &[("COFFER_POWER_STATES", 1000.0)],
+    },
+    Campaign {
         name: "waves",
         what: "barriers a PUT, alone and with 64 clients",
         tests: "tests/e2e/test_one_wave.py",
@@ -99,7 +105,8 @@ pub fn run(arguments: &[String]) -> Result<()> {
         }
     }
 
-    shell::cargo(&["build", "--release", "--locked", "--package", "coffer"])?;
+    let packages = ["--package", "coffer", "--package", "coffer-faultfs"];
+    shell::cargo(&[&["build", "--release", "--locked"], &packages[..]].concat())?;
     let binary = shell::target().join("release/coffer");
     let prepared = python::prepare(&[test::REQUIREMENTS]);
     let python = prepared.python.as_deref().context("the campaigns need Python")?;
