@@ -319,7 +319,9 @@ impl Catalog {
                 thread.join().map_err(|_| Error::Thread("the commit thread panicked".into()))?
             }
         };
+        coffer_base::failpoint::pass("catalog.stopped");
         let persisted = inner.engine.persist();
+        coffer_base::failpoint::pass("index.persisted");
         inner.log.close(lane)?;
         Ok(persisted?)
     }

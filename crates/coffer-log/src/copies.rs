@@ -135,7 +135,9 @@ impl CopyWriter {
             let result = match failed {
                 Some(why) => Err(why),
                 None => {
+                    coffer_base::failpoint::pass("lane.before-write");
                     let written = self.file.write_at(&write.bytes, write.file_offset, true);
+                    coffer_base::failpoint::pass("lane.synced");
                     written.map_err(|e| self.fail(inner, &e))
                 }
             };
@@ -323,8 +325,11 @@ fn create_copy(
 ) -> std::io::Result<Arc<dyn DriveFile>> {
     const ZEROS_BYTES: usize = 1 << 20;
     let file = drive.create(&FileKind::Copy.file_name(id), Access::Buffered)?;
+    coffer_base::failpoint::pass("copy.created");
     file.allocate(HEADER_BYTES + body_bytes)?;
+    coffer_base::failpoint::pass("copy.allocated");
     file.write_at(header, 0, false)?;
+    coffer_base::failpoint::pass("copy.header");
     let zeros = vec![0u8; ZEROS_BYTES.min(body_bytes as usize)];
     let mut at = 0;
     while at < body_bytes {
@@ -333,10 +338,13 @@ fn create_copy(
         at += n;
         if at.is_multiple_of(SYNC_BYTES) {
             file.sync()?;
+            coffer_base::failpoint::pass("copy.zeros-synced");
         }
     }
     file.sync()?;
+    coffer_base::failpoint::pass("copy.synced");
     drive.sync_dir()?;
+    coffer_base::failpoint::pass("copy.named");
     Ok(file)
 }
 
@@ -351,5 +359,6 @@ pub(crate) fn remove_copies(inner: &Inner, id: SegmentId, members: &[DriveId]) {
         {
             tracing::warn!(drive = %drive.label(), file = name, error = %e, "copy not removed");
         }
+        coffer_base::failpoint::pass("copy.removed");
     }
 }

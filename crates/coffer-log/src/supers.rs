@@ -70,8 +70,10 @@ impl Supers {
                     set.take_out_failed(id, &e, "writing its superblock")?;
                     failed = true;
                 }
+                coffer_base::failpoint::pass("supers.drive");
             }
             if !failed {
+                coffer_base::failpoint::pass("supers.recorded");
                 *self.states.lock().expect("no holder panics") =
                     next.members.iter().map(|(_, state)| *state).collect();
                 *recorded = next;

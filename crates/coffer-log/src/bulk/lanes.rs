@@ -221,10 +221,14 @@ impl Lane {
                 let mut bytes = AlignedBuf::zeroed(header.len());
                 bytes.copy_from_slice(&header);
                 let file = drive.create(&FileKind::Bulk.file_name(id), Access::Direct)?;
+                coffer_base::failpoint::pass("bulk.created");
                 reserve(&*file, reserved)?;
                 file.write_at(&bytes, 0, false)?;
+                coffer_base::failpoint::pass("bulk.header");
                 file.sync()?;
+                coffer_base::failpoint::pass("bulk.header-synced");
                 drive.sync_dir()?;
+                coffer_base::failpoint::pass("bulk.named");
                 Ok(file)
             });
             let mut files = Vec::with_capacity(members.len());
@@ -286,6 +290,7 @@ impl Lane {
                 let drive = inner.set.label(*member);
                 tracing::warn!(%drive, segment = %self.segment.id, error = %e, "can't trim");
             }
+            coffer_base::failpoint::pass("bulk.trimmed");
         }
     }
 }

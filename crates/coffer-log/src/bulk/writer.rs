@@ -158,6 +158,7 @@ impl BulkWriter {
             let broken = self.used.extract_if(.., is_broken).map(|used| used.segment.id);
             let broken: Vec<SegmentId> = broken.collect();
             if broken.is_empty() {
+                coffer_base::failpoint::pass("bulk.finished");
                 return Ok(std::mem::take(&mut self.extents));
             }
             self.rewrite(&broken)?;
@@ -263,7 +264,11 @@ impl BulkWriter {
                 }
             }
         }
-        let synced = map_all(&*self.inner.seams.pool, files, |file| file.sync());
+        let synced = map_all(&*self.inner.seams.pool, files, |file| {
+            let synced = file.sync();
+            coffer_base::failpoint::pass("bulk.synced");
+            synced
+        });
         let failed: Vec<(DriveId, io::Error)> = members
             .into_iter()
             .zip(synced)
