@@ -115,7 +115,8 @@ class Recorder(oracle.Worker):
             for step in steps:
                 if step.answered is not None and step.answered <= at:
                     contents = [step.content]
-                elif step.sent < at:
+                elif step.sent <= at:
+                    # What came right after the cut may have been under way.
                     contents.append(step.content)
             possible[key] = contents
         return possible

@@ -21,7 +21,7 @@ def workplace(folder):
 
 @pytest.mark.parametrize("drives, states", [(1, 8), (3, 7), (6, 5)])
 def test_what_was_answered_outlives_a_power_cut(workplace, drives, states):
-    life = power.Life(workplace / "life", drives, seed=drives, seconds=1.0)
+    life = power.Life(workplace / "life", drives, seed=drives, seconds=0.5)
     try:
         checker = power.Checker(life, workplace / "states")
         checked = checker.check_all(life.choose(states))
@@ -34,7 +34,7 @@ def test_what_was_answered_outlives_a_power_cut(workplace, drives, states):
 
 def test_drives_that_forget_syncs_are_noticed(workplace):
     """The test of the test: without syncs, losses must be reported."""
-    life = power.Life(workplace / "life", 1, seed=11, seconds=1.0)
+    life = power.Life(workplace / "life", 1, seed=11, seconds=0.5)
     try:
         checker = power.Checker(life, workplace / "states", forget_syncs="*")
         states = [state for state in life.choose(40) if state.made][:8]

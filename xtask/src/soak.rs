@@ -43,6 +43,12 @@ const CAMPAIGNS: &[Campaign] = &[
         settings: &[("COFFER_POWER_STATES", 1000.0)],
     },
     Campaign {
+        name: "drive-faults",
+        what: "drives that fail, lie, fill up, go away and hang under the real server",
+        tests: "tests/e2e/test_drive_faults.py",
+        settings: &[("COFFER_FAULT_ROUNDS", 5.0), ("COFFER_FAULT_P99_PERCENT", 200.0)],
+    },
+    Campaign {
         name: "waves",
         what: "barriers a PUT, alone and with 64 clients",
         tests: "tests/e2e/test_one_wave.py",
@@ -89,7 +95,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
         match argument.as_str() {
             "--list" => {
                 for campaign in CAMPAIGNS {
-                    println!("{:<9} {}", campaign.name, campaign.what);
+                    println!("{:<12} {}", campaign.name, campaign.what);
                 }
                 return Ok(());
             }

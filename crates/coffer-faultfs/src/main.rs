@@ -109,15 +109,15 @@ fn run() -> Result<()> {
 fn note_as_durable(drive: usize, tree: &Tree, journal: &Journal) {
     for (ino, node) in tree.nodes().filter(|(ino, _)| *ino != ROOT) {
         let at = Entry { dir: node.above, name: node.name.clone() };
-        journal.push(drive, 0, What::Create { at, ino, kind: node.kind });
+        journal.push(drive, journal.len(), What::Create { at, ino, kind: node.kind });
         if node.kind == Kind::File {
             let data = node.data.as_slice().into();
-            journal.push(drive, 0, What::Write { ino, offset: 0, data, durable: true });
-            journal.push(drive, 0, What::Sync { ino, good: true });
+            journal.push(drive, journal.len(), What::Write { ino, offset: 0, data, durable: true });
+            journal.push(drive, journal.len(), What::Sync { ino, good: true });
         }
     }
     for (ino, _) in tree.nodes().filter(|(_, node)| node.kind == Kind::Dir) {
-        journal.push(drive, 0, What::SyncDir { dir: ino });
+        journal.push(drive, journal.len(), What::SyncDir { dir: ino });
     }
 }
 
