@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::count::{self, Count};
-use crate::{python, shell, test};
+use crate::{failpoints, python, shell, test};
 
 /// A campaign: tests in another size, or tests of their own.
 struct Campaign {
@@ -47,6 +47,12 @@ const CAMPAIGNS: &[Campaign] = &[
         what: "drives that fail, lie, fill up, go away and hang under the real server",
         tests: "tests/e2e/test_drive_faults.py",
         settings: &[("COFFER_FAULT_ROUNDS", 5.0), ("COFFER_FAULT_P99_PERCENT", 200.0)],
+    },
+    Campaign {
+        name: "failpoints",
+        what: "1,000 kills at named points, on one drive, 2+1 and 4+2",
+        tests: "tests/soak/test_failpoints.py",
+        settings: &[("COFFER_KILLS", 1000.0)],
     },
     Campaign {
         name: "waves",
@@ -111,8 +117,11 @@ pub fn run(arguments: &[String]) -> Result<()> {
         }
     }
 
-    let packages = ["--package", "coffer", "--package", "coffer-faultfs"];
-    shell::cargo(&[&["build", "--release", "--locked"], &packages[..]].concat())?;
+    // Failpoints have a build of their own.
+    if names.is_empty() || names.iter().any(|name| *name != "failpoints") {
+        let packages = ["--package", "coffer", "--package", "coffer-faultfs"];
+        shell::cargo(&[&["build", "--release", "--locked"], &packages[..]].concat())?;
+    }
     let binary = shell::target().join("release/coffer");
     let prepared = python::prepare(&[test::REQUIREMENTS]);
     let python = prepared.python.as_deref().context("the campaigns need Python")?;
@@ -143,6 +152,9 @@ fn run_one(
     let mut command = test::pytest(python, binary, campaign.tests);
     // The figures that a campaign prints are its result.
     command.arg("--capture=no").env("COFFER_FIGURES", figures);
+    if campaign.name == "failpoints" {
+        command.env("COFFER_FAILPOINTS_BIN", failpoints::build()?);
+    }
     for (name, value) in campaign.settings {
         let scaled = if name.ends_with("_PERCENT") { *value } else { value * scale };
         let whole = scaled.round().max(1.0);

@@ -72,7 +72,8 @@ pub(crate) fn open(
     if unformatted {
         check_scheme(geometry, drives.len()).map_err(|e| {
             // The power went while the set was made: with all its drives it can be made again.
-            if superblocks.iter().any(Option::is_some) {
+            // Perhaps before any superblock was whole: then nobody knows the scheme.
+            if superblocks.iter().any(Option::is_some) || geometry == (Geometry { k: 0, m: 0 }) {
                 return OpenError::Unfinished(format!("these drives were never made a set: {e}"));
             }
             e

@@ -86,10 +86,9 @@ impl Placed {
         let path = &places[at].dir;
         let wrong = |e: std::io::Error| EngineError::Io(format!("{}: {e}", path.display()));
         let dir = RealDrive::create(path).map_err(wrong)?;
-        #[cfg(feature = "failpoints")]
-        let options = crate::failpoints::engine_options();
-        #[cfg(not(feature = "failpoints"))]
         let options = EngineOptions::default();
+        #[cfg(feature = "failpoints")]
+        let options = crate::failpoints::engine_options(options);
         let (engine, damage) = LsmEngine::open_or_wipe(path, options)?;
         Ok((Placed { at, dir, engine }, damage))
     }

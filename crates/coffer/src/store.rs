@@ -363,10 +363,9 @@ fn open_roaming(places: Vec<Place>, log: Log, lane: Lane) -> anyhow::Result<Cata
     }
     let engine =
         Roaming::open(log.clone(), places).map_err(|error| Fault::Data(error.to_string()))?;
-    #[cfg(feature = "failpoints")]
-    let options = crate::failpoints::open_options();
-    #[cfg(not(feature = "failpoints"))]
     let options = OpenOptions::default();
+    #[cfg(feature = "failpoints")]
+    let options = crate::failpoints::open_options(options);
     open_over(log, lane, Arc::new(engine), options)
 }
 
