@@ -4,11 +4,12 @@
 //! member, groups are written and synced strictly in order, one barrier each.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use coffer_base::drive::{Access, Drive, DriveFile};
 use coffer_base::pool::map_all;
+use coffer_base::sync::{Condvar, Mutex, Planted, planted};
 use coffer_base::{DriveId, Pool, Position, SegmentId};
 
 use crate::error::Error;
@@ -89,7 +90,9 @@ impl Wave {
             Ok(()) => results.done.push(drive),
             Err(why) => results.failed.push((drive, why)),
         }
-        self.changed.notify_all();
+        if !planted(Planted::ReportWithoutWaking) {
+            self.changed.notify_all();
+        }
     }
 
     /// Waits until `enough` of `members` have synced, or all have answered, or `limit` passed.
@@ -125,6 +128,10 @@ impl CopyWriter {
                 let mut state = self.state.lock().expect("no holder panics");
                 state.since = None;
                 let Some(write) = state.queue.pop_front() else {
+                    if planted(Planted::IdleOutsideLock) {
+                        drop(state);
+                        state = self.state.lock().expect("no holder panics");
+                    }
                     state.running = false;
                     self.idle.notify_all();
                     return;
@@ -132,7 +139,10 @@ impl CopyWriter {
                 state.since = Some(write.queued);
                 (write, state.failed.clone())
             };
-            let result = match failed {
+            if planted(Planted::ReportBeforeWrite) {
+                write.wave.report(self.drive, Ok(()));
+            }
+            let result = match failed.filter(|_| !planted(Planted::WriteAfterFailure)) {
                 Some(why) => Err(why),
                 None => {
                     coffer_base::failpoint::pass("lane.before-write");
@@ -141,7 +151,9 @@ impl CopyWriter {
                     written.map_err(|e| self.fail(inner, &e))
                 }
             };
-            write.wave.report(self.drive, result);
+            if !planted(Planted::ReportBeforeWrite) {
+                write.wave.report(self.drive, result);
+            }
         }
     }
 
@@ -361,3 +373,6 @@ pub(crate) fn remove_copies(inner: &Inner, id: SegmentId, members: &[DriveId]) {
         coffer_base::failpoint::pass("copy.removed");
     }
 }
+
+#[cfg(all(test, feature = "shuttle"))]
+mod schedules;
