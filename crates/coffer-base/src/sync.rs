@@ -8,6 +8,9 @@
 //! The scheduler knows no time: a wait with a limit never reaches it.
 
 #[cfg(feature = "shuttle")]
+pub mod mpsc;
+
+#[cfg(feature = "shuttle")]
 pub use explored::*;
 #[cfg(not(feature = "shuttle"))]
 pub use std::{
@@ -45,10 +48,11 @@ mod explored {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     pub use shuttle::future::block_on;
-    pub use shuttle::sync::{Condvar, Mutex, MutexGuard, mpsc};
+    pub use shuttle::sync::{Condvar, Mutex, MutexGuard};
     pub use shuttle::thread;
 
     use super::Planted;
+    use crate::pool::{InlinePool, Job, Pool};
 
     thread_local! {
         static PLANTED: Cell<Option<Planted>> = const { Cell::new(None) };
@@ -57,6 +61,19 @@ mod explored {
     /// Whether the test that runs has planted this mistake.
     pub fn planted(mistake: Planted) -> bool {
         PLANTED.get() == Some(mistake)
+    }
+
+    /// A task of the scheduler for each piece of work that nobody waits for.
+    pub struct TaskPool;
+
+    impl Pool for TaskPool {
+        fn run_all(&self, jobs: Vec<Job>) {
+            InlinePool.run_all(jobs);
+        }
+
+        fn spawn(&self, job: Job) {
+            thread::spawn(job);
+        }
     }
 
     /// Most points at which the second scheduler changes its mind.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use coffer_base::drive::{Access, Drive, DriveFile};
 use coffer_base::pool::map_all;
-use coffer_base::sync::{Condvar, Mutex, Planted, planted};
+use coffer_base::sync::{Condvar, Mutex, Planted, planted, thread};
 use coffer_base::{DriveId, Pool, Position, SegmentId};
 
 use crate::error::Error;
@@ -141,6 +141,7 @@ impl CopyWriter {
             };
             if planted(Planted::ReportBeforeWrite) {
                 write.wave.report(self.drive, Ok(()));
+                thread::yield_now();
             }
             let result = match failed.filter(|_| !planted(Planted::WriteAfterFailure)) {
                 Some(why) => Err(why),
