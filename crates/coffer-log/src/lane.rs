@@ -13,8 +13,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use coffer_base::buffer::align_up;
+use coffer_base::drive::DriveQueue;
+use coffer_base::drive::queue::{Patience, Work};
 use coffer_base::sync::{Condvar, Mutex, MutexGuard};
-use coffer_base::{Ack, DriveId, Position};
+use coffer_base::{Ack, Drive, DriveId, Position};
 
 use crate::copies::{ClosedSegment, OpenSegment, WaveResults};
 use crate::error::Error;
@@ -225,8 +227,14 @@ impl Shared {
                 .filter_map(|s| s.drive.clone().map(|drive| (s.id, drive)))
                 .collect::<Vec<_>>()
         });
-        for (id, drive) in live {
-            if let Err(e) = drive.probe()
+        let ids: Vec<DriveId> = live.iter().map(|(id, _)| *id).collect();
+        let drives = live.into_iter().map(|(_, drive)| (drive.queue().clone(), drive)).collect();
+        let probed =
+            DriveQueue::each(drives, Work::Read, Patience::Full, |drive: Arc<dyn Drive>| {
+                drive.probe()
+            });
+        for (id, probed) in ids.into_iter().zip(probed) {
+            if let Err(e) = probed
                 && !self.inner.set.take_out(id, DriveState::Lost, &e.to_string())
                 && self.inner.set.is_live(id)
             {

@@ -14,6 +14,7 @@
 //! | [`observe`] | reading a store back, in every way |
 //! | [`store`] | opening log, catalog and objects over simulated drives |
 //! | [`clock`], [`executor`] | time that jumps, futures that never wait |
+//! | [`history`] | whether what concurrent clients of a real server saw is linearisable; pure |
 //!
 //! Invariants:
 //! 1. The same seed gives the same run, the same cuts and the same trace.
@@ -25,6 +26,7 @@
 pub mod campaign;
 pub mod clock;
 pub mod executor;
+pub mod history;
 pub mod model;
 pub mod observe;
 pub mod step;

@@ -7,6 +7,7 @@ use coffer_sim::campaign::{Config, Outcome, replay, run};
 const USAGE: &str = "\
 usage: coffer-sim [--seeds N] [--from SEED] [--steps N] [--every N]
        coffer-sim --replay SEED:BOUNDARY [--steps N]
+       coffer-sim check-history FILE...
 
 Runs the campaigns of N seeds (default 10) from SEED (default 0) on. Each cuts the power of one
 simulated run at every operation of its drives (or every Nth) and checks what is left.";
@@ -64,6 +65,9 @@ fn report(seed: u64, config: &Config, outcome: &Outcome) {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("check-history") {
+        return coffer_sim::history::command::run(std::env::args().skip(2));
+    }
     let Some(args) = parse(std::env::args().skip(1)) else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
