@@ -31,6 +31,8 @@ pub enum Planted {
     WriteAfterFailure,
     /// A job counts as ended when it begins.
     EndedAtBegin,
+    /// A drive is given up in two steps, and takes jobs between them.
+    GivenUpInTwoSteps,
     /// The sequencer leaves out what came just before the end.
     CloseBeforeLast,
 }
@@ -44,7 +46,10 @@ pub const fn planted(_mistake: Planted) -> bool {
 
 #[cfg(feature = "shuttle")]
 mod explored {
-    use std::cell::Cell;
+    use std::any::Any;
+    use std::cell::{Cell, RefCell};
+    use std::collections::HashMap;
+    use std::marker::PhantomData;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     pub use shuttle::future::block_on;
@@ -61,6 +66,46 @@ mod explored {
     /// Whether the test that runs has planted this mistake.
     pub fn planted(mistake: Planted) -> bool {
         PLANTED.get() == Some(mistake)
+    }
+
+    /// What `thread_local!` is to threads, for tasks of the scheduler.
+    pub struct PerTask<T>(PhantomData<fn() -> T>);
+
+    thread_local! {
+        /// All tasks of an exploration are on the thread that began it.
+        static VALUES: RefCell<HashMap<(usize, thread::ThreadId), Box<dyn Any>>> =
+            RefCell::default();
+    }
+
+    impl<T: Clone + 'static> PerTask<T> {
+        /// None for every task.
+        #[expect(clippy::new_without_default, reason = "for statics only")]
+        pub const fn new() -> Self {
+            Self(PhantomData)
+        }
+
+        fn key(&'static self) -> (usize, thread::ThreadId) {
+            (std::ptr::from_ref(self).addr(), thread::current().id())
+        }
+
+        /// Replaces this task's.
+        pub fn set(&'static self, value: Option<T>) {
+            let key = self.key();
+            let before = VALUES.with_borrow_mut(|values| match value {
+                Some(value) => values.insert(key, Box::new(value)),
+                None => values.remove(&key),
+            });
+            drop(before);
+        }
+
+        /// Looks at this task's.
+        pub fn with_borrow<R>(&'static self, look: impl FnOnce(&Option<T>) -> R) -> R {
+            let key = self.key();
+            let value = VALUES.with_borrow(|values| {
+                values.get(&key).and_then(|value| value.downcast_ref::<T>()).cloned()
+            });
+            look(&value)
+        }
     }
 
     /// A task of the scheduler for each piece of work that nobody waits for.

@@ -11,10 +11,10 @@ use std::task::{Context, Poll, Waker};
 
 use coffer_base::drive::{Drive, SimDrive, SimWorld};
 use coffer_base::rng::SeededRng;
-use coffer_base::sync::{Planted, TaskPool, block_on, explore, explore_planted, thread};
+use coffer_base::sync::{Planted, block_on, explore, explore_planted, thread};
 use coffer_base::wire::{Put, Reader};
 use coffer_base::{Ack, StillClock};
-use coffer_log::{Log, LogOptions, Seams};
+use coffer_log::{DriveThreads, Log, LogOptions, Seams};
 
 use crate::{Catalog, CommitError, MemEngine, Sequencing, TxnError};
 
@@ -53,7 +53,7 @@ impl Bench {
         let world = SimWorld::new(1);
         let drives: Vec<_> = (0..2).map(|i| world.drive(&format!("d{i}"))).collect();
         let inline = Seams::inline(Arc::new(StillClock), Arc::new(SeededRng::new(1)));
-        let seams = Seams { lane_pool: Arc::new(TaskPool), ..inline };
+        let seams = Seams { drives: DriveThreads::Own, ..inline };
         // Room for all groups of a test: no other barriers come between.
         let options = LogOptions {
             k: 1,

@@ -1,10 +1,11 @@
 //! A queue as the standard library's, for the scheduler of tests: when its receiver goes, what
 //! waits in it is dropped, and so are the answers that somebody waits for.
 
-pub use std::sync::mpsc::{RecvError, SendError, TryRecvError};
+pub use std::sync::mpsc::{RecvError, RecvTimeoutError, SendError, TryRecvError};
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Condvar, Mutex};
 
@@ -30,6 +31,11 @@ pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     let state = State { waiting: VecDeque::new(), senders: 1, is_open: true };
     let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
     (Sender(shared.clone()), Receiver(shared))
+}
+
+/// As [`channel`]: no limit, since nothing here waits for room.
+pub fn sync_channel<T>(_bound: usize) -> (Sender<T>, Receiver<T>) {
+    channel()
 }
 
 impl<T> Sender<T> {
@@ -74,6 +80,11 @@ impl<T> Receiver<T> {
             }
             state = self.0.changed.wait(state).expect("no holder panics");
         }
+    }
+
+    /// As [`Receiver::recv`]: the limit is never reached.
+    pub fn recv_timeout(&self, _limit: Duration) -> Result<T, RecvTimeoutError> {
+        self.recv().map_err(|RecvError| RecvTimeoutError::Disconnected)
     }
 
     /// The next message, if it is there.

@@ -16,7 +16,7 @@ use coffer_base::{Ack, DriveId, StillClock};
 
 use super::{CopyWriter, QueuedWrite, Wave};
 use crate::inner::Inner;
-use crate::{Group, Lane, Log, LogOptions, Seams};
+use crate::{DriveThreads, Group, Lane, Log, LogOptions, Seams};
 
 /// A limit that the scheduler never reaches.
 const LONG: Duration = Duration::from_secs(3600);
@@ -31,7 +31,7 @@ fn store() -> (SimWorld, Log, Lane) {
 fn open(world: &SimWorld) -> (Log, Lane) {
     let drives = (0..2).map(|i| world.drive(&format!("d{i}")) as Arc<dyn Drive>).collect();
     let inline = Seams::inline(Arc::new(StillClock), Arc::new(SeededRng::new(1)));
-    let seams = Seams { lane_pool: Arc::new(TaskPool), ..inline };
+    let seams = Seams { drives: DriveThreads::Own, background: Arc::new(TaskPool), ..inline };
     let options = LogOptions {
         k: 1,
         m: 1,
@@ -112,7 +112,7 @@ fn several_ask_one_member() {
     let ask = |first: u64, inner: Arc<Inner>, member: Arc<CopyWriter>, paper: Arc<Paper>| {
         let waves = [Arc::new(Wave::default()), Arc::new(Wave::default())];
         for (i, wave) in waves.iter().enumerate() {
-            member.submit(write(first + i as u64, wave), &TaskPool, &inner);
+            member.submit(write(first + i as u64, wave), &inner.set.queue(member.drive), &inner);
         }
         let results = waves[1].wait(1, 1, LONG);
         assert_eq!(results.done, [member.drive], "failed: {:?}", results.failed);
@@ -150,7 +150,7 @@ fn one_of_two_is_enough() {
     for group in 0..3 {
         let wave = Arc::new(Wave::default());
         for member in &members {
-            member.submit(write(group, &wave), &TaskPool, &inner);
+            member.submit(write(group, &wave), &inner.set.queue(member.drive), &inner);
         }
         let results = wave.wait(1, 2, LONG);
         assert!(!results.done.is_empty() && results.failed.is_empty());
@@ -182,7 +182,7 @@ fn a_member_fails() {
     let member = writer(inner.set.live()[0], &paper);
     let waves: Vec<_> = (0..3).map(|_| Arc::new(Wave::default())).collect();
     for (i, wave) in waves.iter().enumerate() {
-        member.submit(write(i as u64, wave), &TaskPool, &inner);
+        member.submit(write(i as u64, wave), &inner.set.queue(member.drive), &inner);
     }
     let results: Vec<_> = waves.iter().map(|wave| wave.wait(1, 1, LONG)).collect();
     assert_eq!(results.iter().map(|r| r.done.len()).collect::<Vec<_>>(), [1, 0, 0]);
