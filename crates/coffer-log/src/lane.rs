@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use coffer_base::buffer::align_up;
 use coffer_base::drive::DriveQueue;
-use coffer_base::drive::queue::{Patience, Work};
+use coffer_base::drive::queue::{Patience, Work, is_given_up, is_slow};
 use coffer_base::sync::{Condvar, Mutex, MutexGuard};
 use coffer_base::{Ack, Drive, DriveId, Position};
 
@@ -220,6 +220,7 @@ impl Shared {
     /// Looks whether every live drive is still there, and takes care of what is not: the
     /// membership is recorded and the open segment leaves the drives that went.
     pub fn watch(self: &Arc<Self>) {
+        self.inner.set.tell_slow();
         let live = self.inner.set.with(|slots| {
             slots
                 .iter()
@@ -230,11 +231,14 @@ impl Shared {
         let ids: Vec<DriveId> = live.iter().map(|(id, _)| *id).collect();
         let drives = live.into_iter().map(|(_, drive)| (drive.queue().clone(), drive)).collect();
         let probed =
-            DriveQueue::each(drives, Work::Read, Patience::Full, |drive: Arc<dyn Drive>| {
+            DriveQueue::each(drives, Work::Look, Patience::Hedged, |drive: Arc<dyn Drive>| {
                 drive.probe()
             });
         for (id, probed) in ids.into_iter().zip(probed) {
+            // One that does not answer is looked after by its threads.
             if let Err(e) = probed
+                && !is_slow(&e)
+                && !is_given_up(&e)
                 && !self.inner.set.take_out(id, DriveState::Lost, &e.to_string())
                 && self.inner.set.is_live(id)
             {

@@ -1,6 +1,6 @@
 //! The drives of a set and what is known of each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, RwLock};
 
@@ -61,6 +61,8 @@ pub(crate) struct Set {
     pub geometry: Geometry,
     slots: RwLock<Vec<Slot>>,
     files: Mutex<HashMap<FileKey, Arc<dyn DriveFile>>>,
+    /// Drives of which was said that they are slow.
+    said_slow: Mutex<HashSet<DriveId>>,
 }
 
 const ENOMEM: i32 = 12;
@@ -72,7 +74,8 @@ const FILES_MAX: usize = 4096;
 
 impl Set {
     pub fn new(store: StoreId, geometry: Geometry, slots: Vec<Slot>) -> Self {
-        Self { store, geometry, slots: RwLock::new(slots), files: Mutex::new(HashMap::new()) }
+        let (slots, files) = (RwLock::new(slots), Mutex::new(HashMap::new()));
+        Self { store, geometry, slots, files, said_slow: Mutex::default() }
     }
 
     /// Calls `look` with the slots.
@@ -94,6 +97,22 @@ impl Set {
         for (id, why) in stalled {
             self.take_out(id, DriveState::Lost, &why);
         }
+    }
+
+    /// Says which drives have become slow, and which are not any more.
+    pub fn tell_slow(&self) {
+        let mut said = self.said_slow.lock().expect("no holder panics");
+        self.with(|slots| {
+            for slot in slots.iter().filter(|s| s.state == DriveState::Active) {
+                if !slot.queue().is_slow() {
+                    if said.remove(&slot.id) {
+                        tracing::info!(drive = %slot.label, "drive answers in time again");
+                    }
+                } else if said.insert(slot.id) {
+                    tracing::warn!(drive = %slot.label, "drive is {}", crate::status::SLOW);
+                }
+            }
+        });
     }
 
     /// The threads of a drive.

@@ -13,6 +13,8 @@ use crate::mark::Mark;
 use crate::options::{LogOptions, Seams};
 use crate::{DriveState, Lane, Log, Recovery};
 
+mod stalls;
+
 fn options(k: u8, m: u8) -> LogOptions {
     LogOptions {
         k,

@@ -61,7 +61,7 @@ impl Drive for GuardedDrive {
 
     fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn DriveFile>> {
         let name = name.to_owned();
-        let file = self.call(Work::Read, Proof::Answers, move |drive| drive.open(&name, access))?;
+        let file = self.call(Work::Look, Proof::Answers, move |drive| drive.open(&name, access))?;
         Ok(self.guard(access)(file))
     }
 
@@ -86,7 +86,7 @@ impl Drive for GuardedDrive {
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        self.call(Work::Read, Proof::Answers, |drive| drive.list())
+        self.call(Work::Look, Proof::Answers, |drive| drive.list())
     }
 
     fn sync_dir(&self) -> io::Result<()> {
@@ -94,11 +94,11 @@ impl Drive for GuardedDrive {
     }
 
     fn space(&self) -> io::Result<Space> {
-        self.call(Work::Read, Proof::Answers, |drive| drive.space())
+        self.call(Work::Look, Proof::Answers, |drive| drive.space())
     }
 
     fn probe(&self) -> io::Result<()> {
-        self.call(Work::Read, Proof::Answers, |drive| drive.probe())
+        self.call(Work::Look, Proof::Answers, |drive| drive.probe())
     }
 
     fn barriers(&self) -> u64 {
@@ -185,6 +185,6 @@ impl DriveFile for GuardedFile {
     }
 
     fn len(&self) -> io::Result<u64> {
-        self.call(Work::Read, Proof::Answers, |file| file.len())
+        self.call(Work::Look, Proof::Answers, |file| file.len())
     }
 }

@@ -52,6 +52,8 @@ pub enum Work {
     Commit,
     /// Reading.
     Read,
+    /// Asking how it is: like reading, but not counted as a read.
+    Look,
     /// Writing, syncing, changing names.
     Write,
 }
@@ -367,7 +369,7 @@ impl DriveQueue {
                 continue;
             };
             if patience == Patience::Hedged && shared.is_slow() {
-                results[i] = Some(Err(shared.hedge()));
+                results[i] = Some(Err(shared.hedge(kind)));
                 asked.push(None);
                 continue;
             }
@@ -395,7 +397,7 @@ impl DriveQueue {
         let late = results.into_iter().zip(asked).map(|(result, asked)| match (result, asked) {
             (Some(result), _) => result,
             (None, Some((queue, id))) => {
-                Err(queue.0.as_ref().map_or_else(gone, |handle| handle.0.overdue(id)))
+                Err(queue.0.as_ref().map_or_else(gone, |handle| handle.0.overdue(id, kind)))
             }
             (None, None) => Err(gone()),
         });
@@ -415,7 +417,7 @@ impl DriveQueue {
             return self.call_here(proof, work);
         }
         if patience == Patience::Hedged && shared.is_slow() {
-            return Err(shared.hedge());
+            return Err(shared.hedge(kind));
         }
         let (sender, answer) = mpsc::sync_channel(1);
         let here = self.clone();
@@ -425,7 +427,7 @@ impl DriveQueue {
             Patience::Full => answer.recv().unwrap_or_else(|_| Err(gone())),
             Patience::Hedged => match answer.recv_timeout(shared.pace.hedge_delay()) {
                 Ok(result) => result,
-                Err(mpsc::RecvTimeoutError::Timeout) => Err(shared.overdue(id)),
+                Err(mpsc::RecvTimeoutError::Timeout) => Err(shared.overdue(id, kind)),
                 Err(mpsc::RecvTimeoutError::Disconnected) => Err(gone()),
             },
         }
@@ -567,7 +569,7 @@ impl Shared {
         });
         match kind {
             Work::Commit => self.commit.push(task),
-            Work::Read | Work::Write => self.other.push(task),
+            Work::Read | Work::Look | Work::Write => self.other.push(task),
         }
         id
     }
@@ -608,9 +610,6 @@ impl Shared {
         HERE.set(None);
         let entry = self.jobs().waiting.remove(&id);
         let Some(entry) = entry else { return };
-        if entry.work != Work::Read {
-            return;
-        }
         let took = entry.submitted.elapsed();
         if entry.overdue {
             if took > 2 * self.pace.hedge_delay() {
@@ -619,7 +618,9 @@ impl Shared {
             }
             self.overdue.fetch_sub(1, Relaxed);
         }
-        self.pace.add(took);
+        if entry.work == Work::Read {
+            self.pace.add(took);
+        }
     }
 
     fn is_slow(&self) -> bool {
@@ -629,19 +630,19 @@ impl Shared {
     }
 
     /// Counts a read that goes elsewhere.
-    fn hedge(&self) -> io::Error {
-        self.hedged.fetch_add(1, Relaxed);
+    fn hedge(&self, kind: Work) -> io::Error {
+        self.hedged.fetch_add(u64::from(kind == Work::Read), Relaxed);
         let what = format!("{} is slow", self.label);
         io::Error::new(io::ErrorKind::WouldBlock, Late(what))
     }
 
     /// Nobody waits for read `id` any more.
-    fn overdue(&self, id: u64) -> io::Error {
+    fn overdue(&self, id: u64, kind: Work) -> io::Error {
         if let Some(entry) = self.jobs().waiting.get_mut(&id) {
             entry.overdue = true;
             self.overdue.fetch_add(1, Relaxed);
         }
-        self.hedge()
+        self.hedge(kind)
     }
 
     fn given_up_error(&self) -> io::Error {
@@ -705,7 +706,8 @@ impl Shared {
             };
             let made_durable = durable > progress.durable_before.load(Relaxed);
             let answered = answers > progress.answers_before.load(Relaxed);
-            let proven = made_durable || (answered && entry.work == Work::Read);
+            let only_asked = matches!(entry.work, Work::Read | Work::Look);
+            let proven = made_durable || (answered && only_asked);
             if proven {
                 entry.charged += elapsed;
             } else if other_well {
