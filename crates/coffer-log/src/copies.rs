@@ -4,11 +4,12 @@
 //! member, groups are written and synced strictly in order, one barrier each.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use coffer_base::drive::queue::{Patience, Work};
 use coffer_base::drive::{Access, Drive, DriveFile, DriveQueue};
+use coffer_base::sync::{Condvar, Mutex, Planted, planted, thread};
 use coffer_base::{DriveId, Position, SegmentId};
 
 use crate::error::Error;
@@ -89,7 +90,9 @@ impl Wave {
             Ok(()) => results.done.push(drive),
             Err(why) => results.failed.push((drive, why)),
         }
-        self.changed.notify_all();
+        if !planted(Planted::ReportWithoutWaking) {
+            self.changed.notify_all();
+        }
     }
 
     /// Waits until `enough` of `members` have synced, or all have answered, or `limit` passed.
@@ -125,6 +128,10 @@ impl CopyWriter {
                 let mut state = self.state.lock().expect("no holder panics");
                 state.since = None;
                 let Some(write) = state.queue.pop_front() else {
+                    if planted(Planted::IdleOutsideLock) {
+                        drop(state);
+                        state = self.state.lock().expect("no holder panics");
+                    }
                     state.running = false;
                     self.idle.notify_all();
                     return;
@@ -133,9 +140,13 @@ impl CopyWriter {
                 (write, state.failed.clone())
             };
             let QueuedWrite { bytes, file_offset, wave, .. } = write;
-            if let Some(why) = failed {
+            if let Some(why) = failed.filter(|_| !planted(Planted::WriteAfterFailure)) {
                 wave.report(self.drive, Err(why));
                 continue;
+            }
+            if planted(Planted::ReportBeforeWrite) {
+                wave.report(self.drive, Ok(()));
+                thread::yield_now();
             }
             let file = self.file.clone();
             let work = move || {
@@ -147,7 +158,9 @@ impl CopyWriter {
             let queue = threads.clone();
             queue.start(Work::Commit, work, move |written| {
                 let result = written.map_err(|e| self.fail(&inner, &e));
-                wave.report(self.drive, result);
+                if !planted(Planted::ReportBeforeWrite) {
+                    wave.report(self.drive, result);
+                }
                 self.go_on(threads, inner);
             });
             return;
@@ -377,3 +390,6 @@ pub(crate) fn remove_copies(inner: &Inner, id: SegmentId, members: &[DriveId]) {
         coffer_base::failpoint::pass("copy.removed");
     }
 }
+
+#[cfg(all(test, feature = "shuttle"))]
+mod schedules;

@@ -178,6 +178,12 @@ impl Log {
         }
     }
 
+    /// What its parts share.
+    #[cfg(all(test, feature = "shuttle"))]
+    pub(crate) fn inner(&self) -> &Arc<crate::inner::Inner> {
+        &self.0.inner
+    }
+
     /// Clean stop: seals and trims what is open.
     pub fn close(&self, lane: Lane) -> Result<(), Error> {
         assert!(Arc::ptr_eq(lane.shared(), &self.0), "the lane of another log");
