@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::extent::Extent;
 use crate::geometry::Geometry;
 use crate::group::{GROUP_HEADER_BYTES, GroupHeader, verify_item};
+use crate::health::Suspect;
 use crate::inner::Inner;
 use crate::mark::Chain;
 use crate::segment::{BLOCK_BYTES, FileKind, HEADER_BYTES, Header, Layout, Sealed, Segment};
@@ -72,6 +73,7 @@ pub(crate) fn read_payload(
                     Ok(()) => failures.push(format!("{} is wrong", inner.set.label(*drive))),
                     Err(e) => failures.push(format!("{}: {e}", inner.set.label(*drive))),
                 }
+                inner.health.suspect(Suspect::Files { segment: segment.id });
             }
         }
         Layout::Cells { body_bytes, .. } => {
@@ -239,6 +241,9 @@ impl<'a> Cells<'a> {
                 Ok(Err(e)) => failures.push(format!("cell {cell}: {e}")),
                 Err(e) => failures.push(e.to_string()),
             }
+            if self.inner.set.is_live(self.members[cell]) {
+                self.inner.health.suspect(Suspect::Files { segment: self.id });
+            }
         }
         Err(Error::Unavailable(format!("segment {}: {}", self.id, failures.join("; "))))
     }
@@ -278,6 +283,12 @@ impl<'a> Cells<'a> {
             Ok(data) => return Ok(data),
             Err(e) => e,
         };
+        if self.inner.set.is_live(self.members[cell]) {
+            self.inner.health.suspect(match &first {
+                Error::Unavailable(_) => Suspect::Files { segment: self.id },
+                _ => Suspect::Block { segment: self.id, block },
+            });
+        }
         let k = usize::from(self.geometry.k);
         let mut cells: Vec<Option<Vec<u8>>> = vec![None; self.members.len()];
         let mut have = 0;

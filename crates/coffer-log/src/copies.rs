@@ -4,6 +4,7 @@
 //! member, groups are written and synced strictly in order, one barrier each.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ pub(crate) struct ClosedSegment {
 pub(crate) struct CopyWriter {
     pub drive: DriveId,
     pub file: Arc<dyn DriveFile>,
+    /// The end of what was written and synced in the file.
+    settled: Arc<AtomicU64>,
     state: Mutex<WriterState>,
     idle: Condvar,
 }
@@ -136,6 +139,10 @@ impl CopyWriter {
                 Some(why) => Err(why),
                 None => {
                     let written = self.file.write_at(&write.bytes, write.file_offset, true);
+                    if written.is_ok() {
+                        let end = write.file_offset + write.bytes.len() as u64;
+                        self.settled.store(end, Ordering::Release);
+                    }
                     written.map_err(|e| self.fail(inner, &e))
                 }
             };
@@ -188,14 +195,14 @@ impl OpenSegment {
             match create_copies(inner, id, geometry, &members, body_bytes) {
                 Ok(files) => {
                     let copies: Vec<_> = members.iter().copied().zip(files).collect();
-                    inner.table.insert(Segment { id, layout: Layout::Copies(copies.clone()) });
-                    let members = copies
-                        .into_iter()
-                        .map(|(drive, file)| {
-                            let (state, idle) = (Mutex::default(), Condvar::new());
-                            Arc::new(CopyWriter { drive, file, state, idle })
-                        })
-                        .collect();
+                    let writer = |(drive, file): (DriveId, Arc<dyn DriveFile>)| {
+                        let (state, idle) = (Mutex::default(), Condvar::new());
+                        let settled = Arc::new(AtomicU64::new(HEADER_BYTES));
+                        inner.health.track(id, drive, &settled);
+                        Arc::new(CopyWriter { drive, file, settled, state, idle })
+                    };
+                    let members = copies.iter().cloned().map(writer).collect();
+                    inner.table.insert(Segment { id, layout: Layout::Copies(copies) });
                     return Ok(OpenSegment {
                         id,
                         members,

@@ -4,6 +4,7 @@ use coffer_base::drive::Space;
 use coffer_base::{DriveId, StoreId};
 
 use crate::geometry::Geometry;
+use crate::health::DriveHealth;
 use crate::lane::Shared;
 use crate::mark::Mark;
 use crate::segment::Layout;
@@ -24,6 +25,8 @@ pub struct DriveStatus {
     pub space: Option<Space>,
     /// Durability barriers of its files since the start: fdatasyncs and DSYNC writes.
     pub barriers: u64,
+    /// What was found wrong on it since the start.
+    pub health: DriveHealth,
 }
 
 /// Counts of segments.
@@ -60,6 +63,10 @@ pub struct LogStatus {
     pub drives: Vec<DriveStatus>,
     /// Segments by kind.
     pub segments: SegmentCounts,
+    /// Segments of which a live drive lacks its file, or has no valid header in it.
+    pub segments_with_gaps: usize,
+    /// Places that reads found wrong and that wait to be healed.
+    pub suspects: usize,
     /// Full commit segments that wait to be sealed.
     pub unsealed: usize,
     /// Memory that bulk rows under construction take now.
@@ -86,6 +93,7 @@ pub(crate) fn status(shared: &Shared) -> LogStatus {
             why,
             space: drive.as_ref().and_then(|d| d.space().ok()),
             barriers: drive.as_ref().map_or(0, |d| d.barriers()),
+            health: inner.health.of_drive(id),
         })
         .collect();
     let live = inner.set.live();
@@ -118,6 +126,14 @@ pub(crate) fn status(shared: &Shared) -> LogStatus {
     if segments.degraded > 0 {
         degraded.push(format!("{} segments miss a drive", segments.degraded));
     }
+    let segments_with_gaps = inner.health.segments_with_gaps();
+    if segments_with_gaps > 0 {
+        degraded.push(format!("{segments_with_gaps} segments have lost redundancy"));
+    }
+    let suspects = inner.health.suspects();
+    if suspects > 0 {
+        degraded.push(format!("{suspects} damaged places wait to be healed"));
+    }
     LogStatus {
         store: inner.set.store,
         geometry: inner.set.geometry,
@@ -126,6 +142,8 @@ pub(crate) fn status(shared: &Shared) -> LogStatus {
         end: shared.end(),
         drives,
         segments,
+        segments_with_gaps,
+        suspects,
         unsealed: shared.unsealed(),
         row_memory_bytes: inner.bulk.memory_bytes() as u64,
         degraded,
