@@ -78,11 +78,9 @@ impl Health {
     }
 
     /// Segments of which a live drive lacks its part.
-    pub fn segments_with_gaps(&self) -> usize {
+    pub fn gap_segments(&self) -> BTreeSet<SegmentId> {
         let gaps = self.gaps.lock().expect("no holder panics");
-        let mut segments: Vec<SegmentId> = gaps.iter().map(|(segment, _)| *segment).collect();
-        segments.dedup();
-        segments.len()
+        gaps.iter().map(|(segment, _)| *segment).collect()
     }
 
     /// Queues something for healing, unless it waits already or too much does.

@@ -177,6 +177,17 @@ impl Log {
         scrub::scrub(&self.0, visitor)
     }
 
+    /// As [`Log::scrub`], but of segments only of which a live drive lacks its part: what a drive
+    /// that was replaced by an empty one waits for.
+    pub fn rebuild(&self, visitor: &mut dyn ScrubVisitor) -> Result<ScrubReport, Error> {
+        scrub::rebuild(&self.0, visitor)
+    }
+
+    /// Segments of which a live drive is known to lack its file or header.
+    pub fn segments_with_gaps(&self) -> usize {
+        self.0.inner.health.gap_segments().len()
+    }
+
     /// Which bytes of the live drives mean something: a flip of any of them is found by
     /// [`Log::scrub`]. For tests that damage them.
     pub fn covered(&self) -> Vec<Covered> {

@@ -15,7 +15,7 @@
 //! `docs/design/log.md` has the cases.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use coffer_base::{DriveId, SegmentId};
 
@@ -24,7 +24,7 @@ use crate::error::Error;
 use crate::health::Suspect;
 use crate::inner::Inner;
 use crate::lane::Shared;
-use crate::segment::{Layout, Segment};
+use crate::segment::{HEADER_BYTES, Layout, Segment};
 
 mod cells;
 mod copies;
@@ -128,18 +128,51 @@ pub(crate) struct Scrubber<'a> {
     refusing: HashSet<DriveId>,
 }
 
+/// Who may scrub now.
+fn begin(inner: &Inner) -> Result<MutexGuard<'_, ()>, Error> {
+    if inner.options.read_only {
+        return Err(Error::ReadOnly("it was opened for looking only".into()));
+    }
+    let only = inner.health.try_scrubbing();
+    only.ok_or_else(|| Error::Unavailable("another scrub is under way".into()))
+}
+
+/// Looks only at segments of which a live drive is known to lack its file or header.
+pub(crate) fn rebuild(
+    shared: &Arc<Shared>,
+    visitor: &mut dyn ScrubVisitor,
+) -> Result<ScrubReport, Error> {
+    let inner = &shared.inner;
+    let _only = begin(inner)?;
+    let gaps = inner.health.gap_segments();
+    let segments: Vec<_> = gaps.into_iter().filter_map(|id| inner.table.get(id)).collect();
+    let mut scrubber = Scrubber::new(inner, visitor);
+    scrubber.progress.segments_total = segments.len() as u64;
+    scrubber.progress.bytes_total = segments.iter().map(|s| bytes_of(inner, s)).sum();
+    superblocks::scrub(&mut scrubber);
+    for segment in segments {
+        if scrubber.stopped {
+            break;
+        }
+        match &segment.layout {
+            Layout::Bulk { .. } => bulk::scrub_rows(&mut scrubber, &segment, None, true),
+            Layout::Cells { .. } => {
+                cells::scrub(&mut scrubber, &segment, None, true);
+            }
+            Layout::Copies(_) => {}
+        }
+        scrubber.progress.report.segments += 1;
+    }
+    Ok(scrubber.report())
+}
+
 /// Looks at everything once. `Unavailable` when another scrub is under way.
 pub(crate) fn scrub(
     shared: &Arc<Shared>,
     visitor: &mut dyn ScrubVisitor,
 ) -> Result<ScrubReport, Error> {
     let inner = &shared.inner;
-    if inner.options.read_only {
-        return Err(Error::ReadOnly("it was opened for looking only".into()));
-    }
-    let Some(_only) = inner.health.try_scrubbing() else {
-        return Err(Error::Unavailable("another scrub is under way".into()));
-    };
+    let _only = begin(inner)?;
     // The end before the segments: all groups up to it are in them.
     let end = shared.end();
     let segments = inner.table.all();
@@ -181,7 +214,8 @@ fn scrub_segment(
     }
 }
 
-/// Heals what reads have found wrong since the last time; how many places were looked at.
+/// Heals what reads have found wrong since the last time; how many places were looked at. Files
+/// that are missing are noted for [`rebuild`].
 pub(crate) fn heal_suspects(shared: &Arc<Shared>) -> u64 {
     let inner = &shared.inner;
     if inner.options.read_only || !inner.health.begin_draining() {
@@ -213,9 +247,11 @@ fn heal_suspect(scrubber: &mut Scrubber<'_>, shared: &Arc<Shared>, suspect: Susp
             bulk::scrub_rows(scrubber, &segment, Some(offset), false);
         }
         (_, Layout::Cells { .. }) => {
-            cells::scrub(scrubber, &segment, None, true);
+            cells::scrub(scrubber, &segment, Some(0), false);
         }
-        (_, Layout::Bulk { .. }) => bulk::scrub_rows(scrubber, &segment, None, true),
+        (_, Layout::Bulk { .. }) => {
+            bulk::scrub_rows(scrubber, &segment, Some(HEADER_BYTES), false);
+        }
         (_, Layout::Copies(_)) => {
             let end = shared.end();
             let mut history = copies::History::before(inner, end, segment.id);

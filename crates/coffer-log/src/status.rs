@@ -126,7 +126,7 @@ pub(crate) fn status(shared: &Shared) -> LogStatus {
     if segments.degraded > 0 {
         degraded.push(format!("{} segments miss a drive", segments.degraded));
     }
-    let segments_with_gaps = inner.health.segments_with_gaps();
+    let segments_with_gaps = inner.health.gap_segments().len();
     if segments_with_gaps > 0 {
         degraded.push(format!("{segments_with_gaps} segments have lost redundancy"));
     }

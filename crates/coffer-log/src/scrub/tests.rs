@@ -11,7 +11,6 @@ use super::*;
 use crate::extent::Extent;
 use crate::group::Group;
 use crate::options::{LogOptions, Seams};
-use crate::segment::HEADER_BYTES;
 use crate::{Covered, DriveState, Lane, Log};
 
 const SCHEMES: [(u8, u8); 4] = [(1, 1), (2, 1), (4, 2), (5, 3)];
@@ -163,7 +162,7 @@ fn assert_same(found: &Files, wanted: &Files) {
     assert_eq!(found.len(), wanted.len());
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Collect {
     findings: Vec<Finding>,
     stop_after: Option<u64>,
@@ -409,6 +408,28 @@ fn gaps_are_known_from_the_start_and_go_when_healed() {
     let of_cell: Vec<_> = findings.iter().filter(|f| f.what.contains(&cell.file)).collect();
     assert!(matches!(of_cell[..], [Finding { outcome: Outcome::Healed, .. }]), "{findings:?}");
     assert_eq!(store.log.status().segments_with_gaps, 0);
+}
+
+#[test]
+fn a_file_that_a_read_misses_is_made_anew_by_a_rebuild() {
+    let store = Store::new(4, 2, 12);
+    let before = store.files();
+    for file in store.log.covered().iter().filter(|c| c.drive == "d2").map(|c| &c.file) {
+        if file.ends_with(".cell") {
+            // Named once for each row.
+            let _ = store.world.drive("d2").remove(file);
+        }
+    }
+    assert_eq!(store.log.status().segments_with_gaps, 0);
+    store.check();
+    store.log.heal_queued();
+    let gaps = store.log.segments_with_gaps();
+    assert!(gaps > 2, "{gaps}");
+    let mut collect = Collect::default();
+    let report = store.log.rebuild(&mut collect).expect("it rebuilds");
+    assert_eq!((report.found, report.healed), (gaps as u64, gaps as u64), "{collect:?}");
+    assert_eq!(store.log.segments_with_gaps(), 0);
+    assert_same(&store.files(), &before);
 }
 
 #[test]
