@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::count::{self, Count};
-use crate::{python, shell, test};
+use crate::{failpoints, python, shell, test};
 
 /// A campaign: tests in another size, or tests of their own.
 struct Campaign {
@@ -35,6 +35,12 @@ const CAMPAIGNS: &[Campaign] = &[
         what: "200 kills under load",
         tests: "tests/e2e/test_crash.py",
         settings: &[("COFFER_CRASH_ROUNDS", 200.0)],
+    },
+    Campaign {
+        name: "failpoints",
+        what: "1,000 kills at named points, on one drive, 2+1 and 4+2",
+        tests: "tests/soak/test_failpoints.py",
+        settings: &[("COFFER_KILLS", 1000.0)],
     },
     Campaign {
         name: "waves",
@@ -83,7 +89,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
         match argument.as_str() {
             "--list" => {
                 for campaign in CAMPAIGNS {
-                    println!("{:<9} {}", campaign.name, campaign.what);
+                    println!("{:<10} {}", campaign.name, campaign.what);
                 }
                 return Ok(());
             }
@@ -99,7 +105,10 @@ pub fn run(arguments: &[String]) -> Result<()> {
         }
     }
 
-    shell::cargo(&["build", "--release", "--locked", "--package", "coffer"])?;
+    // Failpoints have a build of their own.
+    if names.is_empty() || names.iter().any(|name| *name != "failpoints") {
+        shell::cargo(&["build", "--release", "--locked", "--package", "coffer"])?;
+    }
     let binary = shell::target().join("release/coffer");
     let prepared = python::prepare(&[test::REQUIREMENTS]);
     let python = prepared.python.as_deref().context("the campaigns need Python")?;
@@ -130,6 +139,9 @@ fn run_one(
     let mut command = test::pytest(python, binary, campaign.tests);
     // The figures that a campaign prints are its result.
     command.arg("--capture=no").env("COFFER_FIGURES", figures);
+    if campaign.name == "failpoints" {
+        command.env("COFFER_FAILPOINTS_BIN", failpoints::build()?);
+    }
     for (name, value) in campaign.settings {
         let scaled = if name.ends_with("_PERCENT") { *value } else { value * scale };
         let whole = scaled.round().max(1.0);

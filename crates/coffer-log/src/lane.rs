@@ -13,7 +13,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use coffer_base::buffer::align_up;
-use coffer_base::{Ack, DriveId, Position, SegmentId};
+use coffer_base::drive::DriveQueue;
+use coffer_base::drive::queue::{Patience, Work, is_given_up, is_slow};
+use coffer_base::{Ack, Drive, DriveId, Position, SegmentId};
 
 use crate::copies::{ClosedSegment, OpenSegment, WaveResults};
 use crate::error::Error;
@@ -115,6 +117,7 @@ impl Shared {
         self.inner.seams.background.spawn(Box::new(move || {
             let made =
                 OpenSegment::create(&shared.inner, shared.inner.options.commit_segment_bytes);
+            coffer_base::failpoint::pass("lane.prepared");
             let mut prepared = shared.prepared.lock().expect("no holder panics");
             if !matches!(*prepared, Prepared::Making(current) if current == attempt) {
                 // Nobody waited so long. A later segment may be in use, so this one never can be.
@@ -219,6 +222,7 @@ impl Shared {
     /// Looks whether every live drive is still there, and takes care of what is not: the
     /// membership is recorded and the open segment leaves the drives that went.
     pub fn watch(self: &Arc<Self>) {
+        self.inner.set.tell_slow();
         let live = self.inner.set.with(|slots| {
             slots
                 .iter()
@@ -226,8 +230,17 @@ impl Shared {
                 .filter_map(|s| s.drive.clone().map(|drive| (s.id, drive)))
                 .collect::<Vec<_>>()
         });
-        for (id, drive) in live {
-            if let Err(e) = drive.probe()
+        let ids: Vec<DriveId> = live.iter().map(|(id, _)| *id).collect();
+        let drives = live.into_iter().map(|(_, drive)| (drive.queue().clone(), drive)).collect();
+        let probed =
+            DriveQueue::each(drives, Work::Look, Patience::Hedged, |drive: Arc<dyn Drive>| {
+                drive.probe()
+            });
+        for (id, probed) in ids.into_iter().zip(probed) {
+            // One that does not answer is looked after by its threads.
+            if let Err(e) = probed
+                && !is_slow(&e)
+                && !is_given_up(&e)
                 && !self.inner.set.take_out(id, DriveState::Lost, &e.to_string())
                 && self.inner.set.is_live(id)
             {
@@ -299,6 +312,7 @@ impl Shared {
             }
             None => Ok(()),
         };
+        coffer_base::failpoint::pass("lane.close-sealed");
         self.stop("it was closed".into());
         drop(core);
         let seals = self.seals.lock().expect("no holder panics");
@@ -316,6 +330,7 @@ impl Shared {
         }
         drop(prepared);
         self.inner.bulk.close_all(&self.inner);
+        coffer_base::failpoint::pass("lane.closed");
         result
     }
 
@@ -388,8 +403,10 @@ impl LaneCore {
             }
         }
         let fresh = shared.fresh(need)?;
+        coffer_base::failpoint::pass("lane.roll-fresh");
         let old = self.current.take();
         self.install(fresh);
+        coffer_base::failpoint::pass("lane.roll-installed");
         match old {
             Some(old) if old.offset > 0 => shared.seal_later(old.close(self.position, self.chain)),
             Some(old) => old.discard(&shared.inner),
@@ -436,12 +453,14 @@ impl LaneCore {
         while !inner.supers.is_current(&inner.set) {
             inner.supers.record(&inner.set, false, |_| {})?;
         }
+        coffer_base::failpoint::pass("lane.reform-recorded");
         if self.current.as_ref().is_some_and(|current| !current.is_whole(inner)) {
             // Sealed first: until then the groups that were just written count a lost drive.
             if let Some(current) = &self.current
                 && current.offset > 0
             {
                 seal(inner, &current.close(self.position, self.chain))?;
+                coffer_base::failpoint::pass("lane.reform-sealed");
             }
             if let Some(current) = self.current.take()
                 && current.offset == 0
@@ -450,6 +469,7 @@ impl LaneCore {
             }
             let fresh = shared.fresh(0)?;
             self.install(fresh);
+            coffer_base::failpoint::pass("lane.reform-installed");
         }
         while !inner.supers.is_current(&inner.set) {
             inner.supers.record(&inner.set, false, |_| {})?;
@@ -519,7 +539,9 @@ impl Lane {
         let len = bytes.len() as u64;
         let members = current.members.len();
         let wave = current.submit(bytes, inner);
+        coffer_base::failpoint::pass("lane.submitted");
         let mut results = wave.wait(ack.copies(members), members, inner.options.stall_limit);
+        coffer_base::failpoint::pass("lane.wave");
         // Only drives that are still in the set count.
         let counted = |drives: &[DriveId]| drives.iter().filter(|d| inner.set.is_live(**d)).count();
         let answered = |results: &WaveResults| results.done.len() + results.failed.len();
@@ -568,6 +590,7 @@ impl Lane {
                 Error::Unknown(e.to_string())
             })?;
         }
+        coffer_base::failpoint::pass("lane.committed");
         Ok(core.mark(inner))
     }
 

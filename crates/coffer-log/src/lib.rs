@@ -67,7 +67,7 @@ pub use health::DriveHealth;
 pub use lane::Lane;
 pub use log::Log;
 pub use mark::{Chain, Mark};
-pub use options::{LogOptions, Seams};
+pub use options::{DriveThreads, LogOptions, Seams};
 pub use recovery::Recovery;
 pub use replay::ReplayedGroup;
 pub use scrub::{Covered, Finding, Outcome, ScrubProgress, ScrubReport, ScrubVisitor};

@@ -37,6 +37,8 @@ impl Log {
         seams: Seams,
     ) -> Result<(Log, Lane, Recovery), OpenError> {
         let probe = options.probe_interval.filter(|_| !options.read_only);
+        let drives =
+            seams.guard(drives, &options).map_err(|e| OpenError::io("threads of drives", &e))?;
         let (shared, lane, recovery) = recovery::open(drives, options, seams)?;
         health::seed_gaps(&shared.inner);
         if let Some(interval) = probe {

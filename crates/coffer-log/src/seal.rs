@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use coffer_base::buffer::align_up;
-use coffer_base::drive::{Access, DriveFile};
-use coffer_base::pool::map_all;
+use coffer_base::drive::queue::{Patience, Work};
+use coffer_base::drive::{Access, Drive, DriveFile, DriveQueue};
 use coffer_base::{AlignedBuf, DriveId};
 
 use crate::body::{BodyReader, block_checksum, walk};
@@ -39,7 +39,9 @@ pub(crate) fn seal(inner: &Inner, closed: &ClosedSegment) -> Result<(), Error> {
                     // A drive went while we wrote: its cell does not count.
                     continue;
                 }
+                coffer_base::failpoint::pass("seal.read-back");
                 publish(inner, closed, geometry, &members, copies);
+                coffer_base::failpoint::pass("seal.published");
                 return Ok(());
             }
             Err(error) => {
@@ -235,6 +237,7 @@ fn encode_cells(
         files.push(file);
     }
 
+    coffer_base::failpoint::pass("seal.temporaries");
     let coder = Coder::new(geometry);
     let mut stripes: Vec<Vec<u8>> = vec![vec![0u8; STRIPE_BYTES]; n];
     let mut at = 0u64;
@@ -262,6 +265,7 @@ fn encode_cells(
                 .write_at(&stripe[..len], header_bytes + at, false)
                 .map_err(|e| failed(members[cell], e))?;
         }
+        coffer_base::failpoint::pass("seal.stripe");
         at += len as u64;
         if at.is_multiple_of(SYNC_BYTES) {
             for (file, member) in files.iter().zip(members) {
@@ -274,18 +278,25 @@ fn encode_cells(
     for (index, file) in files.into_iter().enumerate() {
         let bytes = header(inner, closed, geometry, members, index, sealed.clone()).encode();
         let drive = inner.set.drive(members[index])?;
-        jobs.push((drive, file, bytes, temporary.clone(), name.clone()));
+        jobs.push((drive.queue().clone(), (drive, file, bytes)));
     }
-    let results =
-        map_all(inner.seams.pool.as_ref(), jobs, |(drive, file, header, temporary, name)| {
-            file.write_at(&header, 0, false)?;
-            file.sync()?;
-            drive.rename(&temporary, &name)?;
-            drive.sync_dir()
-        });
+    let finish = move |(drive, file, header): (Arc<dyn Drive>, Arc<dyn DriveFile>, Vec<u8>)| {
+        coffer_base::failpoint::pass("seal.before-header");
+        file.write_at(&header, 0, false)?;
+        coffer_base::failpoint::pass("seal.header");
+        file.sync()?;
+        coffer_base::failpoint::pass("seal.synced");
+        drive.rename(&temporary, &name)?;
+        coffer_base::failpoint::pass("seal.renamed");
+        drive.sync_dir()?;
+        coffer_base::failpoint::pass("seal.named");
+        Ok(())
+    };
+    let results = DriveQueue::each(jobs, Work::Write, Patience::Full, finish);
     for (member, result) in members.iter().zip(results) {
         result.map_err(|e| failed(*member, e))?;
     }
+    coffer_base::failpoint::pass("seal.encoded");
     Ok(())
 }
 

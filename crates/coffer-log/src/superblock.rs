@@ -260,14 +260,23 @@ impl Superblock {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 let file = drive.create(name, Access::Buffered)?;
+                coffer_base::failpoint::pass("superblock.created");
                 file.write_at(&self.encode(), 0, false)?;
+                coffer_base::failpoint::pass("superblock.new-written");
                 file.sync()?;
-                return drive.sync_dir();
+                coffer_base::failpoint::pass("superblock.new-synced");
+                drive.sync_dir()?;
+                coffer_base::failpoint::pass("superblock.named");
+                return Ok(());
             }
             Err(e) => return Err(e),
         };
+        coffer_base::failpoint::pass("superblock.before-write");
         file.write_at(&self.encode(), 0, false)?;
-        file.sync()
+        coffer_base::failpoint::pass("superblock.written");
+        file.sync()?;
+        coffer_base::failpoint::pass("superblock.synced");
+        Ok(())
     }
 }
 

@@ -86,7 +86,10 @@ impl Placed {
         let path = &places[at].dir;
         let wrong = |e: std::io::Error| EngineError::Io(format!("{}: {e}", path.display()));
         let dir = RealDrive::create(path).map_err(wrong)?;
-        let (engine, damage) = LsmEngine::open_or_wipe(path, EngineOptions::default())?;
+        let options = EngineOptions::default();
+        #[cfg(feature = "failpoints")]
+        let options = crate::failpoints::engine_options(options);
+        let (engine, damage) = LsmEngine::open_or_wipe(path, options)?;
         Ok((Placed { at, dir, engine }, damage))
     }
 }
@@ -203,6 +206,7 @@ impl Inner {
 
     fn make(&self, at: usize) -> Result<(), EngineError> {
         let (placed, _) = Placed::open(&self.places, at)?;
+        coffer_base::failpoint::pass("roaming.opened");
         let catch_up = || {
             catch_up(&self.log, &placed.engine).map_err(|error| match error {
                 coffer_catalog::Error::Index(error) => error,
@@ -211,6 +215,7 @@ impl Inner {
         };
         catch_up()?;
         placed.engine.persist()?;
+        coffer_base::failpoint::pass("roaming.filled");
         let writer = self.writer();
         catch_up()?;
         let position = placed.engine.mark()?.map_or(0, |mark| mark.position.0);
@@ -219,6 +224,7 @@ impl Inner {
             let mut current = self.current.write().expect("no holder panics");
             std::mem::replace(&mut *current, Arc::new(placed))
         };
+        coffer_base::failpoint::pass("roaming.moved");
         // Closing the old engine may take long; commits go on meanwhile.
         drop(writer);
         drop(before);

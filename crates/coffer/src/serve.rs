@@ -87,6 +87,7 @@ async fn serve(
         }
     };
     let Opened { store, root, source, sockets } = opened;
+    coffer_base::failpoint::pass("serve.opened");
 
     let service = Arc::new(Service::new(
         store.objects.clone(),
@@ -130,6 +131,7 @@ async fn serve(
     if cut_off > 0 {
         tracing::warn!(cut_off, "connections were cut off");
     }
+    coffer_base::failpoint::pass("serve.drained");
     // Waits until the tasks are gone, and with them the names of the sockets.
     talking.shutdown().await;
     tokio::task::spawn_blocking(move || {
@@ -137,6 +139,7 @@ async fn serve(
         store.close()
     })
     .await??;
+    coffer_base::failpoint::pass("serve.closed");
     tracing::info!(event = "stopped", "stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -171,6 +171,8 @@ pub fn open_log(looked: &Looked, settings: &Settings, purpose: Purpose) -> anyho
         probe_interval: (purpose == Purpose::Serve).then_some(PROBE_INTERVAL),
         ..LogOptions::default()
     };
+    #[cfg(feature = "failpoints")]
+    let options = crate::failpoints::log_options(options);
     if !looked.holds_a_store() {
         if purpose != Purpose::Serve {
             return Err(Fault::Data(format!("there is no store in {}", settings.dirs())).into());
@@ -349,7 +351,10 @@ fn open_roaming(places: Vec<Place>, log: Log, lane: Lane) -> anyhow::Result<Cata
     }
     let engine =
         Roaming::open(log.clone(), places).map_err(|error| Fault::Data(error.to_string()))?;
-    open_over(log, lane, Arc::new(engine), OpenOptions::default())
+    let options = OpenOptions::default();
+    #[cfg(feature = "failpoints")]
+    let options = crate::failpoints::open_options(options);
+    open_over(log, lane, Arc::new(engine), options)
 }
 
 fn open_over(

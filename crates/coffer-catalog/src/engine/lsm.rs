@@ -194,6 +194,7 @@ impl Core {
     /// Makes the table in memory a full one.
     fn seal_table(&self, writer: &mut Writer) {
         writer.tree.rotate_memtable();
+        coffer_base::failpoint::pass("index.table-full");
         writer.deletes = 0;
     }
 }
@@ -390,7 +391,9 @@ fn remove_tree(dir: &Path) -> Result<(), EngineError> {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io_error(dir, &e)),
         _ => File::open(dir).and_then(|d| d.sync_all()).map_err(|e| io_error(dir, &e))?,
     }
+    coffer_base::failpoint::pass("index.wipe-renamed");
     remove_old_tree(dir)?;
+    coffer_base::failpoint::pass("index.wiped");
     damage::remove_marker(dir)
 }
 

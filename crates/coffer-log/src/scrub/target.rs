@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use coffer_base::buffer::ALIGN;
-use coffer_base::drive::{Drive, DriveFile};
-use coffer_base::pool::map_all;
+use coffer_base::drive::queue::{Patience, Work};
+use coffer_base::drive::{Drive, DriveFile, DriveQueue};
 use coffer_base::{AlignedBuf, DriveId, SegmentId};
 
 use super::{Outcome, Scrubber};
@@ -155,11 +155,23 @@ impl Scrubber<'_> {
     }
 
     fn read_unpaced(&self, targets: &Targets, at: u64, len: usize) -> Vec<Option<AlignedBuf>> {
-        let old = targets.of.iter().map(|t| t.as_ref().filter(|t| t.fresh.is_none()));
-        let files: Vec<_> = old.map(|t| t.map(|t| t.file.clone())).collect();
-        map_all(&*self.inner.seams.pool, files, move |file| {
-            file.and_then(|file| read_one(&*file, at, len))
-        })
+        let old = targets.of.iter().enumerate().filter_map(|(i, target)| {
+            let target = target.as_ref().filter(|target| target.fresh.is_none())?;
+            Some((i, target.drive.queue().clone(), target.file.clone()))
+        });
+        let (indexes, asked): (Vec<usize>, Vec<_>) =
+            old.map(|(i, queue, file)| (i, (queue, file))).unzip();
+        let read = move |file: Arc<dyn DriveFile>| {
+            let mut bytes = AlignedBuf::zeroed(len);
+            file.read_at(&mut bytes, at)?;
+            Ok(bytes)
+        };
+        let mut all: Vec<Option<AlignedBuf>> = targets.of.iter().map(|_| None).collect();
+        let answers = DriveQueue::each(asked, Work::Look, Patience::Full, read);
+        for (i, answer) in indexes.into_iter().zip(answers) {
+            all[i] = answer.ok();
+        }
+        all
     }
 
     /// Makes files that end before `len` that long: a cut-off end of zeros is missed by no
@@ -193,6 +205,9 @@ impl Scrubber<'_> {
         what: &dyn Fn(&str) -> String,
     ) {
         let Some(target) = &targets.of[index] else { return };
+        if !self.inner.set.is_live(targets.members[index]) {
+            return;
+        }
         if target.fresh.is_some() {
             return self.write_fresh(targets, index, at, expected);
         }
@@ -216,7 +231,7 @@ impl Scrubber<'_> {
         let _one = inner.health.lock_healing();
         // Somebody else may have healed it meanwhile.
         let stored = read_one(file, at, expected.len());
-        if stored.as_deref() == Some(expected) {
+        if stored.as_deref() == Some(expected) || !inner.set.is_live(member) {
             return;
         }
         let outcome = self.put_right(member, file, at, expected, stored.as_deref());
@@ -261,8 +276,7 @@ impl Scrubber<'_> {
             bytes.is_some_and(|bytes| (blocks.is_right)(Block { cell, number }, bytes))
         };
         let right: Vec<bool> = stored.iter().enumerate().map(|(i, b)| is_right(i, b)).collect();
-        let wrong = |i: &usize| targets.of[*i].is_some() && !right[*i];
-        let wrong: Vec<usize> = (0..right.len()).filter(wrong).collect();
+        let wrong = self.wrong(targets, &right);
         if wrong.is_empty() {
             return;
         }
@@ -278,9 +292,15 @@ impl Scrubber<'_> {
         let read = self.read_unpaced(targets, blocks.at + range.start as u64, range.len());
         let stored: Vec<Option<&[u8]>> = read.iter().map(Option::as_deref).collect();
         let right: Vec<bool> = stored.iter().enumerate().map(|(i, b)| is_right(i, b)).collect();
-        let wrong: Vec<usize> =
-            (0..right.len()).filter(|i| targets.of[*i].is_some() && !right[*i]).collect();
+        let wrong = self.wrong(targets, &right);
         self.rebuild(targets, blocks, number, &stored, &right, &wrong);
+    }
+
+    /// The members whose block is not right, of drives that are still here.
+    fn wrong(&self, targets: &Targets, right: &[bool]) -> Vec<usize> {
+        let is_here =
+            |i: &usize| targets.of[*i].is_some() && self.inner.set.is_live(targets.members[*i]);
+        (0..right.len()).filter(|i| !right[*i]).filter(is_here).collect()
     }
 
     fn rebuild(

@@ -84,6 +84,9 @@ impl Facts {
             damage_found: drive.health.found,
             damage_healed: drive.health.healed,
             damage_unhealable: drive.health.unhealable,
+            slow: drive.slow,
+            stalled: drive.stalled,
+            hedged_reads: drive.hedged_reads,
         });
         Ok(Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -72,6 +72,12 @@ pub struct Drive {
     pub damage_healed: u64,
     /// Of those, not healed.
     pub damage_unhealable: u64,
+    /// It takes part but does not answer in time: reads go elsewhere.
+    pub slow: bool,
+    /// It was given up since the start, because it hung.
+    pub stalled: bool,
+    /// Reads that went elsewhere since the start, because it did not answer in time.
+    pub hedged_reads: u64,
 }
 
 /// Segments of one kind in one state.

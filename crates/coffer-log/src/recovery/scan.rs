@@ -1,0 +1,190 @@
+//! The files of segments on all drives, known by their names and headers.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use coffer_base::checksum::checksum;
+use coffer_base::drive::{Access, Drive};
+use coffer_base::wire::Put;
+use coffer_base::{DriveId, SegmentId};
+
+use crate::body::{BodyReader, read_header};
+use crate::error::OpenError;
+use crate::geometry::Geometry;
+use crate::inner::Inner;
+use crate::seal::TEMPORARY;
+use crate::segment::{FileKind, Header, Layout, Sealed};
+
+/// The files of segments that the drives hold.
+pub(super) struct FoundFiles {
+    /// Copies and cells of commit segments, by id.
+    pub(super) commit: BTreeMap<SegmentId, CommitFiles>,
+    pub(super) bulk: BTreeMap<SegmentId, Header>,
+    /// Names that no segment needs.
+    pub(super) rubbish: Vec<(DriveId, String)>,
+    /// The newest epoch that a segment is of.
+    pub(super) epoch_max: u32,
+}
+
+#[derive(Default)]
+pub(super) struct CommitFiles {
+    /// Drives with a copy.
+    pub(super) copies: Vec<DriveId>,
+    pub(super) cells: Vec<(DriveId, CellHeader)>,
+}
+
+/// The header of a cell, without the checksums of all blocks.
+#[derive(Clone)]
+pub(super) struct CellHeader {
+    pub(super) geometry: Geometry,
+    pub(super) members: Vec<DriveId>,
+    pub(super) header_bytes: u64,
+    /// Its `blocks` are replaced by one checksum of them.
+    pub(super) sealed: Sealed,
+}
+
+impl CellHeader {
+    pub(super) fn new(mut header: Header) -> Option<Self> {
+        let header_bytes = header.encode().len() as u64;
+        let mut sealed = header.sealed.take()?;
+        let mut blocks = Vec::with_capacity(sealed.blocks.len() * 8);
+        sealed.blocks.iter().for_each(|block| blocks.put_u64(*block));
+        sealed.blocks = vec![checksum(0, &blocks)];
+        Some(Self { geometry: header.geometry, members: header.members, header_bytes, sealed })
+    }
+
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.sealed == other.sealed && self.members == other.members
+    }
+
+    pub(super) fn layout(&self) -> Layout {
+        Layout::Cells {
+            geometry: self.geometry,
+            members: self.members.clone(),
+            header_bytes: self.header_bytes,
+            cell_bytes: self.sealed.cell_bytes,
+            body_bytes: self.sealed.body_bytes,
+            last: self.sealed.last,
+            chain_after: self.sealed.chain_after,
+        }
+    }
+}
+
+/// Looks at all files of all live drives. A drive that can't be read is taken out: the caller
+/// decides whether the others are enough.
+pub(super) fn scan(inner: &Inner) -> Result<FoundFiles, OpenError> {
+    let mut found = FoundFiles {
+        commit: BTreeMap::new(),
+        bulk: BTreeMap::new(),
+        rubbish: Vec::new(),
+        epoch_max: 0,
+    };
+    for id in inner.set.live() {
+        let drive = inner.set.drive(id)?;
+        match scan_drive(inner, id, drive.as_ref()) {
+            Ok(files) => {
+                for (segment, file) in files {
+                    found.add(id, segment, file);
+                }
+                coffer_base::failpoint::pass("recovery.drive-scanned");
+            }
+            Err(e) => {
+                inner
+                    .set
+                    .take_out_failed(id, &e, "looking at its files")
+                    .map_err(|_| OpenError::io(&drive.label(), &e))?;
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What one file turned out to be.
+pub(super) enum FoundFile {
+    Copy,
+    Cell(Box<CellHeader>),
+    /// A cell whose header is damaged: it was whole once, since only whole ones get the name.
+    DamagedCell,
+    Bulk(Box<Header>),
+    DamagedBulk,
+    /// Not whole, or never used.
+    Rubbish(String),
+}
+
+impl FoundFiles {
+    pub(super) fn add(&mut self, drive: DriveId, segment: SegmentId, file: FoundFile) {
+        self.epoch_max = self.epoch_max.max(segment.epoch());
+        match file {
+            FoundFile::Copy => self.commit.entry(segment).or_default().copies.push(drive),
+            FoundFile::Cell(header) => {
+                self.commit.entry(segment).or_default().cells.push((drive, *header));
+            }
+            FoundFile::DamagedCell => {
+                // Named, so that history notices when no other member has the segment.
+                self.commit.entry(segment).or_default();
+            }
+            FoundFile::Bulk(header) => {
+                self.bulk.entry(segment).or_insert(*header);
+            }
+            FoundFile::DamagedBulk => {}
+            FoundFile::Rubbish(name) => self.rubbish.push((drive, name)),
+        }
+    }
+}
+
+pub(super) fn scan_drive(
+    inner: &Inner,
+    id: DriveId,
+    drive: &dyn Drive,
+) -> io::Result<Vec<(SegmentId, FoundFile)>> {
+    if !inner.options.read_only {
+        // Names that only memory holds must not be believed and then lost.
+        drive.sync_dir()?;
+    }
+    let mut files = Vec::new();
+    for name in drive.list()? {
+        if name.ends_with(TEMPORARY) {
+            files.push((SegmentId(0), FoundFile::Rubbish(name)));
+            continue;
+        }
+        let Some((kind, segment)) = FileKind::parse_name(&name) else { continue };
+        let file = drive.open(&name, Access::Buffered)?;
+        if kind == FileKind::Copy && !inner.options.read_only {
+            // Nor bytes.
+            file.sync()?;
+        }
+        let header = read_header(file.as_ref())?.filter(|h| {
+            h.kind == kind
+                && h.segment == segment
+                && h.store == inner.set.store
+                && h.members[usize::from(h.index)] == id
+        });
+        let found = match (kind, header) {
+            (FileKind::Copy, Some(_)) => FoundFile::Copy,
+            (FileKind::Copy, None) => {
+                // Its groups do not need the header. Without any, it was never used.
+                let mut reader = BodyReader::of_files(inner, segment, vec![file], false, u64::MAX);
+                if reader.any_group(0).is_none() {
+                    FoundFile::Rubbish(name)
+                } else {
+                    FoundFile::Copy
+                }
+            }
+            (FileKind::Cell, header) => match header.and_then(CellHeader::new) {
+                Some(header) => FoundFile::Cell(Box::new(header)),
+                None => {
+                    tracing::warn!(drive = %drive.label(), file = name, "damaged header");
+                    FoundFile::DamagedCell
+                }
+            },
+            (FileKind::Bulk, Some(header)) => FoundFile::Bulk(Box::new(header)),
+            (FileKind::Bulk, None) => {
+                // Cut short while it was made, or damaged: other members serve.
+                tracing::warn!(drive = %drive.label(), file = name, "no valid segment header");
+                FoundFile::DamagedBulk
+            }
+        };
+        files.push((segment, found));
+    }
+    Ok(files)
+}
