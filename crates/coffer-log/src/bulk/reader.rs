@@ -15,6 +15,7 @@ use crate::erasure::Coder;
 use crate::error::Error;
 use crate::extent::Extent;
 use crate::geometry::Geometry;
+use crate::health::Suspect;
 use crate::inner::Inner;
 use crate::segment::{BLOCK_BYTES, FileKind, Layout, Segment};
 
@@ -271,6 +272,7 @@ impl<'a> Row<'a> {
                 Err(e) => {
                     if self.cells.inner.set.is_live(self.cells.members[cell]) {
                         tracing::warn!("{}: {e}", self.cells.describe(cell, self.place));
+                        self.suspect(matches!(e, Error::Unavailable(_)));
                     }
                     self.missing.push((cell, e.to_string()));
                 }
@@ -278,6 +280,7 @@ impl<'a> Row<'a> {
                     if header.is_none() {
                         let what = self.cells.describe(cell, self.place);
                         tracing::warn!("no valid header before {what}");
+                        self.suspect(false);
                     }
                     self.header = self.header.take().or(header);
                     self.pieces.push(Piece { cell, window, bytes, good: Vec::new() });
@@ -293,6 +296,7 @@ impl<'a> Row<'a> {
                 self.place.offset, self.cells.segment, header.place.data_len, self.place.data_len
             )));
         }
+        let mut any_wrong = false;
         for piece in self.pieces.iter_mut().filter(|piece| piece.good.is_empty()) {
             piece.good = match &piece.bytes {
                 Some(bytes) => header.right_blocks(piece.cell, &piece.window, bytes).collect(),
@@ -302,9 +306,22 @@ impl<'a> Row<'a> {
                 let block = piece.window.start / BLOCK_BYTES + wrong;
                 let what = self.cells.describe(piece.cell, self.place);
                 tracing::warn!("block {block} of {what} is wrong");
+                any_wrong = true;
             }
         }
+        if any_wrong {
+            self.suspect(false);
+        }
         Ok(())
+    }
+
+    /// Has the row healed, or with `file` all of the segment, since a member has no file.
+    fn suspect(&self, file: bool) {
+        let (segment, offset) = (self.cells.segment, self.place.offset);
+        self.cells.inner.health.suspect(match file {
+            true => Suspect::Files { segment },
+            false => Suspect::Row { segment, offset },
+        });
     }
 
     fn right(&self, cell: usize, window: &Range<usize>) -> Option<Bytes> {
