@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 
-use coffer_base::drive::SimWorld;
+use coffer_base::drive::{Faults, SimWorld};
 use coffer_base::rng::{Rng, SeededRng};
 use coffer_objects::Error;
 
@@ -145,7 +145,8 @@ impl Machine<'_> {
         self.world.cut_power_at(u64::MAX);
         match closed {
             Ok(()) => Ok(()),
-            Err(_) if self.known.troubled && (self.spare() == 0 || self.is_full()) => Ok(()),
+            // What could not be sealed, or read back, keeps its copies.
+            Err(_) if self.known.troubled => Ok(()),
             Err(what) => Err(what),
         }
     }
@@ -270,6 +271,9 @@ impl Machine<'_> {
     /// The store holds what it should, and where no drive is harmed, every byte on the drives is
     /// as it should be.
     pub fn check(&self, store: &Store) -> Result<(), String> {
+        if self.spare() == 0 && self.known.troubled {
+            return Ok(());
+        }
         let seen = block_on(observe(store))?;
         if let Some(difference) = self.model().difference(&seen) {
             return Err(difference);
@@ -355,7 +359,8 @@ impl Machine<'_> {
         if self.is_full() && chance(&self.rng, 1, 3) {
             for drive in &self.drives {
                 let faults = self.world.faults(drive);
-                self.world.set_faults(drive, coffer_base::drive::Faults { full: false, ..faults });
+                let faults = Faults { full: false, full_for_overwrites: false, ..faults };
+                self.world.set_faults(drive, faults);
             }
         }
         let trouble = Trouble::draw(&self.rng, self.spare() > 0);

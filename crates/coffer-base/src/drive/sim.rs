@@ -59,9 +59,11 @@ pub struct Faults {
     pub misdirect_reads: Option<u64>,
     /// One in so many reads gives what was there before the file's last sync.
     pub stale_reads: Option<u64>,
-    /// Whatever needs or might need space (creating, writing, reserving, making longer) fails
-    /// with `StorageFull`.
+    /// Whatever needs more space (creating, writing or reserving beyond what is reserved, making
+    /// longer) fails with `StorageFull`.
     pub full: bool,
+    /// Where nothing is written in place: any write fails with `StorageFull`.
+    pub full_for_overwrites: bool,
     /// Writes that would make the files longer than this together fail with `StorageFull`.
     pub capacity: Option<u64>,
     /// Syncs of files and of the directory succeed and do nothing.
