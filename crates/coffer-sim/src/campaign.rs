@@ -35,7 +35,7 @@ pub struct Config {
     pub steps: usize,
     /// Every nth boundary is tried; 1: each.
     pub every: u64,
-    /// Some writes ask for less than all drives; then no drive is ever missing.
+    /// Some writes ask for less than all drives.
     pub weak_acks: bool,
     /// Drives fail in the middle of the run, and of the lives after it.
     pub trouble: bool,
@@ -209,7 +209,8 @@ fn record(
     };
     let drives = config.scheme.drives();
     let rng = SeededRng::new(seed);
-    let mut machine = Machine { world, config, drives, rng, known: first, cuts: 0, states: 0, tell: &tell };
+    let mut machine =
+        Machine { world, config, drives, rng, known: first, cuts: 0, states: 0, tell: &tell };
     let ran = catch_unwind(AssertUnwindSafe(|| run_workload(&mut machine)));
     world.observe(None);
     let ran = ran.unwrap_or_else(|panic| Err(panic_text(&*panic)));
@@ -299,7 +300,8 @@ fn check(seed: u64, config: Config, boundary: &Boundary) -> Result<Checked, Stri
         println!("  the cut at operation {operation}, while: {}", knowledge.doing);
     }
     let (drives, known) = (config.scheme.drives(), (**knowledge).clone());
-    let mut machine = Machine { world, config, drives, rng, known, cuts: 0, states: 0, tell: &|_| {} };
+    let mut machine =
+        Machine { world, config, drives, rng, known, cuts: 0, states: 0, tell: &|_| {} };
     let done = live_on(&mut machine).map_err(|what| machine.in_context(what))?;
     Ok(Checked { cuts: machine.cuts, states: machine.states, done, trace: world.trace() })
 }
@@ -316,10 +318,12 @@ fn live_on(machine: &mut Machine<'_>) -> Result<bool, String> {
     if chance(&machine.rng, 1, 2) {
         machine.restore_all();
     }
-    let may_lose =
-        machine.config.scheme.m > 0 && !machine.known.formatting && !machine.config.weak_acks;
+    let may_lose = machine.config.scheme.m > 0 && !machine.known.formatting;
     if may_lose && chance(&machine.rng, 1, 3) {
         machine.take_away(usize::from(machine.config.scheme.m));
+    }
+    if machine.config.trouble && !machine.known.formatting && chance(&machine.rng, 1, 8) {
+        machine.fill_all();
     }
     let changed = recover_in_vain(machine, may_lose)?;
     let mut store = machine.open_somehow(changed)?;

@@ -204,6 +204,17 @@ impl SimWorld {
         self.state().cut_at = Some(operation);
     }
 
+    /// Takes [`SimWorld::cut_power_at`] back.
+    pub fn keep_power(&self) {
+        self.state().cut_at = None;
+    }
+
+    /// Whether the power is to go at some operation, or is off.
+    pub fn will_go_down(&self) -> bool {
+        let state = self.state();
+        state.down || state.cut_at.is_some()
+    }
+
     /// Whether the power is off.
     pub fn is_down(&self) -> bool {
         self.state().down
