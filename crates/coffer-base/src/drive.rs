@@ -20,7 +20,7 @@ pub use gated::{Gate, GatedDrive, Op};
 pub use guarded::GuardedDrive;
 pub use queue::DriveQueue;
 pub use real::{Lock, RealDrive};
-pub use sim::{Faults, Observer, SimDrive, SimWorld, Survival};
+pub use sim::{Faults, Forget, Observer, SimDrive, SimWorld, Strike, Survival};
 
 /// How a file will be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@
 //! | [`wire`] | little-endian and varint reading and writing with bounds |
 //! | [`buffer`] | 4 KiB-aligned buffers |
 //! | [`clock`], [`rng`], [`drive`], [`pool`], [`net`] | the seams |
+//! | [`failpoint`] | named points at which a test kills the process |
 //!
 //! Invariants:
 //! 1. Every seam is object-safe; one dynamic call per I/O costs nothing.
@@ -26,6 +27,7 @@ pub mod buffer;
 pub mod checksum;
 pub mod clock;
 pub mod drive;
+pub mod failpoint;
 pub mod ids;
 pub mod net;
 pub mod pool;

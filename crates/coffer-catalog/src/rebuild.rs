@@ -53,7 +53,9 @@ pub(crate) fn bring_up(log: &Log, engine: &dyn Engine) -> Result<Replayed, Error
 /// Fills an empty engine from the checkpoint and what came after, or from the records alone if
 /// the checkpoint is of no use.
 fn fill(log: &Log, engine: &dyn Engine) -> Result<Replayed, Error> {
-    let why = match checkpoint::load(log, engine) {
+    let loaded = checkpoint::load(log, engine);
+    coffer_base::failpoint::pass("rebuild.loaded");
+    let why = match loaded {
         Ok(None) => return replay_all(log, engine),
         Ok(Some(mark)) => match replay(log, engine, Some(mark)) {
             Ok(replayed) => return Ok(Replayed { loaded: Some(mark.position), ..replayed }),
@@ -132,6 +134,7 @@ fn replay(log: &Log, engine: &dyn Engine, from: Option<Mark>) -> Result<Replayed
         // Also when nothing was replayed: the end may carry a newer epoch.
         batch.apply(end).map_err(|error| Failed::Error(error.into()))?;
     }
+    coffer_base::failpoint::pass("rebuild.done");
     if replayed.groups > 0 {
         let Replayed { groups, records, .. } = replayed;
         tracing::info!(groups, records, position = end.position.0, "the index is up to date");
@@ -165,6 +168,7 @@ impl Batch<'_> {
         self.engine.check()?;
         let writes = std::mem::take(&mut self.overlay).into_writes();
         self.engine.apply(writes, mark)?;
+        coffer_base::failpoint::pass("rebuild.batch");
         self.record_bytes = 0;
         self.applied = Some(mark);
         Ok(())

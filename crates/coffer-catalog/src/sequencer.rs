@@ -228,6 +228,7 @@ impl Sequencer {
         }
         for (request, too_large) in batch.into_iter().zip(too_large) {
             request.answer(outcome.clone().err().or(too_large));
+            coffer_base::failpoint::pass("sequencer.answered");
         }
         self.persister.after_group(counts.group_bytes);
     }
@@ -254,7 +255,9 @@ impl Sequencer {
         let ack = ran?;
         counts.group_bytes = group.len() as u64;
         counts.changed_keys = overlay.len() as u64;
+        coffer_base::failpoint::pass("sequencer.plans");
         let mark = self.lane.commit(group, ack).map_err(Failure::Log)?;
+        coffer_base::failpoint::pass("sequencer.committed");
         let writes = overlay.into_writes();
         self.checkpoints.touch(&writes);
         self.engine.apply(writes, mark).map_err(|error| {
@@ -265,6 +268,7 @@ impl Sequencer {
             self.behind = Some(error.clone());
             Failure::Index(error)
         })?;
+        coffer_base::failpoint::pass("sequencer.applied");
         self.checkpoints.after_apply(&*self.engine, mark, counts.group_bytes);
         Ok(())
     }

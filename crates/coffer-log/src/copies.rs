@@ -138,7 +138,12 @@ impl CopyWriter {
                 continue;
             }
             let file = self.file.clone();
-            let work = move || file.write_at(&bytes, file_offset, true);
+            let work = move || {
+                coffer_base::failpoint::pass("lane.before-write");
+                let written = file.write_at(&bytes, file_offset, true);
+                coffer_base::failpoint::pass("lane.synced");
+                written
+            };
             let queue = threads.clone();
             queue.start(Work::Commit, work, move |written| {
                 let result = written.map_err(|e| self.fail(&inner, &e));
@@ -336,8 +341,11 @@ fn create_copy(
 ) -> std::io::Result<Arc<dyn DriveFile>> {
     const ZEROS_BYTES: usize = 1 << 20;
     let file = drive.create(&FileKind::Copy.file_name(id), Access::Buffered)?;
+    coffer_base::failpoint::pass("copy.created");
     file.allocate(HEADER_BYTES + body_bytes)?;
+    coffer_base::failpoint::pass("copy.allocated");
     file.write_at(header, 0, false)?;
+    coffer_base::failpoint::pass("copy.header");
     let zeros = vec![0u8; ZEROS_BYTES.min(body_bytes as usize)];
     let mut at = 0;
     while at < body_bytes {
@@ -349,7 +357,9 @@ fn create_copy(
         }
     }
     file.sync()?;
+    coffer_base::failpoint::pass("copy.synced");
     drive.sync_dir()?;
+    coffer_base::failpoint::pass("copy.named");
     Ok(file)
 }
 
@@ -364,5 +374,6 @@ pub(crate) fn remove_copies(inner: &Inner, id: SegmentId, members: &[DriveId]) {
         {
             tracing::warn!(drive = %drive.label(), file = name, error = %e, "copy not removed");
         }
+        coffer_base::failpoint::pass("copy.removed");
     }
 }

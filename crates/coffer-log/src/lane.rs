@@ -114,6 +114,7 @@ impl Shared {
         self.inner.seams.background.spawn(Box::new(move || {
             let made =
                 OpenSegment::create(&shared.inner, shared.inner.options.commit_segment_bytes);
+            coffer_base::failpoint::pass("lane.prepared");
             let mut prepared = shared.prepared.lock().expect("no holder panics");
             if !matches!(*prepared, Prepared::Making(current) if current == attempt) {
                 // Nobody waited so long. A later segment may be in use, so this one never can be.
@@ -274,6 +275,7 @@ impl Shared {
             }
             None => Ok(()),
         };
+        coffer_base::failpoint::pass("lane.close-sealed");
         self.stop("it was closed".into());
         drop(core);
         let seals = self.seals.lock().expect("no holder panics");
@@ -291,6 +293,7 @@ impl Shared {
         }
         drop(prepared);
         self.inner.bulk.close_all(&self.inner);
+        coffer_base::failpoint::pass("lane.closed");
         result
     }
 
@@ -362,8 +365,10 @@ impl LaneCore {
             }
         }
         let fresh = shared.fresh(need)?;
+        coffer_base::failpoint::pass("lane.roll-fresh");
         let old = self.current.take();
         self.install(fresh);
+        coffer_base::failpoint::pass("lane.roll-installed");
         match old {
             Some(old) if old.offset > 0 => shared.seal_later(old.close(self.position, self.chain)),
             Some(old) => old.discard(&shared.inner),
@@ -410,12 +415,14 @@ impl LaneCore {
         while !inner.supers.is_current(&inner.set) {
             inner.supers.record(&inner.set, false, |_| {})?;
         }
+        coffer_base::failpoint::pass("lane.reform-recorded");
         if self.current.as_ref().is_some_and(|current| !current.is_whole(inner)) {
             // Sealed first: until then the groups that were just written count a lost drive.
             if let Some(current) = &self.current
                 && current.offset > 0
             {
                 seal(inner, &current.close(self.position, self.chain))?;
+                coffer_base::failpoint::pass("lane.reform-sealed");
             }
             if let Some(current) = self.current.take()
                 && current.offset == 0
@@ -424,6 +431,7 @@ impl LaneCore {
             }
             let fresh = shared.fresh(0)?;
             self.install(fresh);
+            coffer_base::failpoint::pass("lane.reform-installed");
         }
         while !inner.supers.is_current(&inner.set) {
             inner.supers.record(&inner.set, false, |_| {})?;
@@ -493,7 +501,9 @@ impl Lane {
         let len = bytes.len() as u64;
         let members = current.members.len();
         let wave = current.submit(bytes, inner);
+        coffer_base::failpoint::pass("lane.submitted");
         let mut results = wave.wait(ack.copies(members), members, inner.options.stall_limit);
+        coffer_base::failpoint::pass("lane.wave");
         // Only drives that are still in the set count.
         let counted = |drives: &[DriveId]| drives.iter().filter(|d| inner.set.is_live(**d)).count();
         let answered = |results: &WaveResults| results.done.len() + results.failed.len();
@@ -542,6 +552,7 @@ impl Lane {
                 Error::Unknown(e.to_string())
             })?;
         }
+        coffer_base::failpoint::pass("lane.committed");
         Ok(core.mark(inner))
     }
 

@@ -39,7 +39,9 @@ pub(crate) fn seal(inner: &Inner, closed: &ClosedSegment) -> Result<(), Error> {
                     // A drive went while we wrote: its cell does not count.
                     continue;
                 }
+                coffer_base::failpoint::pass("seal.read-back");
                 publish(inner, closed, geometry, &members, copies);
+                coffer_base::failpoint::pass("seal.published");
                 return Ok(());
             }
             Err(error) => {
@@ -236,6 +238,7 @@ fn encode_cells(
         files.push(file);
     }
 
+    coffer_base::failpoint::pass("seal.temporaries");
     let coder = Coder::new(geometry);
     let mut stripes: Vec<Vec<u8>> = vec![vec![0u8; STRIPE_BYTES]; n];
     let mut at = 0u64;
@@ -263,6 +266,7 @@ fn encode_cells(
                 .write_at(&stripe[..len], header_bytes + at, false)
                 .map_err(|e| failed(members[cell], e))?;
         }
+        coffer_base::failpoint::pass("seal.stripe");
         at += len as u64;
         if at.is_multiple_of(SYNC_BYTES) {
             for (file, member) in files.iter().zip(members) {
@@ -278,15 +282,22 @@ fn encode_cells(
         jobs.push((drive.queue().clone(), (drive, file, bytes)));
     }
     let finish = move |(drive, file, header): (Arc<dyn Drive>, Arc<dyn DriveFile>, Vec<u8>)| {
+        coffer_base::failpoint::pass("seal.before-header");
         file.write_at(&header, 0, false)?;
+        coffer_base::failpoint::pass("seal.header");
         file.sync()?;
+        coffer_base::failpoint::pass("seal.synced");
         drive.rename(&temporary, &name)?;
-        drive.sync_dir()
+        coffer_base::failpoint::pass("seal.renamed");
+        drive.sync_dir()?;
+        coffer_base::failpoint::pass("seal.named");
+        Ok(())
     };
     let results = DriveQueue::each(jobs, Work::Write, Patience::Full, finish);
     for (member, result) in members.iter().zip(results) {
         result.map_err(|e| failed(*member, e))?;
     }
+    coffer_base::failpoint::pass("seal.encoded");
     Ok(())
 }
 

@@ -290,7 +290,9 @@ impl Intake {
             rest.pieces().try_for_each(|data| writer.write(data))?;
             writer.finish()
         });
-        Ok((Payload::Bulk(finishing.await??), digests))
+        let extents = finishing.await??;
+        coffer_base::failpoint::pass("put.stored");
+        Ok((Payload::Bulk(extents), digests))
     }
 }
 

@@ -166,6 +166,7 @@ impl PrincipalCache {
     }
 
     fn forget_all(&self) {
+        coffer_base::failpoint::pass("users.committed");
         let mut cached = self.0.write().expect("no holder panics");
         cached.generation += 1;
         cached.by_access_key.clear();

@@ -159,6 +159,7 @@ impl Service {
             took_us,
             "request"
         );
+        coffer_base::failpoint::pass("reply.before");
         let account = Account::new(counters, clock, started, status, body_bytes, presence);
         reply.body_mut().accounted(account);
         reply

@@ -12,7 +12,12 @@ fn command() -> Command {
     let store = |name: &'static str, about: &'static str| {
         settings::flags(Command::new(name).about(about), Scope::Store)
     };
-    Command::new("coffer")
+    let coffer = Command::new("coffer");
+    #[cfg(feature = "failpoints")]
+    let coffer = coffer.subcommand(
+        Command::new("failpoints").about("Names the points at which a test can kill this program"),
+    );
+    coffer
         .version(env!("CARGO_PKG_VERSION"))
         .about("A self-hosted object store that speaks S3")
         .subcommand_required(true)
@@ -74,7 +79,11 @@ pub fn main() -> ExitCode {
 }
 
 fn run(matches: &clap::ArgMatches) -> anyhow::Result<ExitCode> {
+    #[cfg(feature = "failpoints")]
+    crate::failpoints::check()?;
     match matches.subcommand() {
+        #[cfg(feature = "failpoints")]
+        Some(("failpoints", _)) => crate::failpoints::list(),
         Some(("serve", m)) => serve::run(settings::from_matches(m)?),
         Some(("config", m)) => config::run(&settings::from_matches(m)?),
         Some(("status", m)) => {

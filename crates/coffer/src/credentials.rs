@@ -225,6 +225,10 @@ pub fn write(drive: &dyn Drive, credentials: &Credentials) -> std::io::Result<()
     let file = drive.create(FILE_NEW, Access::Buffered)?;
     file.write_at(credentials.to_file().as_bytes(), 0, false)?;
     file.sync()?;
+    coffer_base::failpoint::pass("credentials.written");
     drive.rename(FILE_NEW, FILE)?;
-    drive.sync_dir()
+    coffer_base::failpoint::pass("credentials.renamed");
+    drive.sync_dir()?;
+    coffer_base::failpoint::pass("credentials.done");
+    Ok(())
 }

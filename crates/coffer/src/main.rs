@@ -24,6 +24,8 @@ mod bench;
 mod cli;
 mod config;
 mod credentials;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod fault;
 mod fsck;
 mod index;

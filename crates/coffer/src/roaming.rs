@@ -92,7 +92,10 @@ impl Placed {
         let path = &places[at].dir;
         let wrong = |e: std::io::Error| EngineError::Io(format!("{}: {e}", path.display()));
         let dir = RealDrive::create(path).map_err(wrong)?;
-        let (engine, damage) = LsmEngine::open_or_wipe(path, EngineOptions::default())?;
+        let options = EngineOptions::default();
+        #[cfg(feature = "failpoints")]
+        let options = crate::failpoints::engine_options(options);
+        let (engine, damage) = LsmEngine::open_or_wipe(path, options)?;
         Ok((Placed { at, dir: Arc::new(dir), engine }, damage))
     }
 }
@@ -230,6 +233,7 @@ impl Inner {
 
     fn make(&self, at: usize) -> Result<(), EngineError> {
         let (placed, _) = Placed::open(&self.places, at)?;
+        coffer_base::failpoint::pass("roaming.opened");
         let catch_up = || {
             catch_up(&self.log, &placed.engine).map_err(|error| match error {
                 coffer_catalog::Error::Index(error) => error,
@@ -238,6 +242,7 @@ impl Inner {
         };
         catch_up()?;
         placed.engine.persist()?;
+        coffer_base::failpoint::pass("roaming.filled");
         let writer = self.writer();
         catch_up()?;
         let position = placed.engine.mark()?.map_or(0, |mark| mark.position.0);
@@ -246,6 +251,7 @@ impl Inner {
             let mut current = self.current.write().expect("no holder panics");
             std::mem::replace(&mut *current, Arc::new(placed))
         };
+        coffer_base::failpoint::pass("roaming.moved");
         drop(writer);
         // Closing the old engine may take long, or for ever if its drive hangs.
         let thread = std::thread::Builder::new().name("index-close".into());

@@ -86,6 +86,7 @@ async fn serve(
         }
     };
     let Opened { store, root, source, sockets } = opened;
+    coffer_base::failpoint::pass("serve.opened");
 
     let service = Arc::new(Service::new(
         store.objects.clone(),
@@ -122,9 +123,11 @@ async fn serve(
     if cut_off > 0 {
         tracing::warn!(cut_off, "connections were cut off");
     }
+    coffer_base::failpoint::pass("serve.drained");
     // Waits until the tasks are gone, and with them the names of the sockets.
     talking.shutdown().await;
     tokio::task::spawn_blocking(move || store.close()).await??;
+    coffer_base::failpoint::pass("serve.closed");
     tracing::info!(event = "stopped", "stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -50,6 +50,7 @@ impl<E: Into<Error>> From<E> for Stopped {
 /// Writes and records a checkpoint. Blocking.
 pub(super) fn write(job: Job) -> Result<Written, Stopped> {
     let mut ranges = Ranges::new(&job);
+    coffer_base::failpoint::pass("checkpoint.begun");
     match &job.previous {
         None => ranges.scan(&[], None)?,
         Some((root, dirty)) => {
@@ -65,11 +66,13 @@ pub(super) fn write(job: Job) -> Result<Written, Stopped> {
     }
     ranges.flush()?;
     let (root, written_ranges, range_bytes) = ranges.finish()?;
+    coffer_base::failpoint::pass("checkpoint.ranges");
 
     let bytes = root.encode();
     let mut writer = job.log.bulk_writer(Some(bytes.len() as u64))?;
     writer.write(&bytes)?;
     let extents = writer.finish()?;
+    coffer_base::failpoint::pass("checkpoint.root");
     if extents.len() > Checkpoint::EXTENTS_MAX {
         let what = format!("the root of a checkpoint lies in {} pieces", extents.len());
         return Err(coffer_log::Error::Unavailable(what).into());
@@ -78,6 +81,7 @@ pub(super) fn write(job: Job) -> Result<Written, Stopped> {
         return Err(Stopped::Closing);
     }
     job.log.record_checkpoint(Checkpoint { mark: job.mark, extents })?;
+    coffer_base::failpoint::pass("checkpoint.recorded");
     Ok(Written { root, ranges: written_ranges, bytes: range_bytes + bytes.len() as u64 })
 }
 
@@ -143,6 +147,7 @@ impl<'a> Ranges<'a> {
             none => none.insert(self.job.log.bulk_writer(None)?),
         };
         writer.write(&stored)?;
+        coffer_base::failpoint::pass("checkpoint.range");
         let position = self.job.mark.position;
         self.root.ranges.push(RangeRef {
             first: chunk.first,

@@ -14,7 +14,7 @@
 //! and its caller rebuilds; `tree/`; `tree.old/` while a wipe is under way.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -25,6 +25,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use coffer_base::wire::{Put, Reader};
 use coffer_log::Mark;
+use lsm_tree::checksum::ChecksummedWriter;
 use lsm_tree::{AbstractTree, AnyTree, Cache, Config, SequenceNumberCounter};
 
 use super::{Engine, EngineError, EngineSnapshot, Write};
@@ -201,6 +202,7 @@ impl Core {
     /// Makes the table in memory a full one.
     fn seal_table(&self, writer: &mut Writer) {
         writer.tree.rotate_memtable();
+        coffer_base::failpoint::pass("index.table-full");
         writer.deletes = 0;
     }
 }
@@ -321,6 +323,7 @@ fn open_tree(dir: &Path, options: EngineOptions) -> Result<Writer, EngineError> 
     if holds_files_without_manifest(&path).map_err(|e| io_error(&path, &e))? {
         return Err(EngineError::Damaged("its manifest is gone".into()));
     }
+    verify_version(&path)?;
     let seqno = SequenceNumberCounter::default();
     let config = Config::new(path, seqno.clone(), SequenceNumberCounter::default())
         .use_cache(Arc::new(Cache::with_capacity_bytes(options.cache_bytes)))
@@ -342,6 +345,32 @@ fn open_tree(dir: &Path, options: EngineOptions) -> Result<Writer, EngineError> 
 /// The tree would take such a directory for a new one, and then trip over the tables in it.
 fn holds_files_without_manifest(tree: &Path) -> io::Result<bool> {
     Ok(tree.try_exists()? && !tree.join("current").try_exists()?)
+}
+
+/// Which tables there are stands in a file of its own, which the tree does not verify: a flipped
+/// bit there can hide keys. `current` names it, with its checksum (u64, u128, u8 0).
+fn verify_version(tree: &Path) -> Result<(), EngineError> {
+    let damaged = |what: &str| Err(EngineError::Damaged(what.into()));
+    let read = |path: PathBuf| match fs::read(&path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(io_error(&path, &e)),
+    };
+    let Some(current) = read(tree.join("current"))? else { return Ok(()) };
+    let mut r = Reader::new(&current);
+    let (Some(version), Some(sum), Some(0)) = (r.u64(), r.u128(), r.u8()) else {
+        return damaged("its manifest is malformed");
+    };
+    let Some(bytes) = read(tree.join(format!("v{version}")))? else {
+        return damaged("its manifest names a version that is not there");
+    };
+    let mut hashed = ChecksummedWriter::new(io::sink());
+    let hashing = hashed.write_all(&bytes).map(|()| hashed.checksum().into_u128());
+    match hashing {
+        Ok(found) if found == sum && r.is_empty() => Ok(()),
+        Ok(_) => damaged("the list of its tables has a wrong checksum"),
+        Err(e) => Err(io_error(tree, &e)),
+    }
 }
 
 fn encode_mark(mark: &Mark) -> Vec<u8> {
@@ -400,7 +429,9 @@ fn remove_tree(dir: &Path) -> Result<(), EngineError> {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io_error(dir, &e)),
         _ => File::open(dir).and_then(|d| d.sync_all()).map_err(|e| io_error(dir, &e))?,
     }
+    coffer_base::failpoint::pass("index.wipe-renamed");
     remove_old_tree(dir)?;
+    coffer_base::failpoint::pass("index.wiped");
     damage::remove_marker(dir)
 }
 

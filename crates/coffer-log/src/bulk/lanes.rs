@@ -227,10 +227,14 @@ impl Lane {
                 let mut bytes = AlignedBuf::zeroed(header.len());
                 bytes.copy_from_slice(&header);
                 let file = drive.create(&FileKind::Bulk.file_name(id), Access::Direct)?;
+                coffer_base::failpoint::pass("bulk.created");
                 reserve(&*file, reserved)?;
                 file.write_at(&bytes, 0, false)?;
+                coffer_base::failpoint::pass("bulk.header");
                 file.sync()?;
+                coffer_base::failpoint::pass("bulk.header-synced");
                 drive.sync_dir()?;
+                coffer_base::failpoint::pass("bulk.named");
                 Ok(file)
             };
             let made = DriveQueue::each(items, Work::Write, Patience::Full, make);
@@ -307,7 +311,9 @@ type Trimmed = (DriveQueue, Arc<dyn DriveFile>);
 
 /// Not to where the lane's rows end: a member on which a row failed may hold less.
 fn trim(file: &dyn DriveFile) -> io::Result<()> {
-    file.len().and_then(|len| file.set_len(len))
+    let trimmed = file.len().and_then(|len| file.set_len(len));
+    coffer_base::failpoint::pass("bulk.trimmed");
+    trimmed
 }
 
 /// A file that can't be cut now is cut at the next start.

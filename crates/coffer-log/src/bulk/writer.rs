@@ -159,6 +159,7 @@ impl BulkWriter {
             let broken = self.used.extract_if(.., is_broken).map(|used| used.segment.id);
             let broken: Vec<SegmentId> = broken.collect();
             if broken.is_empty() {
+                coffer_base::failpoint::pass("bulk.finished");
                 return Ok(std::mem::take(&mut self.extents));
             }
             self.rewrite(&broken)?;
@@ -264,7 +265,11 @@ impl BulkWriter {
                 }
             }
         }
-        let sync = |file: Arc<MemberFile>| file.sync();
+        let sync = |file: Arc<MemberFile>| {
+            let synced = file.sync();
+            coffer_base::failpoint::pass("bulk.synced");
+            synced
+        };
         let synced = DriveQueue::each(files, Work::Write, Patience::Full, sync);
         let failed: Vec<(DriveId, io::Error)> = members
             .into_iter()

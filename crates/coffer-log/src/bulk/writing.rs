@@ -130,11 +130,15 @@ fn write_cell(
         reserve(&*member.file, len)?;
     }
     let bytes = &cell[..place.stride() as usize];
+    coffer_base::failpoint::pass("bulk.before-write");
     if durably {
-        member.durably(|file| file.write_at(bytes, place.offset, true))
+        member.durably(|file| file.write_at(bytes, place.offset, true))?;
+        coffer_base::failpoint::pass("bulk.written-durably");
     } else {
-        member.file.write_at(bytes, place.offset, false)
+        member.file.write_at(bytes, place.offset, false)?;
+        coffer_base::failpoint::pass("bulk.written");
     }
+    Ok(())
 }
 
 /// Counts a member as done when dropped, so that a panicking job can't leave the writer waiting.

@@ -61,6 +61,7 @@ impl Objects {
             let (log, asked) = (self.catalog().log().clone(), request.clone());
             let joining = self.call(move || Joined::new(&log, &snapshot, id, upload, &asked));
             let joined = joining.await??;
+            coffer_base::failpoint::pass("complete.joined");
             if let Some(info) = self.commit_joined(&bucket, &key, id, &request, joined).await? {
                 return Ok(info);
             }
@@ -111,7 +112,9 @@ impl Objects {
             let new = NewHead { row: &row, header_block: &header_block, body };
             replace::place(txn, known, place, old.as_ref(), new)
         };
-        Ok(self.try_commit(ack, hint, plan).await?.map(|()| info))
+        let done = self.try_commit(ack, hint, plan).await?;
+        coffer_base::failpoint::pass("complete.committed");
+        Ok(done.map(|()| info))
     }
 }
 

@@ -81,7 +81,9 @@ impl Core {
         let tree = self.view().tree().clone();
         {
             let turn = tree.get_flush_lock();
+            coffer_base::failpoint::pass("index.before-flush");
             tree.flush(&turn, self.pins.lowest())?;
+            coffer_base::failpoint::pass("index.flushed");
         }
         self.let_go();
         self.work().merge_wanted = true;
@@ -101,6 +103,7 @@ impl Core {
         if let Err(e) = freed {
             tracing::warn!("can't remove an old manifest of the index: {e}");
         }
+        coffer_base::failpoint::pass("index.let-go");
     }
 
     fn run_flushes(&self) {
@@ -152,6 +155,7 @@ impl Core {
             let before = tree.current_version().id();
             tree.compact(strategy.clone(), self.pins.lowest())?;
             if tree.current_version().id() != before {
+                coffer_base::failpoint::pass("index.merged");
                 self.let_go();
             } else if !self.merge_all(ENTRIES_PER_DELETE_BUSY)? {
                 return Ok(());

@@ -1,0 +1,212 @@
+//! History as the files of the drives tell it: the longest unbroken chain of groups.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use coffer_base::drive::{Access, DriveFile};
+use coffer_base::{Position, SegmentId};
+
+use super::scan::{CellHeader, CommitFiles, FoundFiles};
+use crate::body::{BodyReader, walk};
+use crate::copies::ClosedSegment;
+use crate::error::OpenError;
+use crate::inner::Inner;
+use crate::mark::Chain;
+use crate::segment::{FileKind, HEADER_BYTES, Layout, Segment};
+use crate::superblock::Superblock;
+
+/// History as the drives tell it.
+pub(super) struct History {
+    pub(super) position: Position,
+    pub(super) chain: Chain,
+    /// Unsealed segments that are part of it, to be sealed at these lengths.
+    pub(super) open: Vec<ClosedSegment>,
+    /// Commit segments that are part of it.
+    pub(super) segments: HashSet<SegmentId>,
+}
+
+pub(super) fn read_history(
+    inner: &Inner,
+    found: &FoundFiles,
+    newest: &Superblock,
+    notes: &mut Vec<String>,
+) -> Result<History, OpenError> {
+    let mut history = History {
+        position: Position(0),
+        chain: Chain::default(),
+        open: Vec::new(),
+        segments: HashSet::new(),
+    };
+    for (id, files) in &found.commit {
+        let bound = newest.bound_of(id.epoch());
+        if let Some(header) = complete_cells(inner, *id, files)? {
+            let sealed = &header.sealed;
+            if sealed.chain_before == history.chain && sealed.first.0 == history.position.0 + 1 {
+                history.position = sealed.last;
+                history.chain = sealed.chain_after;
+                history.segments.insert(*id);
+                inner.table.insert(Segment { id: *id, layout: header.layout() });
+                continue;
+            }
+            if bound.is_some_and(|bound| sealed.last > bound && history.position >= bound) {
+                notes.push(format!("segment {id} lies beyond a recorded end of history"));
+                continue;
+            }
+            return Err(OpenError::Damaged(format!(
+                "history breaks after position {}: segment {id} starts at {}",
+                history.position.0, sealed.first.0
+            )));
+        }
+        if files.copies.is_empty() {
+            return Err(OpenError::Damaged(format!(
+                "segment {id} has {} readable cells and needs more drives to be read",
+                files.cells.len()
+            )));
+        }
+        read_open(inner, *id, files, bound, &mut history, notes)?;
+    }
+    let (position, chain) = newest.decided;
+    if history.position < position || (history.position == position && history.chain != chain) {
+        return Err(OpenError::Damaged(format!(
+            "history ends at position {}, but reached {} when the store was last started",
+            history.position.0, position.0
+        )));
+    }
+    Ok(history)
+}
+
+/// The header of a sealed segment whose cells can be read. Beside copies that hold everything
+/// the cells do not count: sealing may have been cut short, so it is done again.
+pub(super) fn complete_cells(
+    inner: &Inner,
+    id: SegmentId,
+    files: &CommitFiles,
+) -> Result<Option<CellHeader>, OpenError> {
+    // An attempt that a lost drive cut short may have left cells of another shape.
+    let alike = |header: &CellHeader| files.cells.iter().filter(|c| c.1.is_like(header)).count();
+    let best = files
+        .cells
+        .iter()
+        .map(|(_, header)| header)
+        .filter(|header| alike(header) >= usize::from(header.geometry.k))
+        .max_by_key(|header| {
+            // A whole set of cells replaced what drives that were away then still hold.
+            let alike = alike(header);
+            (alike == header.members.len(), alike)
+        });
+    let Some(header) = best else { return Ok(None) };
+    if files.copies.is_empty() {
+        return Ok(Some(header.clone()));
+    }
+    let sealed = &header.sealed;
+    let before = Position(sealed.first.0 - 1);
+    let reads_whole = |reader: &mut BodyReader<'_>| {
+        let walked = walk(reader, 0..sealed.body_bytes, before, sealed.chain_before, |_, _, _| {
+            Ok::<bool, std::convert::Infallible>(true)
+        });
+        let Ok((end, _, chain)) = walked;
+        end == sealed.body_bytes && chain == sealed.chain_after
+    };
+    let name = FileKind::Copy.file_name(id);
+    let mut copies = Vec::new();
+    for drive in &files.copies {
+        copies.push(inner.set.file(*drive, &name, Access::Buffered)?);
+    }
+    if reads_whole(&mut BodyReader::of_files(inner, id, copies, false, u64::MAX)) {
+        return Ok(None);
+    }
+    // Stale copies of a drive that was away.
+    let segment = Segment { id, layout: header.layout() };
+    Ok(reads_whole(&mut BodyReader::new(inner, &segment)).then(|| header.clone()))
+}
+
+/// Reads an unsealed segment from its copies and, if it goes on where history stands, adds it.
+pub(super) fn read_open(
+    inner: &Inner,
+    id: SegmentId,
+    files: &CommitFiles,
+    bound: Option<Position>,
+    history: &mut History,
+    notes: &mut Vec<String>,
+) -> Result<(), OpenError> {
+    let name = FileKind::Copy.file_name(id);
+    let mut direct: Vec<Arc<dyn DriveFile>> = Vec::new();
+    let mut copies = Vec::new();
+    for drive in &files.copies {
+        direct.push(inner.set.file(*drive, &name, Access::Direct)?);
+        let here = inner.set.drive(*drive)?;
+        let file =
+            here.open(&name, Access::Buffered).map_err(|e| OpenError::io(&here.label(), &e))?;
+        copies.push((*drive, file));
+    }
+    let mut reader = BodyReader::of_files(inner, id, direct, true, u64::MAX);
+    let length = reader.longest();
+    let (position, chain) = (history.position, history.chain);
+    let (end, last, chain_after) = walk(&mut reader, 0..length, position, chain, |group, _, _| {
+        let within = bound.is_none_or(|bound| group.header.position <= bound);
+        Ok::<bool, OpenError>(within)
+    })?;
+    if let Some(newer) = reader.newer_group(end) {
+        return Err(OpenError::NewerFormat(format!("{newer}; nothing was changed")));
+    }
+    let sealed_further = files.cells.iter().any(|(_, header)| {
+        header.sealed.last > last && bound.is_none_or(|bound| header.sealed.last <= bound)
+    });
+    if sealed_further {
+        return Err(OpenError::Damaged(format!(
+            "segment {id} was sealed beyond position {}, and its cells need more drives to be read",
+            last.0
+        )));
+    }
+    if let Some(lost) = later_group(&mut reader, end, length, last, bound) {
+        return Err(OpenError::Damaged(format!(
+            "segment {id} is damaged after position {}: position {} still stands behind it",
+            last.0, lost.0
+        )));
+    }
+    for drive in &files.copies {
+        inner.set.forget_file(*drive, &name);
+    }
+    if end == 0 {
+        // Prepared and never used, or of a history that was decided away.
+        return Ok(());
+    }
+    notes.push(format!("segment {id} was open and is recovered to position {}", last.0));
+    inner.table.insert(Segment { id, layout: Layout::Copies(copies) });
+    history.open.push(ClosedSegment {
+        id,
+        body_bytes: end,
+        first: Position(position.0 + 1),
+        last,
+        chain_before: chain,
+        chain_after,
+    });
+    history.segments.insert(id);
+    history.position = last;
+    history.chain = chain_after;
+    Ok(())
+}
+
+/// Looks behind the end of a segment's groups for one that can only have been written after the
+/// group at the end was durable: then the end is damage, not a torn tail. One whole group may
+/// stand there rightly: none of its predecessor's copies may have survived the power cut.
+pub(super) fn later_group(
+    reader: &mut BodyReader<'_>,
+    end: u64,
+    length: u64,
+    last: Position,
+    bound: Option<Position>,
+) -> Option<Position> {
+    let mut at = end;
+    while at < length {
+        if let Some(group) = reader.any_group(at) {
+            let position = group.header.position;
+            let dead = bound.is_some_and(|bound| position > bound);
+            if position.0 > last.0 + 1 && !dead {
+                return Some(position);
+            }
+        }
+        at += HEADER_BYTES;
+    }
+    None
+}
