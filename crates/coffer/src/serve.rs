@@ -99,7 +99,8 @@ async fn serve(
             principal: Arc::new(Principal::root(store.owner_id.clone())),
         }),
     ));
-    let facts = Arc::new(Facts::new(service.clone(), store.owner_id.clone()));
+    let facts =
+        Arc::new(Facts::new(service.clone(), store.owner_id.clone(), store.index_health.clone()));
     readiness.send_replace(Readiness::Serving(facts.clone()));
     let mut talking = JoinSet::new();
     for socket in sockets {

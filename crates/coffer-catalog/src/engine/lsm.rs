@@ -134,6 +134,11 @@ impl LsmEngine {
         }
     }
 
+    /// The damage that was met since it was opened, if any.
+    pub fn damage(&self) -> Option<EngineError> {
+        self.core.damage.check().err()
+    }
+
     fn open_locked(dir: &Path, options: EngineOptions, lock: File) -> Result<Self, EngineError> {
         remove_old_tree(dir)?;
         let damage = Arc::new(Damage::none(dir)?);
