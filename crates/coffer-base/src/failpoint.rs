@@ -124,7 +124,6 @@ pub const POINTS: &[(&str, &str)] = &[
     ("copy.created", "a copy of the next segment has its name in memory"),
     ("copy.allocated", "its space is reserved"),
     ("copy.header", "its header is written"),
-    ("copy.zeros-synced", "some of its zeros are synced"),
     ("copy.synced", "all of it is synced, its name is not durable"),
     ("copy.named", "its name is durable"),
     ("copy.removed", "a copy is removed, which is not durable"),

@@ -165,6 +165,8 @@ struct Inner {
     checkpoints: Arc<Report>,
     replayed: Replayed,
     running: Mutex<Running>,
+    /// With [`Sequencing::Inline`], commits that wait for [`Catalog::run_gathered`].
+    gathered: Mutex<Option<Vec<Box<dyn Request>>>>,
     /// Present with [`Sequencing::Thread`].
     queue: Option<Sender<Message>>,
 }
@@ -227,8 +229,18 @@ impl Catalog {
                 (Running::Thread(thread), Some(queue))
             }
         };
-        let running = Mutex::new(running);
-        let inner = Inner { log, engine, counts, persisted, checkpoints, replayed, running, queue };
+        let (running, gathered) = (Mutex::new(running), Mutex::default());
+        let inner = Inner {
+            log,
+            engine,
+            counts,
+            persisted,
+            checkpoints,
+            replayed,
+            running,
+            gathered,
+            queue,
+        };
         Ok(Catalog { inner: Arc::new(inner) })
     }
 
@@ -274,12 +286,45 @@ impl Catalog {
                     return Err(CommitError::Closed);
                 }
             }
-            None => match &mut *self.inner.running() {
-                Running::Inline(sequencer) => sequencer.run_group(vec![request]),
-                Running::Thread(_) | Running::Closed => return Err(CommitError::Closed),
-            },
+            None => {
+                let mut gathered = self.inner.gathered();
+                if let Some(waiting) = &mut *gathered {
+                    waiting.push(request);
+                } else {
+                    drop(gathered);
+                    self.run_inline(vec![request])?;
+                }
+            }
         }
         answer.await.unwrap_or(Err(CommitError::Closed))
+    }
+
+    fn run_inline<R>(&self, batch: Vec<Box<dyn Request>>) -> Result<(), CommitError<R>> {
+        match &mut *self.inner.running() {
+            Running::Inline(sequencer) => {
+                sequencer.run_group(batch);
+                Ok(())
+            }
+            Running::Thread(_) | Running::Closed => Err(CommitError::Closed),
+        }
+    }
+
+    /// For simulations, with [`Sequencing::Inline`]: from now on commits wait for each other, as
+    /// they do on a busy server while a group syncs, until [`Catalog::run_gathered`].
+    pub fn gather(&self) {
+        self.inner.gathered().get_or_insert_default();
+    }
+
+    /// Runs the commits that have waited as one group, in the order of their coming, and answers
+    /// them; how many those were. Commits after this one do not wait any more.
+    pub fn run_gathered(&self) -> usize {
+        let batch = self.inner.gathered().take().unwrap_or_default();
+        let count = batch.len();
+        // A closed catalog drops them, which answers them so.
+        if count > 0 && self.run_inline::<()>(batch).is_err() {
+            tracing::debug!(count, "commits came after the end");
+        }
+        count
     }
 
     /// What it is doing.
@@ -328,6 +373,10 @@ impl Catalog {
 }
 
 impl Inner {
+    fn gathered(&self) -> MutexGuard<'_, Option<Vec<Box<dyn Request>>>> {
+        self.gathered.lock().expect("no holder panics")
+    }
+
     fn running(&self) -> MutexGuard<'_, Running> {
         // A panic inside an inline group poisons nothing: its group was dropped with it.
         self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner)

@@ -63,7 +63,7 @@ pub use group::{Group, Savepoint};
 pub use lane::Lane;
 pub use log::Log;
 pub use mark::{Chain, Mark};
-pub use options::{LogOptions, Seams};
+pub use options::{DriveThreads, LogOptions, Seams};
 pub use recovery::Recovery;
 pub use replay::ReplayedGroup;
 pub use segment::is_segment_name;

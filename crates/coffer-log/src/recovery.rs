@@ -9,8 +9,8 @@
 
 use std::sync::Arc;
 
-use coffer_base::drive::Drive;
-use coffer_base::pool::map_all;
+use coffer_base::drive::queue::{Patience, Work};
+use coffer_base::drive::{Drive, DriveQueue};
 use coffer_base::{DriveId, EpochId, StoreId, Timestamp};
 
 use crate::bulk;
@@ -67,8 +67,7 @@ pub(crate) fn open(
     seams: Seams,
 ) -> Result<(Arc<Shared>, Lane, Recovery), OpenError> {
     let geometry = Geometry { k: options.k, m: options.m };
-    let looked = map_all(seams.pool.as_ref(), drives.clone(), |drive| look(drive.as_ref()));
-    let looked = looked.into_iter().collect::<Result<Vec<Looked>, OpenError>>()?;
+    let (drives, looked) = look_at_all(drives, options.degraded || options.force)?;
     coffer_base::failpoint::pass("recovery.superblocks");
     let found = |wanted: &dyn Fn(&Superblock) -> bool| {
         looked.iter().any(|l| matches!(l, Looked::Superblock(s, _) if wanted(s)))
@@ -118,6 +117,37 @@ pub(crate) fn open(
     let newest = format(&drives, &unfinished, geometry, &seams)?;
     coffer_base::failpoint::pass("format.done");
     recover(plan::created(drives, newest), options, seams)
+}
+
+/// What each drive says of itself, all asked at once. One that fails or hangs is as good as
+/// missing, where that is allowed.
+fn look_at_all(
+    drives: Vec<Arc<dyn Drive>>,
+    may_miss: bool,
+) -> Result<(Vec<Arc<dyn Drive>>, Vec<Looked>), OpenError> {
+    let items = drives.iter().map(|drive| (drive.queue().clone(), drive.clone())).collect();
+    let answers = DriveQueue::each(items, Work::Look, Patience::Full, |drive: Arc<dyn Drive>| {
+        Ok(look(drive.as_ref()))
+    });
+    let (mut here, mut looked) = (Vec::new(), Vec::new());
+    let mut failed = None;
+    for (drive, answer) in drives.into_iter().zip(answers) {
+        match answer.unwrap_or_else(|e| Err(OpenError::io(&drive.label(), &e))) {
+            Ok(found) => {
+                here.push(drive);
+                looked.push(found);
+            }
+            Err(error @ OpenError::Io { .. }) if may_miss => {
+                tracing::error!(drive = %drive.label(), %error, "left out of this start");
+                failed.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match failed {
+        Some(error) if here.is_empty() => Err(error),
+        _ => Ok((here, looked)),
+    }
 }
 
 fn recover(

@@ -3,6 +3,8 @@
 use std::sync::{Mutex, MutexGuard};
 
 use coffer_base::Timestamp;
+use coffer_base::drive::DriveQueue;
+use coffer_base::drive::queue::{Patience, Work};
 
 use crate::error::Error;
 use crate::set::{DriveState, Set, Slot};
@@ -33,7 +35,8 @@ impl Supers {
     }
 
     /// Applies `change` and records it, with the drives' present states, durably on every live
-    /// drive. A drive that fails to take it is fenced, which is recorded in turn.
+    /// drive, all at once. A drive that fails to take it is fenced, one that hangs is lost, which
+    /// is recorded in turn on the others.
     ///
     /// Refused when fewer than half of the last recorded active members are live: the others
     /// could be a majority and start without knowing of this.
@@ -60,13 +63,22 @@ impl Supers {
             next.recorded = set.clock.now();
             next.members = set.with(|slots| slots.iter().map(Member::of).collect());
             let mut failed = false;
+            let mut items = Vec::with_capacity(live.len());
             for id in live {
                 let Ok(drive) = set.drive(id) else {
                     failed = true;
                     continue;
                 };
                 let superblock = Superblock { drive: id, ..next.clone() };
-                if let Err(e) = superblock.write(drive.as_ref()) {
+                items.push((id, (drive.queue().clone(), (drive, superblock))));
+            }
+            let (ids, items): (Vec<_>, Vec<_>) = items.into_iter().unzip();
+            let written =
+                DriveQueue::each(items, Work::Commit, Patience::Full, |(drive, superblock)| {
+                    superblock.write(drive.as_ref())
+                });
+            for (id, written) in ids.into_iter().zip(written) {
+                if let Err(e) = written {
                     // A generation that some drives have must not be written again.
                     recorded.generation = next.generation;
                     set.take_out_failed(id, &e, "writing its superblock")?;

@@ -13,6 +13,8 @@ use crate::mark::Mark;
 use crate::options::{LogOptions, Seams};
 use crate::{DriveState, Lane, Log, Recovery};
 
+mod stalls;
+
 pub(crate) fn options(k: u8, m: u8) -> LogOptions {
     LogOptions {
         k,
@@ -521,4 +523,16 @@ fn a_start_with_a_full_drive_serves_and_seals_when_there_is_space() {
     assert_eq!(log.status().unsealed, 0);
     model.commit(&mut lane, &rng).unwrap();
     assert_eq!(model.check(&log), 0);
+}
+
+#[test]
+fn a_set_that_no_superblock_was_finished_of_can_be_made_again() {
+    let world = SimWorld::new(11);
+    let drive = world.drive("d0");
+    drive.create("super.a", coffer_base::drive::Access::Buffered).expect("an empty superblock");
+    // Whoever takes the directory for a store knows no scheme.
+    let Err(error) = open_with(&world, &names(1), options(0, 0)) else { panic!("it opened") };
+    assert!(matches!(error, OpenError::Unfinished(_)), "{error:?}");
+    let (_, _, recovery) = open(&world, 1, 0);
+    assert!(recovery.created);
 }

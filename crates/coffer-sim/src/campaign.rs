@@ -4,26 +4,27 @@
 //! which a cut would find it, together with what the client knows then: the states a store may be
 //! in. Each copy then has its power cut, and is opened and checked on its own:
 //!
-//! 1. what survives the cut is drawn, up to m drives are taken away in some cases, and in some
-//!    the power goes again while the store recovers;
+//! 1. what survives the cut is drawn, drives are taken away in some cases, and in some the power
+//!    goes again while the store recovers, or a drive fails;
 //! 2. the store opens and holds exactly one of the states it may be in; fsck is clean;
-//! 3. it does a few more operations and holds what they make of it;
-//! 4. it stops, the drives that were away are back, and it still holds the same.
+//! 3. it does a few more operations, some with failing drives or until the power goes, and holds
+//!    what they make of it;
+//! 4. it stops, other drives are here, it starts again, and still holds the same; up to three
+//!    times.
 //!
 //! Everything follows from the seed, so a failure is replayed by its seed and boundary.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
-use coffer_base::drive::{Faults, SimWorld};
+use coffer_base::drive::SimWorld;
 use coffer_base::rng::{Rng, SeededRng};
 
-use crate::executor::block_on;
+use crate::life::{Ended, Knowledge, Machine};
 use crate::model::Model;
-use crate::observe::{fsck, observe};
-use crate::step::Step;
-use crate::store::{IndexState, Scheme, Store};
-use crate::workload::{chance, next_step, pick};
+use crate::plant::Plant;
+use crate::store::Scheme;
+use crate::workload::chance;
 
 /// What a campaign does.
 #[derive(Clone, Copy, Debug)]
@@ -36,10 +37,16 @@ pub struct Config {
     pub every: u64,
     /// Some writes ask for less than all drives; then no drive is ever missing.
     pub weak_acks: bool,
+    /// Drives fail in the middle of the run, and of the lives after it.
+    pub trouble: bool,
     /// Some uploads have a part of full size.
     pub big_parts: bool,
-    /// Planted bug: syncs on this many of the drives do nothing.
-    pub forget_syncs: usize,
+    /// Old copies of drives are put in their places.
+    pub old_copies: bool,
+    /// Print what happens.
+    pub narrate: bool,
+    /// A planted bug.
+    pub plant: Plant,
 }
 
 impl Config {
@@ -50,8 +57,11 @@ impl Config {
             steps: 40,
             every: 1,
             weak_acks: seed % 4 == 3,
+            trouble: seed % 4 == 1 || seed % 4 == 2,
             big_parts: seed % 16 == 6,
-            forget_syncs: 0,
+            old_copies: std::env::var_os("OLD").is_some(),
+            narrate: false,
+            plant: Plant::Nothing,
         }
     }
 
@@ -61,6 +71,17 @@ impl Config {
         let (k, m) = schemes[(seed % schemes.len() as u64) as usize];
         Config::of(Scheme { k, m }, seed)
     }
+}
+
+/// One campaign, or one boundary of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Task {
+    /// The seed of the run.
+    pub seed: u64,
+    /// What it does.
+    pub config: Config,
+    /// The one boundary to look at; `None`: all.
+    pub boundary: Option<u64>,
 }
 
 /// One cut after which something was wrong.
@@ -88,7 +109,9 @@ impl std::fmt::Display for Failure {
 pub struct Outcome {
     /// Operations of drives in the run: the possible cuts.
     pub boundaries: u64,
-    /// Cuts tried, those during recovery included.
+    /// States in which a store was opened and all it holds compared.
+    pub states: u64,
+    /// Power cuts, those during recovery included.
     pub cuts: u64,
     /// Cuts that left an operation undone, and done.
     pub undone_and_done: (u64, u64),
@@ -103,17 +126,6 @@ struct Boundary {
     operation: u64,
     world: SimWorld,
     knowledge: Arc<Knowledge>,
-}
-
-/// What the client knows while it does one thing.
-struct Knowledge {
-    doing: String,
-    /// The states the store may be in; the first is the one before.
-    states: Vec<Model>,
-    /// Indexes as they were: any of them may be what the machine kept.
-    indexes: Vec<IndexState>,
-    /// Nothing was acknowledged yet: drives may be half formatted.
-    formatting: bool,
 }
 
 /// Runs the campaign of `seed`.
@@ -143,6 +155,7 @@ fn campaign(seed: u64, config: Config, only: Option<u64>) -> Outcome {
         match result {
             Ok(checked) => {
                 outcome.cuts += checked.cuts;
+                outcome.states += checked.states;
                 match checked.done {
                     true => outcome.undone_and_done.1 += 1,
                     false => outcome.undone_and_done.0 += 1,
@@ -166,156 +179,110 @@ fn seed_of(seed: u64, boundary: u64) -> u64 {
     coffer_base::checksum::checksum(0, &bytes)
 }
 
-/// Runs the workload, restarting now and then, and keeps a copy at each boundary wanted.
+/// Runs the workload, restarting now and then, and keeps a copy at each boundary wanted. Gives
+/// these, and a number that tells what the run came to.
 fn record(
     seed: u64,
     config: Config,
     world: &SimWorld,
     only: Option<u64>,
 ) -> Result<(Vec<Boundary>, u64), Failure> {
-    let first = Arc::new(Knowledge {
+    let first = Knowledge {
         doing: "making the store".to_owned(),
         states: vec![Model::default()],
-        indexes: Vec::new(),
         formatting: true,
-    });
-    let now = Arc::new(Mutex::new(first));
+        ..Knowledge::default()
+    };
+    let now = Arc::new(Mutex::new(Arc::new(first.clone())));
     let boundaries = Arc::new(Mutex::new(Vec::new()));
     let (known, keep) = (now.clone(), boundaries.clone());
     world.observe(Some(Box::new(move |operation, world| {
         let wanted = only.map_or(operation.is_multiple_of(config.every), |o| o == operation);
         if wanted {
             let knowledge = known.lock().expect("no holder panics").clone();
-            let boundary = Boundary { operation, world, knowledge };
+            let boundary = Boundary { operation, world: world.fork(), knowledge };
             keep.lock().expect("no holder panics").push(boundary);
         }
     })));
-    let ran = catch_unwind(AssertUnwindSafe(|| run_workload(seed, config, world, &now)));
+    let tell = |known: &Knowledge| {
+        *now.lock().expect("no holder panics") = Arc::new(known.clone());
+    };
+    let drives = config.scheme.drives();
+    let rng = SeededRng::new(seed);
+    let mut machine =
+        Machine { world, config, drives, rng, known: first, cuts: 0, states: 0, tell: &tell };
+    let ran = catch_unwind(AssertUnwindSafe(|| run_workload(&mut machine)));
     world.observe(None);
     let ran = ran.unwrap_or_else(|panic| Err(panic_text(&*panic)));
-    let usage = ran.map_err(|what| Failure {
+    let end = ran.map_err(|what| Failure {
         seed,
         boundary: world.operations(),
         doing: now.lock().expect("no holder panics").doing.clone(),
         what: format!("without any power cut: {what}"),
     })?;
     let boundaries = std::mem::take(&mut *boundaries.lock().expect("no holder panics"));
-    Ok((boundaries, usage))
+    Ok((boundaries, end))
 }
 
-fn run_workload(
-    seed: u64,
-    config: Config,
-    world: &SimWorld,
-    now: &Mutex<Arc<Knowledge>>,
-) -> Result<u64, String> {
-    let rng = SeededRng::new(seed);
-    let drives = config.scheme.drives();
-    for (i, drive) in drives.iter().enumerate() {
-        let faults = Faults { forget_syncs: i < config.forget_syncs, ..Faults::default() };
-        world.set_faults(drive, faults);
-    }
-    let mut indexes: Vec<IndexState> = Vec::new();
-    let mut model = Model::default();
-    let mut store = Store::open(world, config.scheme, &drives, None, rng.next_u64())
-        .map_err(|e| e.to_string())?;
-    let know = |doing: String, states: Vec<Model>, indexes: &[IndexState]| {
-        let indexes = indexes.to_vec();
-        let knowledge = Knowledge { doing, states, indexes, formatting: false };
-        *now.lock().expect("no holder panics") = Arc::new(knowledge);
-    };
-    for _ in 0..config.steps {
-        indexes.extend(store.index()?);
-        if chance(&rng, 1, 20) {
-            let clean = chance(&rng, 1, 2);
-            let how = if clean { "a clean restart" } else { "a restart after a power cut" };
-            know(how.to_owned(), vec![model.clone()], &indexes);
-            match clean {
-                true => store.close()?,
-                false => {
-                    drop(store);
-                    world.power_cut();
-                }
-            }
-            let index = remembered(&rng, &indexes);
-            store = Store::open(world, config.scheme, &drives, index, rng.next_u64())
-                .map_err(|e| e.to_string())?;
-            continue;
+fn run_workload(machine: &mut Machine<'_>) -> Result<u64, String> {
+    machine.drives.iter().for_each(|drive| drop(machine.world.drive(drive)));
+    machine.restore_all();
+    let mut store = machine.open().map_err(|e| e.to_string())?;
+    machine.known.formatting = false;
+    let mut left = machine.config.steps;
+    while left > 0 {
+        let steps = left.min(1 + machine.rng.below(40) as usize);
+        left -= steps;
+        let ended = machine.work(&store, steps)?;
+        if left == 0 && ended == Ended::Done {
+            break;
         }
-        let step = next_step(&rng, &model, config.weak_acks, config.big_parts);
-        know(step.describe(), step.alternatives(&model), &indexes);
-        do_step(&step, &store, &mut model)?;
-        know(format!("after: {}", step.describe()), vec![model.clone()], &indexes);
+        let clean = ended == Ended::Done && chance(&machine.rng, 1, 2);
+        machine.say(if clean { "a clean restart" } else { "a restart after a power cut" });
+        match clean {
+            true => machine.stop(store)?,
+            false => {
+                drop(store);
+                machine.world.power_cut();
+            }
+        }
+        // Some trouble is over, some is not.
+        if chance(&machine.rng, 1, 2) {
+            machine.restore_all();
+        }
+        store = machine.open_somehow(false)?;
+        machine.recognise(&store)?;
     }
-    know("the end".to_owned(), vec![model.clone()], &indexes);
-    expect(&store, &model)?;
-    fsck(&store)?;
-    know("a clean stop".to_owned(), vec![model.clone()], &indexes);
-    store.close()?;
-    Ok(model.usage().bytes)
-}
-
-/// What the machine kept of the index: nothing, or any of its states.
-fn remembered<'a>(rng: &SeededRng, indexes: &'a [IndexState]) -> Option<&'a IndexState> {
-    let some = !indexes.is_empty() && chance(rng, 1, 2);
-    some.then(|| pick(rng, indexes))
-}
-
-fn do_step(step: &Step, store: &Store, model: &mut Model) -> Result<(), String> {
-    let id =
-        block_on(step.run(store, model)).map_err(|e| format!("{} fails: {e}", step.describe()))?;
-    step.apply(model);
-    model.name_upload(id);
-    Ok(())
-}
-
-fn expect(store: &Store, model: &Model) -> Result<(), String> {
-    let seen = block_on(observe(store))?;
-    match model.difference(&seen) {
-        None => Ok(()),
-        Some(difference) => Err(difference),
-    }
+    machine.say("the end");
+    machine.check(&store)?;
+    machine.say("a clean stop");
+    machine.stop(store)?;
+    Ok(machine.model().usage().bytes)
 }
 
 struct Checked {
     cuts: u64,
+    states: u64,
     /// The operation under way is done.
     done: bool,
     trace: u64,
 }
 
-/// Checks all boundaries on as many threads as there are cores; results in order.
+/// Checks all boundaries, in order.
 fn check_all(
     seed: u64,
     config: Config,
     boundaries: Vec<Boundary>,
 ) -> Vec<(u64, Result<Checked, Failure>)> {
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(8);
-    let queue = Mutex::new(boundaries.into_iter());
-    let results = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let next = queue.lock().expect("taking doesn't panic").next();
-                    let Some(boundary) = next else { return };
-                    let checked = catch_unwind(AssertUnwindSafe(|| check(seed, config, &boundary)));
-                    let checked = checked.unwrap_or_else(|panic| Err(panic_text(&*panic)));
-                    let checked = checked.map_err(|what| Failure {
-                        seed,
-                        boundary: boundary.operation,
-                        doing: boundary.knowledge.doing.clone(),
-                        what,
-                    });
-                    let mut results = results.lock().expect("adding doesn't panic");
-                    results.push((boundary.operation, checked));
-                }
-            });
-        }
-    });
-    let mut results = results.into_inner().expect("no thread panicked");
-    results.sort_by_key(|(operation, _)| *operation);
-    results
+    let check_one = |boundary: Boundary| {
+        let checked = catch_unwind(AssertUnwindSafe(|| check(seed, config, &boundary)));
+        let checked = checked.unwrap_or_else(|panic| Err(panic_text(&*panic)));
+        let operation = boundary.operation;
+        let doing = || boundary.knowledge.doing.clone();
+        let failed = |what| Failure { seed, boundary: operation, doing: doing(), what };
+        (operation, checked.map_err(failed))
+    };
+    boundaries.into_iter().map(check_one).collect()
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
@@ -328,126 +295,108 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 fn check(seed: u64, config: Config, boundary: &Boundary) -> Result<Checked, String> {
     let Boundary { operation, world, knowledge } = boundary;
     let rng = SeededRng::new(seed_of(seed, *operation));
-    let drives = config.scheme.drives();
     world.reseed(rng.next_u64());
+    if config.narrate {
+        println!("  the cut at operation {operation}, while: {}", knowledge.doing);
+    }
+    let (drives, known) = (config.scheme.drives(), (**knowledge).clone());
+    let mut machine =
+        Machine { world, config, drives, rng, known, cuts: 0, states: 0, tell: &|_| {} };
+    let done = live_on(&mut machine).map_err(|what| machine.in_context(what))?;
+    Ok(Checked { cuts: machine.cuts, states: machine.states, done, trace: world.trace() })
+}
+
+/// The lives after a cut; whether the operation under way was found done.
+fn live_on(machine: &mut Machine<'_>) -> Result<bool, String> {
     // One time in four only the process is killed: what the page cache has is there, until the
     // power goes later on.
-    let mut cuts = 0;
-    if chance(&rng, 3, 4) {
-        world.power_cut();
-        cuts += 1;
+    if chance(&machine.rng, 3, 4) {
+        machine.cut();
     }
+    let older = machine.world.fork();
+    older.power_cut();
+    if chance(&machine.rng, 1, 2) {
+        machine.restore_all();
+    }
+    let may_lose =
+        machine.config.scheme.m > 0 && !machine.known.formatting && !machine.config.weak_acks;
+    if may_lose && chance(&machine.rng, 1, 3) {
+        machine.take_away(usize::from(machine.config.scheme.m));
+    }
+    let changed = recover_in_vain(machine, may_lose)?;
+    let mut store = machine.open_somehow(changed)?;
+    let done = machine.recognise(&store)?;
+    machine.check(&store)?;
+    machine.known.formatting = false;
+    let lives = [1, 2, 2, 3][machine.rng.below(4) as usize];
+    for life in 1..=lives {
+        let down_at = machine.world.operations() + 1 + machine.rng.below(60);
+        if chance(&machine.rng, 1, 4) {
+            machine.world.cut_power_at(down_at);
+        }
+        let steps = machine.rng.below(5) as usize;
+        let ended = machine.work(&store, steps).map_err(|e| format!("life {life}: {e}"))?;
+        if ended == Ended::Done {
+            machine.check(&store).map_err(|e| format!("life {life}, later: {e}"))?;
+        }
+        if life == lives && chance(&machine.rng, 1, 2) {
+            break;
+        }
+        match ended == Ended::Done && chance(&machine.rng, 1, 2) {
+            true => machine.stop(store).map_err(|e| format!("life {life} does not end: {e}"))?,
+            false => {
+                drop(store);
+                machine.cut();
+            }
+        }
+        if life == lives || chance(&machine.rng, 1, 2) {
+            machine.restore_all();
+        }
+        let may_lose = may_lose && life < lives;
+        if may_lose && chance(&machine.rng, 1, 3) {
+            machine.take_away(usize::from(machine.config.scheme.m));
+        }
+        if machine.config.old_copies && may_lose && chance(&machine.rng, 1, 8) {
+            machine.put_back_one_of(&older);
+        }
+        store = machine.open_somehow(false).map_err(|e| format!("life {}: {e}", life + 1))?;
+        machine.recognise(&store).map_err(|e| format!("life {}: {e}", life + 1))?;
+        machine.check(&store).map_err(|e| format!("life {}: {e}", life + 1))?;
+    }
+    Ok(done)
+}
 
-    let may_lose = config.scheme.m > 0 && !knowledge.formatting && !config.weak_acks;
-    let mut present = drives.clone();
-    if may_lose && chance(&rng, 1, 3) {
-        present = take_away(world, &drives, u64::from(config.scheme.m), &rng);
-    }
+/// The power goes again during recovery, or it doesn't come to that. In between drives may come
+/// back, or others go: whether that happened.
+fn recover_in_vain(machine: &mut Machine<'_>, may_lose: bool) -> Result<bool, String> {
     let mut changed = false;
-
-    // The power goes again during recovery, or it doesn't come to that. In between drives may
-    // come back, or others go.
-    while cuts < 4 && (chance(&rng, 1, 3) || cuts == 0 && chance(&rng, 1, 2)) {
-        world.cut_power_at(world.operations() + 1 + rng.below(25));
-        let index = remembered(&rng, &knowledge.indexes);
-        let opened = Store::open(world, config.scheme, &present, index, rng.next_u64());
-        if let (Err(what), false) = (&opened, world.is_down())
+    let mut tries = 0;
+    while tries < 3
+        && (chance(&machine.rng, 1, 3) || machine.cuts == 0 && chance(&machine.rng, 1, 2))
+    {
+        tries += 1;
+        if machine.config.trouble && may_lose && chance(&machine.rng, 1, 3) {
+            machine.cause_trouble();
+        }
+        machine.world.cut_power_at(machine.world.operations() + 1 + machine.rng.below(25));
+        let opened = machine.open();
+        if let (Err(what), false) = (&opened, machine.world.is_down())
             && !(changed && what.is_no_majority())
+            && !machine.known.troubled
+            && machine.known.harmed.is_empty()
         {
-            return Err(format!("after cut {cuts}: {what}"));
+            return Err(format!("after cut {}: {what}", machine.cuts));
         }
         drop(opened);
-        world.power_cut();
-        cuts += 1;
-        let forced = present.len() * 2 <= drives.len();
-        if may_lose && !forced && chance(&rng, 1, 2) {
-            restore_all(world, &drives);
-            let most = usize::from(config.scheme.m).min((drives.len() - 1) / 2) as u64;
-            present = match most > 0 && present.len() == drives.len() {
-                true => take_away(world, &drives, most, &rng),
-                false => drives.clone(),
-            };
+        machine.cut();
+        let (here, all) = (machine.here().len(), machine.drives.len());
+        if may_lose && here * 2 > all && chance(&machine.rng, 1, 2) {
+            machine.restore_all();
+            if here == all {
+                machine.take_away(usize::from(machine.config.scheme.m).min((all - 1) / 2));
+            }
             changed = true;
         }
     }
-
-    let index = remembered(&rng, &knowledge.indexes);
-    let mut opened = Store::open(world, config.scheme, &present, index, rng.next_u64());
-    if opened.as_ref().is_err_and(|what| changed && what.is_no_majority()) {
-        // The drives that took part in the last start are not here: rightly refused.
-        restore_all(world, &drives);
-        present = drives.clone();
-        opened = Store::open(world, config.scheme, &present, index, rng.next_u64());
-    }
-    let away = drives.len() - present.len();
-    let context = |what: String| match away {
-        0 => what,
-        _ => format!("({away} drives away) {what}"),
-    };
-    let store = opened.map_err(|e| context(e.to_string()))?;
-    let (mut model, done) = recognise(&store, &knowledge.states).map_err(context)?;
-    if away == 0 {
-        fsck(&store).map_err(context)?;
-    }
-    for _ in 0..rng.below(5) {
-        let step = next_step(&rng, &model, config.weak_acks, false);
-        do_step(&step, &store, &mut model).map_err(|e| context(format!("later {e}")))?;
-    }
-    expect(&store, &model).map_err(|e| context(format!("after more operations: {e}")))?;
-
-    if chance(&rng, 1, 2) {
-        match chance(&rng, 1, 2) {
-            true => store.close().map_err(context)?,
-            false => {
-                drop(store);
-                world.power_cut();
-                cuts += 1;
-            }
-        }
-        restore_all(world, &drives);
-        let index = remembered(&rng, &knowledge.indexes);
-        let store = match Store::open(world, config.scheme, &drives, index, rng.next_u64()) {
-            // The operator started half of the drives by force while the other half, unseen, had
-            // begun a start of its own.
-            Err(what) if away * 2 >= drives.len() && what.is_divergence() => {
-                return Ok(Checked { cuts, done, trace: world.trace() });
-            }
-            other => other.map_err(|e| context(format!("second life: {e}")))?,
-        };
-        expect(&store, &model).map_err(|e| context(format!("second life: {e}")))?;
-        fsck(&store).map_err(|e| context(format!("second life: {e}")))?;
-    }
-    Ok(Checked { cuts, done, trace: world.trace() })
-}
-
-/// Takes 1 to `most` drives away; gives the names of the rest.
-fn take_away(world: &SimWorld, drives: &[String], most: u64, rng: &SeededRng) -> Vec<String> {
-    let mut present = drives.to_vec();
-    for _ in 0..=rng.below(most) {
-        let gone = present.remove(rng.below(present.len() as u64) as usize);
-        world.remove_drive(&gone);
-    }
-    present
-}
-
-fn restore_all(world: &SimWorld, drives: &[String]) {
-    for drive in drives {
-        world.restore_drive(drive);
-    }
-}
-
-/// Which of the states a store is in, and whether that is one with the last operation done.
-fn recognise(store: &Store, states: &[Model]) -> Result<(Model, bool), String> {
-    let seen = block_on(observe(store))?;
-    let mut differences = Vec::new();
-    for (i, state) in states.iter().enumerate() {
-        let mut state = state.clone();
-        state.learn_ids(&seen);
-        match state.difference(&seen) {
-            None => return Ok((state, i > 0)),
-            Some(difference) => differences.push(difference),
-        }
-    }
-    differences.dedup();
-    Err(format!("neither done nor undone: {}", differences.join(" | ")))
+    Ok(changed)
 }

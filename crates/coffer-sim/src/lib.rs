@@ -8,12 +8,17 @@
 //! | module | concept |
 //! |---|---|
 //! | [`campaign`] | one run, cut everywhere, checked each time |
+//! | [`campaigns`] | many of them, on several threads |
+//! | [`life`] | what a store may hold over several starts, and what may be lost |
+//! | [`trouble`] | what goes wrong with a drive |
+//! | [`plant`] | bugs that must be found |
 //! | [`model`] | the oracle |
 //! | [`step`] | an operation of a client: on the store and on the model |
 //! | [`workload`] | which operation comes next |
 //! | [`observe`] | reading a store back, in every way |
 //! | [`store`] | opening log, catalog and objects over simulated drives |
 //! | [`clock`], [`executor`] | time that jumps, futures that never wait |
+//! | [`history`] | whether what concurrent clients of a real server saw is linearisable; pure |
 //!
 //! Invariants:
 //! 1. The same seed gives the same run, the same cuts and the same trace.
@@ -23,10 +28,15 @@
 //! Read [`campaign::run`] first.
 
 pub mod campaign;
+pub mod campaigns;
 pub mod clock;
 pub mod executor;
+pub mod history;
+pub mod life;
 pub mod model;
 pub mod observe;
+pub mod plant;
 pub mod step;
 pub mod store;
+pub mod trouble;
 pub mod workload;

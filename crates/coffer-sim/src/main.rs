@@ -1,31 +1,38 @@
 //! `coffer-sim`: campaigns of simulated power cuts, from the command line.
 
 use std::process::ExitCode;
+use std::time::Instant;
 
-use coffer_sim::campaign::{Config, Outcome, replay, run};
+use coffer_sim::campaign::{Config, Outcome, Task};
+use coffer_sim::campaigns::run_all;
 
 const USAGE: &str = "\
-usage: coffer-sim [--seeds N] [--from SEED] [--steps N] [--every N]
+usage: coffer-sim [--seeds N] [--from SEED] [--jobs N] [--steps N] [--every N]
        coffer-sim --replay SEED:BOUNDARY [--steps N]
+       coffer-sim check-history FILE...
 
-Runs the campaigns of N seeds (default 10) from SEED (default 0) on. Each cuts the power of one
-simulated run at every operation of its drives (or every Nth) and checks what is left.";
+Runs the campaigns of N seeds (default 10) from SEED (default 0) on, as many at once as there are
+cores, or --jobs. Each cuts the power of one simulated run at every operation of its drives (or
+every Nth) and checks what is left. A replay tells what happens.";
 
 struct Args {
     seeds: u64,
     from: u64,
+    jobs: usize,
     steps: Option<usize>,
     every: u64,
     replay: Option<(u64, u64)>,
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Option<Args> {
-    let mut args = Args { seeds: 10, from: 0, steps: None, every: 1, replay: None };
+    let jobs = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let mut args = Args { seeds: 10, from: 0, jobs, steps: None, every: 1, replay: None };
     while let Some(word) = words.next() {
         let value = words.next()?;
         match word.as_str() {
             "--seeds" => args.seeds = value.parse().ok()?,
             "--from" => args.from = value.parse().ok()?,
+            "--jobs" => args.jobs = value.parse().ok().filter(|n| *n > 0)?,
             "--steps" => args.steps = Some(value.parse().ok()?),
             "--every" => args.every = value.parse().ok().filter(|n| *n > 0)?,
             "--replay" => {
@@ -38,20 +45,38 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Args> {
     Some(args)
 }
 
-fn config_of(args: &Args, seed: u64) -> Config {
-    let mut config = Config { every: args.every, ..Config::of_seed(seed) };
-    if let Some(steps) = args.steps {
-        config.steps = steps;
+impl Args {
+    fn task(&self, seed: u64, boundary: Option<u64>) -> Task {
+        let mut config = Config { every: self.every, ..Config::of_seed(seed) };
+        if let Some(steps) = self.steps {
+            config.steps = steps;
+        }
+        Task { seed, config, boundary }
     }
-    config
+
+    fn tasks(&self) -> Vec<Task> {
+        match self.replay {
+            Some((seed, boundary)) => {
+                let mut task = self.task(seed, Some(boundary));
+                task.config.narrate = true;
+                vec![task]
+            }
+            None => {
+                let seeds = self.from..self.from.saturating_add(self.seeds);
+                seeds.map(|seed| self.task(seed, None)).collect()
+            }
+        }
+    }
 }
 
-fn report(seed: u64, config: &Config, outcome: &Outcome) {
+fn report(task: &Task, outcome: &Outcome) {
     println!(
-        "seed {seed} ({}+{}): {} operations, {} cuts, {} undone, {} done, trace {:016x}",
-        config.scheme.k,
-        config.scheme.m,
+        "seed {} ({}+{}): {} operations, {} states, {} cuts, {} undone, {} done, trace {:016x}",
+        task.seed,
+        task.config.scheme.k,
+        task.config.scheme.m,
         outcome.boundaries,
+        outcome.states,
         outcome.cuts,
         outcome.undone_and_done.0,
         outcome.undone_and_done.1,
@@ -59,30 +84,28 @@ fn report(seed: u64, config: &Config, outcome: &Outcome) {
     );
     for failure in &outcome.failures {
         println!("FAILED: {failure}");
-        println!("  again: coffer-sim --replay {}:{}", failure.seed, failure.boundary);
+        println!("  again: cargo xtask sim --replay {}:{}", failure.seed, failure.boundary);
     }
 }
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("check-history") {
+        return coffer_sim::history::command::run(std::env::args().skip(2));
+    }
     let Some(args) = parse(std::env::args().skip(1)) else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    let (mut cuts, mut failures) = (0, 0);
-    if let Some((seed, boundary)) = args.replay {
-        let config = config_of(&args, seed);
-        let outcome = replay(seed, config, boundary);
-        report(seed, &config, &outcome);
-        failures += outcome.failures.len();
-    } else {
-        for seed in args.from..args.from.saturating_add(args.seeds) {
-            let config = config_of(&args, seed);
-            let outcome = run(seed, config);
-            report(seed, &config, &outcome);
-            cuts += outcome.cuts;
-            failures += outcome.failures.len();
-        }
-        println!("{cuts} cuts, {failures} failures");
-    }
-    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let began = Instant::now();
+    let total = run_all(args.tasks(), args.jobs, &mut report);
+    let seconds = began.elapsed().as_secs_f64();
+    println!(
+        "{} seeds, {} states, {} cuts, {} failures, {seconds:.0} s, {:.0} states/s",
+        total.seeds,
+        total.states,
+        total.cuts,
+        total.failures.len(),
+        total.states as f64 / seconds.max(0.001)
+    );
+    if total.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -50,11 +50,24 @@ pub struct Bucket {
     pub uploads: BTreeMap<(String, String), Upload>,
 }
 
-/// A whole store: its buckets by name.
+/// A user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Its access key.
+    pub access_key: String,
+    /// The secret of it.
+    pub secret: String,
+    /// Whether its key works.
+    pub enabled: bool,
+}
+
+/// A whole store: its buckets and users by name.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     /// The buckets.
     pub buckets: BTreeMap<String, Bucket>,
+    /// The users.
+    pub users: BTreeMap<String, User>,
 }
 
 /// The id that stands for an upload whose id was never told.
@@ -71,6 +84,9 @@ impl Model {
         if !self.buckets.keys().eq(seen.buckets.keys()) {
             let names = |m: &Model| m.buckets.keys().cloned().collect::<Vec<_>>();
             return Some(format!("buckets {:?}, expected {:?}", names(seen), names(self)));
+        }
+        if self.users != seen.users {
+            return Some(format!("users {:?}, expected {:?}", seen.users, self.users));
         }
         let pairs = self.buckets.iter().zip(seen.buckets.values());
         pairs

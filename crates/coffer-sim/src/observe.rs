@@ -12,7 +12,7 @@ use coffer_catalog::MemEngine;
 use coffer_iam::Action;
 use coffer_objects as o;
 
-use crate::model::{Bucket, Model, Part, Stored, Upload};
+use crate::model::{Bucket, Model, Part, Stored, Upload, User};
 use crate::store::Store;
 
 /// Small, so that there are several pages.
@@ -25,6 +25,7 @@ pub async fn observe(store: &Store) -> Result<Model, String> {
         let bucket = observe_bucket(store, &name).await.map_err(|e| format!("{name}: {e}"))?;
         model.buckets.insert(name, bucket);
     }
+    model.users = users(store).await?;
     let (kept, found) = (store.objects.usage().map_err(say)?, model.usage());
     if kept != found {
         return Err(format!("the store counts {kept:?} and holds {found:?}"));
@@ -65,6 +66,25 @@ async fn bucket_names(store: &Store) -> Result<Vec<String>, String> {
             return Ok(names);
         }
     }
+}
+
+async fn users(store: &Store) -> Result<BTreeMap<String, User>, String> {
+    let grant = store.on_store(Action::AdminUsers);
+    let mut users = BTreeMap::new();
+    for user in store.objects.list_users(&grant).await.map_err(say)? {
+        let [access_key] = &user.access_keys[..] else {
+            return Err(format!("user {} has keys {:?}", user.name, user.access_keys));
+        };
+        let found = store.objects.principal_by_access_key(access_key).await.map_err(say)?;
+        let found = found.ok_or_else(|| format!("the key of user {} is nobody's", user.name))?;
+        if found.principal.name != user.name || found.enabled != user.enabled {
+            return Err(format!("the key of user {} stands for {found:?}", user.name));
+        }
+        let user_found =
+            User { access_key: access_key.clone(), secret: found.secret, enabled: user.enabled };
+        users.insert(user.name, user_found);
+    }
+    Ok(users)
 }
 
 async fn observe_bucket(store: &Store, name: &str) -> Result<Bucket, String> {

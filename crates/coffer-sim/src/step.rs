@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use coffer_base::Ack;
-use coffer_iam::Action;
 use coffer_objects as o;
 use md5::{Digest, Md5};
 
-use crate::model::{Bucket, Model, Part, Stored, UNKNOWN_ID, Upload};
-use crate::store::Store;
+use crate::model::{Bucket, Model, Part, Stored, UNKNOWN_ID, Upload, User};
+
+mod run;
+
+pub use run::Failed;
 
 /// One operation of a client.
 #[derive(Clone, Debug)]
@@ -23,8 +25,13 @@ pub enum Step {
     Put(Place, Content, Ack),
     /// PutObject whose client goes away after some of the body.
     PutAbandoned(Place, Content),
-    /// PutObject that must not replace anything, where there is something.
-    PutRefused(Place, Content),
+    /// PutObject that must not replace anything, where there is something; or only what has this
+    /// ETag, where there is something else.
+    PutRefused(Place, Content, Option<String>),
+    /// PutObject that may only make a new object, where there is none.
+    PutIfAbsent(Place, Content),
+    /// PutObject that may only replace the object with this ETag, which is there.
+    PutIfMatch(Place, Content, String),
     /// DeleteObject; the object may be absent.
     Delete(Place),
     /// DeleteObjects, of one bucket.
@@ -35,10 +42,20 @@ pub enum Step {
     CreateUpload(Place, Content),
     /// UploadPart.
     UploadPart(UploadPlace, u32, Bytes),
+    /// UploadPartCopy of an object, or of a range in it (first and last byte).
+    UploadPartCopy(UploadPlace, u32, Place, Option<(u64, u64)>),
     /// CompleteMultipartUpload with all its parts.
     Complete(UploadPlace),
     /// AbortMultipartUpload.
     Abort(UploadPlace),
+    /// A user is added, with an access key and a secret.
+    AddUser(String, String, String),
+    /// A user's key is stopped, or works again.
+    EnableUser(String, bool),
+    /// A user is removed.
+    RemoveUser(String),
+    /// Several clients at once, whose commits come into one group in this order.
+    Together(Vec<Step>),
 }
 
 /// A bucket and a key.
@@ -91,7 +108,9 @@ impl Step {
             Step::DeleteBucket(name) => {
                 model.buckets.remove(name);
             }
-            Step::Put(place, content, _) => {
+            Step::Put(place, content, _)
+            | Step::PutIfAbsent(place, content)
+            | Step::PutIfMatch(place, content, _) => {
                 model.bucket(&place.bucket).objects.insert(place.key.clone(), stored(content));
             }
             Step::PutAbandoned(..) | Step::PutRefused(..) => {}
@@ -120,6 +139,14 @@ impl Step {
                 let part = Part { body: body.clone(), size: body.len() as u64, etag: etag(body) };
                 model.upload(upload).parts.insert(*number, part);
             }
+            Step::UploadPartCopy(upload, number, from, range) => {
+                let source = model.bucket(&from.bucket).objects[&from.key].clone();
+                let body = match range {
+                    None => source.body.clone(),
+                    Some((first, last)) => source.body.slice(*first as usize..=*last as usize),
+                };
+                Step::UploadPart(upload.clone(), *number, body).apply(model);
+            }
             Step::Complete(upload) => {
                 let Upload { headers, parts } = model.take_upload(upload);
                 let mut whole = Vec::new();
@@ -140,6 +167,18 @@ impl Step {
             Step::Abort(upload) => {
                 model.take_upload(upload);
             }
+            Step::AddUser(name, access_key, secret) => {
+                let (access_key, secret) = (access_key.clone(), secret.clone());
+                model.users.insert(name.clone(), User { access_key, secret, enabled: true });
+            }
+            Step::EnableUser(name, enabled) => {
+                let user = model.users.get_mut(name).expect("steps name users that exist");
+                user.enabled = *enabled;
+            }
+            Step::RemoveUser(name) => {
+                model.users.remove(name);
+            }
+            Step::Together(steps) => steps.iter().for_each(|step| step.apply(model)),
         }
     }
 
@@ -164,98 +203,6 @@ impl Step {
         all
     }
 
-    /// Does it. Gives the id of an upload begun.
-    pub async fn run(&self, store: &Store, model: &Model) -> Result<Option<String>, o::Error> {
-        let objects = &store.objects;
-        match self {
-            Step::CreateBucket(name) => {
-                let grant = store.on_bucket(Action::CreateBucket, name);
-                objects.create_bucket(&grant, o::CreateBucket::default()).await?;
-            }
-            Step::DeleteBucket(name) => {
-                objects.delete_bucket(&store.on_bucket(Action::DeleteBucket, name)).await?;
-            }
-            Step::Put(place, content, ack) => {
-                let put = put_of(content, Some(*ack));
-                let mut writer = objects.put(&place.may_put(store), put).await?;
-                write_body(&mut writer, &content.body).await?;
-                writer.finish(None).await?;
-            }
-            Step::PutAbandoned(place, content) => {
-                let put = put_of(content, None);
-                let mut writer = objects.put(&place.may_put(store), put).await?;
-                write_body(&mut writer, &content.body.slice(..content.body.len() / 2)).await?;
-                drop(writer);
-            }
-            Step::PutRefused(place, content) => {
-                let mut put = put_of(content, None);
-                put.condition.if_none_match_any = true;
-                let refused = async {
-                    let mut writer = objects.put(&place.may_put(store), put).await?;
-                    write_body(&mut writer, &content.body).await?;
-                    writer.finish(None).await
-                };
-                match refused.await {
-                    Err(o::Error::PreconditionFailed { .. }) => {}
-                    Err(other) => return Err(other),
-                    Ok(_) => return Err(wrong("a put replaced what it must not replace")),
-                }
-            }
-            Step::Delete(place) => {
-                let grant = store.on_object(Action::DeleteObject, &place.bucket, &place.key);
-                objects.delete(&grant).await?;
-            }
-            Step::DeleteMany(bucket, keys) => {
-                let grants: Vec<_> = keys
-                    .iter()
-                    .map(|key| store.on_object(Action::DeleteObject, bucket, key))
-                    .collect();
-                for result in objects.delete_many(grants).await {
-                    result?;
-                }
-            }
-            Step::Copy(from, to) => {
-                let read = store.on_object(Action::GetObject, &from.bucket, &from.key);
-                objects.copy(&read, &to.may_put(store), o::Copy::default()).await?;
-            }
-            Step::CreateUpload(place, content) => {
-                let create =
-                    o::CreateUpload { headers: content.headers.clone(), ..Default::default() };
-                let upload = objects.create_upload(&place.may_put(store), create).await?;
-                return Ok(Some(upload.upload_id));
-            }
-            Step::UploadPart(upload, number, body) => {
-                let grant = upload.place.may_put(store);
-                let put = o::Put { content_length: Some(body.len() as u64), ..Default::default() };
-                let mut writer = objects.upload_part(&grant, &upload.id, *number, put).await?;
-                write_body(&mut writer, body).await?;
-                writer.finish_part(None).await?;
-            }
-            Step::Complete(upload) => {
-                let place = &upload.place;
-                let held = &model.buckets[&place.bucket].uploads;
-                let parts = held[&(place.key.clone(), upload.id.clone())]
-                    .parts
-                    .iter()
-                    .map(|(number, part)| o::CompletePart {
-                        number: *number,
-                        etag: part.etag.clone(),
-                        checksum: None,
-                    })
-                    .collect();
-                let complete = o::Complete { parts, ..Default::default() };
-                objects.complete_upload(&place.may_put(store), &upload.id, complete).await?;
-            }
-            Step::Abort(upload) => {
-                let place = &upload.place;
-                let grant =
-                    store.on_object(Action::AbortMultipartUpload, &place.bucket, &place.key);
-                objects.abort_upload(&grant, &upload.id).await?;
-            }
-        }
-        Ok(None)
-    }
-
     /// One line for people.
     pub fn describe(&self) -> String {
         let at = |p: &Place| format!("{}/{}", p.bucket, p.key);
@@ -268,8 +215,15 @@ impl Step {
             Step::PutAbandoned(place, content) => {
                 format!("put {} (half of {} bytes)", at(place), content.body.len())
             }
-            Step::PutRefused(place, content) => {
-                format!("put {} if absent ({} bytes)", at(place), content.body.len())
+            Step::PutRefused(place, content, etag) => {
+                let condition = if etag.is_some() { "if unchanged" } else { "if absent" };
+                format!("put {} {condition}, refused ({} bytes)", at(place), content.body.len())
+            }
+            Step::PutIfAbsent(place, content) => {
+                format!("put new {} ({} bytes)", at(place), content.body.len())
+            }
+            Step::PutIfMatch(place, content, _) => {
+                format!("put {} if unchanged ({} bytes)", at(place), content.body.len())
             }
             Step::Delete(place) => format!("delete {}", at(place)),
             Step::DeleteMany(bucket, keys) => format!("delete {keys:?} of {bucket}"),
@@ -278,8 +232,19 @@ impl Step {
             Step::UploadPart(upload, number, body) => {
                 format!("part {number} of {} ({} bytes)", at(&upload.place), body.len())
             }
+            Step::UploadPartCopy(upload, number, from, range) => {
+                let of = at(&upload.place);
+                format!("part {number} of {of} from {range:?} of {}", at(from))
+            }
             Step::Complete(upload) => format!("complete {}", at(&upload.place)),
             Step::Abort(upload) => format!("abort {}", at(&upload.place)),
+            Step::AddUser(name, ..) => format!("add user {name}"),
+            Step::EnableUser(name, enabled) => format!("enable user {name}: {enabled}"),
+            Step::RemoveUser(name) => format!("remove user {name}"),
+            Step::Together(steps) => {
+                let all: Vec<String> = steps.iter().map(Step::describe).collect();
+                format!("together: {}", all.join(" & "))
+            }
         }
     }
 }
@@ -296,34 +261,4 @@ impl Model {
         let uploads = &mut self.bucket(&upload.place.bucket).uploads;
         uploads.remove(&id).expect("steps name uploads that exist")
     }
-}
-
-impl Place {
-    fn may_put(&self, store: &Store) -> coffer_iam::Grant {
-        store.on_object(Action::PutObject, &self.bucket, &self.key)
-    }
-}
-
-fn put_of(content: &Content, ack: Option<Ack>) -> o::Put {
-    // Half of the clients do not say how much will come.
-    let known = content.body.len().is_multiple_of(2);
-    o::Put {
-        content_length: known.then_some(content.body.len() as u64),
-        headers: content.headers.clone(),
-        ack,
-        ..Default::default()
-    }
-}
-
-async fn write_body(writer: &mut o::PutWriter, body: &Bytes) -> Result<(), o::Error> {
-    let mut rest = body.clone();
-    while !rest.is_empty() {
-        let piece = rest.split_to(rest.len().min(50_000));
-        writer.write(piece).await?;
-    }
-    Ok(())
-}
-
-fn wrong(what: &str) -> o::Error {
-    o::Error::Corrupt(what.to_owned())
 }

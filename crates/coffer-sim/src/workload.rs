@@ -82,8 +82,35 @@ pub fn next_step(rng: &SeededRng, model: &Model, weak_acks: bool, big_parts: boo
     let place = Place { bucket: bucket.clone(), key };
     let present: Vec<&String> = held.objects.keys().collect();
     let uploads: Vec<_> = held.uploads.iter().collect();
-    match rng.below(20) {
+    match rng.below(26) {
         0..=6 => {}
+        20 => return user_step(rng, model),
+        21 | 22 => {
+            if let Some(steps) = together(rng, model, weak_acks) {
+                return Step::Together(steps);
+            }
+        }
+        23 if !held.objects.contains_key(&place.key) => {
+            return Step::PutIfAbsent(place, random_content(rng));
+        }
+        24 if !present.is_empty() => {
+            let key = (*pick(rng, &present)).clone();
+            if let Some(etag) = held.objects[&key].etag.clone() {
+                return Step::PutIfMatch(Place { bucket, key }, random_content(rng), etag);
+            }
+        }
+        25 if !uploads.is_empty() && !present.is_empty() => {
+            let ((key, id), _) = *pick(rng, &uploads);
+            let place = Place { bucket: bucket.clone(), key: key.clone() };
+            let upload = UploadPlace { place, id: id.clone() };
+            let key = (*pick(rng, &present)).clone();
+            let size = held.objects[&key].body.len() as u64;
+            let range = (size > 0 && chance(rng, 1, 2)).then(|| {
+                let first = rng.below(size);
+                (first, first + rng.below(size - first))
+            });
+            return Step::UploadPartCopy(upload, 3, Place { bucket, key }, range);
+        }
         7..=9 if !present.is_empty() => {
             return Step::Delete(Place { bucket, key: (*pick(rng, &present)).clone() });
         }
@@ -114,10 +141,57 @@ pub fn next_step(rng: &SeededRng, model: &Model, weak_acks: bool, big_parts: boo
         18 => return Step::PutAbandoned(place, random_content(rng)),
         19 if !present.is_empty() => {
             let place = Place { bucket, key: (*pick(rng, &present)).clone() };
-            return Step::PutRefused(place, random_content(rng));
+            let other = chance(rng, 1, 2).then(|| "0".repeat(32));
+            return Step::PutRefused(place, random_content(rng), other);
         }
         _ => {}
     }
-    let ack = if weak_acks { *pick(rng, &[Ack::All, Ack::Quorum, Ack::Primary]) } else { Ack::All };
-    Step::Put(place, random_content(rng), ack)
+    Step::Put(place, random_content(rng), random_ack(rng, weak_acks))
+}
+
+fn random_ack(rng: &SeededRng, weak_acks: bool) -> Ack {
+    if weak_acks { *pick(rng, &[Ack::All, Ack::Quorum, Ack::Primary]) } else { Ack::All }
+}
+
+fn user_step(rng: &SeededRng, model: &Model) -> Step {
+    let name = (*pick(rng, &["ada", "ben"])).to_owned();
+    match model.users.get(&name) {
+        None => {
+            let access_key = format!("KEY{:013}", rng.below(1 << 40));
+            Step::AddUser(name, access_key, format!("secret-{:040}", rng.next_u64()))
+        }
+        Some(user) if chance(rng, 1, 2) => Step::EnableUser(name, !user.enabled),
+        Some(_) => Step::RemoveUser(name),
+    }
+}
+
+/// Two to four clients, each at a key of its own, and sometimes one whose condition depends on
+/// what another has just done.
+fn together(rng: &SeededRng, model: &Model, weak_acks: bool) -> Option<Vec<Step>> {
+    let names: Vec<&String> = model.buckets.keys().collect();
+    let mut keys = KEYS.to_vec();
+    let mut steps = Vec::new();
+    for _ in 0..2 + rng.below(3) {
+        let bucket = (*pick(rng, &names)).clone();
+        let key = keys.swap_remove(rng.below(keys.len() as u64) as usize).to_owned();
+        let etag = model.buckets[&bucket].objects.get(&key).map(|object| object.etag.clone());
+        let place = Place { bucket, key };
+        match (rng.below(6), etag) {
+            (0, Some(_)) => steps.push(Step::Delete(place)),
+            // The second of two finds the first's object.
+            (1 | 2, None) => {
+                steps.push(Step::PutIfAbsent(place.clone(), random_content(rng)));
+                steps.push(Step::PutRefused(place, random_content(rng), None));
+            }
+            // … or that it is not what it was.
+            (1 | 2, Some(Some(etag))) => {
+                let mut other = random_content(rng);
+                other.body = random_bytes(rng, 20 + rng.below(2 * BULK_THRESHOLD_BYTES));
+                steps.push(Step::PutIfMatch(place.clone(), other, etag.clone()));
+                steps.push(Step::PutRefused(place, random_content(rng), Some(etag)));
+            }
+            _ => steps.push(Step::Put(place, random_content(rng), random_ack(rng, weak_acks))),
+        }
+    }
+    (steps.len() > 1).then_some(steps)
 }

@@ -9,6 +9,10 @@
 //! it, and an index that turns out damaged is made anew in the other one. A read that met the
 //! damage waits for that, at most [`WAIT_MAX`]; nothing wrong is ever answered.
 //!
+//! A drive that hangs is not waited for. The log notices it, and gives it up; the index then moves
+//! away, and leaves its old files to a thread that may never end. Until then what is read of the
+//! index and lies neither in its cache nor in the system's waits for the drive.
+//!
 //! The two orders that matter:
 //! - The new index is brought up to the end of the log twice: first beside the running commits,
 //!   then, for the little that came meanwhile, under the lock that [`Engine::apply`] takes too.
@@ -16,9 +20,9 @@
 //!   already; [`Engine::apply`] leaves out what lies before the mark.
 
 use std::ops::Bound;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -36,6 +40,8 @@ mod tests;
 
 /// How often the directory is looked at.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+/// How long a directory may take to say that it is there.
+const PROBE_LIMIT: Duration = Duration::from_secs(1);
 /// How long to wait after moving failed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a read waits for a new index.
@@ -76,7 +82,7 @@ struct Placed {
     /// … and which directory there.
     home: PathBuf,
     /// Its directory, for noticing that it is gone.
-    dir: RealDrive,
+    dir: Arc<RealDrive>,
     engine: LsmEngine,
 }
 
@@ -115,8 +121,11 @@ impl Placed {
     /// Opens the index in a home; a damaged one is emptied, with the reason.
     fn open(at: usize, home: PathBuf) -> Result<(Placed, Option<String>), EngineError> {
         let wrong = |e: std::io::Error| EngineError::Io(format!("{}: {e}", home.display()));
-        let dir = RealDrive::create(&home).map_err(wrong)?;
-        let (engine, damage) = LsmEngine::open_or_wipe(&home, EngineOptions::default())?;
+        let dir = Arc::new(RealDrive::create(&home).map_err(wrong)?);
+        let options = EngineOptions::default();
+        #[cfg(feature = "failpoints")]
+        let options = crate::failpoints::engine_options(options);
+        let (engine, damage) = LsmEngine::open_or_wipe(&home, options)?;
         Ok((Placed { at, home, dir, engine }, damage))
     }
 }
@@ -199,9 +208,10 @@ impl Inner {
                 return;
             }
             if state.wanted.is_none() {
-                let current = self.current();
-                let gone = current.dir.probe().err().map(|gone| EngineError::Io(gone.to_string()));
-                state.wanted = gone.or_else(|| current.engine.damage());
+                drop(state);
+                let wanted = self.trouble();
+                state = self.state();
+                state.wanted = state.wanted.take().or(wanted);
             }
             let Some(why) = state.wanted.clone() else { continue };
             drop(state);
@@ -215,33 +225,55 @@ impl Inner {
         }
     }
 
+    /// Why the index can't stay where it is.
+    fn trouble(&self) -> Option<EngineError> {
+        let current = self.current();
+        if let Some(why) = self.log.hung(&self.places[current.at].drive.label()) {
+            // Who waits for it waits for the next place instead.
+            current.engine.abandon(&why);
+            return Some(EngineError::Io(why));
+        }
+        // One that does not answer may be slow only; the log decides that.
+        let gone = probe(current.dir.clone()).and_then(Result::err);
+        gone.map(|gone| EngineError::Io(gone.to_string())).or_else(|| current.engine.damage())
+    }
+
+    /// Whether an index can be made in a place.
+    fn is_here(&self, at: usize) -> bool {
+        let drive = &self.places[at].drive;
+        self.log.hung(&drive.label()).is_none()
+            && probe(drive.clone()).is_some_and(|found| found.is_ok())
+    }
+
     /// Makes the index in another home and lets it take over.
     fn move_on(&self, why: &EngineError) -> Result<(), EngineError> {
-        let current = self.current();
-        let old = current.home.display();
+        let (at, old) = {
+            let current = self.current();
+            (current.at, current.home.clone())
+        };
         tracing::warn!(
-            event = "index-remaking", from = %old, %why,
+            event = "index-remaking", from = %old.display(), %why,
             "the index is made again from the log, in another directory"
         );
         self.health.set_making(Some(why.to_string()));
-        let moved = self.try_homes(&current, why);
+        let moved = self.try_homes(at, &old, why);
         self.health.set_making(None);
-        let home = moved?;
+        let to = moved?;
         self.health.remade.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(event = "index-moved", from = %old, to = %home.display(), "the index moved");
-        home::remove(&current.home);
+        let (from, to) = (old.display(), to.display());
+        tracing::warn!(event = "index-moved", %from, %to, "the index moved");
         Ok(())
     }
 
-    fn try_homes(&self, current: &Placed, why: &EngineError) -> Result<PathBuf, EngineError> {
-        let beside = (current.at, home::other(&self.places[current.at].dir, &current.home));
-        let elsewhere = (0..self.places.len()).filter(|at| *at != current.at);
+    fn try_homes(&self, at: usize, old: &Path, why: &EngineError) -> Result<PathBuf, EngineError> {
+        let beside = (at, home::other(&self.places[at].dir, old));
+        let elsewhere = (0..self.places.len()).filter(|other| *other != at);
         let mut homes: Vec<_> = elsewhere.map(|at| (at, home::of(&self.places[at].dir))).collect();
         match why {
             EngineError::Damaged(_) => homes.insert(0, beside),
             EngineError::Io(_) => homes.push(beside),
         }
-        homes.retain(|(at, _)| self.places[*at].drive.probe().is_ok());
+        homes.retain(|(at, _)| self.is_here(*at));
         let mut failed = EngineError::Io(format!("{why}, and no other drive is there"));
         for (at, home) in homes {
             match self.make(at, home.clone()) {
@@ -275,9 +307,17 @@ impl Inner {
             std::mem::replace(&mut *current, Arc::new(placed))
         };
         coffer_base::failpoint::pass("roaming.moved");
-        // Closing the old engine may take long; commits go on meanwhile.
         drop(writer);
-        drop(before);
+        // Closing the old engine may take long, or for ever if its drive hangs. Its files go before
+        // its lock does.
+        let thread = std::thread::Builder::new().name("index-close".into());
+        let close = move || {
+            home::remove(&before.home);
+            drop(before);
+        };
+        if let Err(error) = thread.spawn(close) {
+            tracing::warn!(%error, "no thread to close the old index: it is closed here");
+        }
         Ok(())
     }
 
@@ -330,6 +370,15 @@ impl EngineSnapshot for Watched {
         let entries = self.snapshot.range(lo, hi);
         Box::new(entries.map(|entry| entry.inspect_err(|error| self.inner.want(error))))
     }
+}
+
+/// What [`Drive::probe`] says, unless that takes too long.
+fn probe(drive: Arc<dyn Drive>) -> Option<std::io::Result<()>> {
+    let (sender, answer) = mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new().name("index-probe".into());
+    // Without a thread nobody knows.
+    thread.spawn(move || drop(sender.send(drive.probe()))).ok()?;
+    answer.recv_timeout(PROBE_LIMIT).ok()
 }
 
 impl Engine for Roaming {

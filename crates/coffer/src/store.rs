@@ -173,7 +173,7 @@ pub fn open_log(looked: &Looked, settings: &Settings, purpose: Purpose) -> anyho
         write_floor_drives: settings.write_floor,
         read_only: purpose == Purpose::Inspect,
         probe_interval: (purpose == Purpose::Serve).then_some(PROBE_INTERVAL),
-        ..LogOptions::default()
+        ..sizes(settings)
     };
     #[cfg(feature = "failpoints")]
     let options = crate::failpoints::log_options(options);
@@ -227,6 +227,18 @@ fn tell_left_alone(empty: &[(PathBuf, State)], open: &mut OpenLog) {
             out.label,
             out.state.name()
         ));
+    }
+}
+
+/// Sizes as they are, or small ones for tests.
+fn sizes(settings: &Settings) -> LogOptions {
+    let usual = LogOptions::default();
+    match settings.test_segment_bytes {
+        None => usual,
+        Some(bytes) => {
+            let commit_segment_bytes = bytes.clamp(64 << 10, usual.commit_segment_bytes);
+            LogOptions { commit_segment_bytes, bulk_file_bytes: 4 * commit_segment_bytes, ..usual }
+        }
     }
 }
 
@@ -388,10 +400,9 @@ fn open_roaming(
     }
     let engine =
         Roaming::open(log.clone(), places).map_err(|error| Fault::Data(error.to_string()))?;
-    #[cfg(feature = "failpoints")]
-    let options = crate::failpoints::open_options();
-    #[cfg(not(feature = "failpoints"))]
     let options = OpenOptions::default();
+    #[cfg(feature = "failpoints")]
+    let options = crate::failpoints::open_options(options);
     let health = engine.health();
     Ok((open_over(log, lane, Arc::new(engine), options)?, health))
 }

@@ -46,21 +46,68 @@ pub struct Faults {
     pub unreadable: BTreeSet<String>,
     /// Every write fails.
     pub fail_writes: bool,
+    /// The nth write from now (1 is the next) fails, and changes nothing.
+    pub fail_write: Option<u64>,
     /// The nth sync from now (1 is the next; synchronous writes count) fails. As on Linux, what
-    /// it should have made durable is lost for good, later syncs succeed, and readers through the
-    /// page cache don't notice.
+    /// it should have made durable is kept, torn or lost for good, by the seed; later syncs
+    /// succeed, and readers through the page cache don't notice.
     pub fail_sync: Option<u64>,
+    /// One in so many writes lands elsewhere on the drive, over what is there, and says nothing.
+    /// The page cache shows it where it should be.
+    pub misdirect_writes: Option<u64>,
+    /// One in so many reads gives another block of the drive.
+    pub misdirect_reads: Option<u64>,
+    /// One in so many reads gives what was there before the file's last sync.
+    pub stale_reads: Option<u64>,
+    /// Whatever needs or might need space (creating, writing, reserving, making longer) fails
+    /// with `StorageFull`.
+    pub full: bool,
     /// Writes that would make the files longer than this together fail with `StorageFull`.
     pub capacity: Option<u64>,
     /// Syncs of files and of the directory succeed and do nothing.
     pub forget_syncs: bool,
+    /// Syncs that do less than they should: planted bugs.
+    pub forget: Vec<Forget>,
     /// The directory was deleted: everything by name fails, open files work on.
     pub unlinked: bool,
 }
 
-/// Called at every operation with its number and a copy of the world in which its effect is under
-/// way: done, but not durable.
-pub type Observer = Box<dyn FnMut(u64, SimWorld) + Send>;
+/// A sync that is planted out: it succeeds and does nothing. Files are told by how their name ends
+/// or, for a pattern that ends in `.` or `-`, begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forget {
+    /// Synchronous writes.
+    Writes(String),
+    /// Syncs through the handle that created the file.
+    NewSyncs(String),
+    /// Syncs through other handles.
+    LaterSyncs(String),
+    /// A directory sync leaves out the creation of such files by the same handle of the drive.
+    Created(String),
+    /// A directory sync leaves out renames to such names by the same handle of the drive.
+    Renamed(String),
+    /// A directory sync leaves out what earlier handles of the drive changed.
+    NamesOfBefore,
+}
+
+impl Forget {
+    fn names(pattern: &str, name: &str) -> bool {
+        name.ends_with(pattern) || pattern.ends_with(['.', '-']) && name.starts_with(pattern)
+    }
+}
+
+/// What happens to a drive at some operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Strike {
+    /// Its faults become these.
+    Faults(Faults),
+    /// It is gone, until [`SimWorld::restore_drive`].
+    Remove,
+}
+
+/// Called at every operation with its number, when its effect is under way: done, but not
+/// durable. It may [`SimWorld::fork`] the world, and nothing else.
+pub type Observer = Box<dyn FnMut(u64, &SimWorld) + Send>;
 
 #[derive(Default)]
 struct Shared {
@@ -78,6 +125,8 @@ pub struct SimDrive {
     world: SimWorld,
     name: String,
     era: u64,
+    /// Which handle it is, of all that were given out.
+    start: u64,
 }
 
 struct SimFile {
@@ -88,6 +137,8 @@ struct SimFile {
     id: FileId,
     access: Access,
     era: u64,
+    /// Through it the file was created.
+    created: bool,
 }
 
 fn chance(rng: &SeededRng, of: u64, outcomes: u64) -> bool {
@@ -118,7 +169,9 @@ impl SimWorld {
     pub fn drive(&self, name: &str) -> Arc<SimDrive> {
         let mut state = self.state();
         state.drives.entry(name.to_owned()).or_default();
-        Arc::new(SimDrive { world: self.clone(), name: name.to_owned(), era: state.era })
+        state.starts += 1;
+        let (era, start) = (state.era, state.starts);
+        Arc::new(SimDrive { world: self.clone(), name: name.to_owned(), era, start })
     }
 
     /// A deep copy, without the observer. It shares nothing with this world, and what was opened
@@ -165,8 +218,45 @@ impl SimWorld {
         self.state().power_cut(survival);
     }
 
-    /// Calls `observer` at every operation from now on. It may use the copy it is given, not this
-    /// world.
+    /// At operation number `operation`, just before its effect, `strike` hits `drive`.
+    pub fn strike_at(&self, operation: u64, drive: &str, strike: Strike) {
+        let mut state = self.state();
+        state.strikes.entry(operation).or_default().push((drive.to_owned(), strike));
+    }
+
+    /// Takes back all strikes that are to come.
+    pub fn call_off_strikes(&self) {
+        self.state().strikes.clear();
+    }
+
+    /// What is wrong with a drive now.
+    pub fn faults(&self, drive: &str) -> Faults {
+        self.state().drives.get(drive).map_or_else(Faults::default, |drive| drive.faults.clone())
+    }
+
+    /// Puts the drive of `older`, an earlier state of this world, in the place of this one's.
+    pub fn put_back(&self, drive: &str, older: &SimWorld) {
+        let mut old = older.state().drives.get(drive).cloned().unwrap_or_default();
+        let mut state = self.state();
+        old.faults = state.drives.get(drive).map(|drive| drive.faults.clone()).unwrap_or_default();
+        old.removed = false;
+        state.drives.insert(drive.to_owned(), old);
+    }
+
+    /// Puts an empty drive in the place of `drive`.
+    pub fn replace_drive(&self, drive: &str) {
+        self.state().drives.insert(drive.to_owned(), DriveState::default());
+    }
+
+    /// The files of a drive and their lengths.
+    pub fn files(&self, drive: &str) -> Vec<(String, u64)> {
+        let state = self.state();
+        let Some(drive) = state.drives.get(drive) else { return Vec::new() };
+        let len = |id: &FileId| drive.files.get(id).map_or(0, |file| file.len());
+        drive.names.iter().map(|(name, id)| (name.clone(), len(id))).collect()
+    }
+
+    /// Calls `observer` at every operation from now on.
     pub fn observe(&self, observer: Option<Observer>) {
         *self.0.observer.lock().expect("observers don't panic") = observer;
     }
@@ -183,6 +273,11 @@ impl SimWorld {
         if let Some(drive) = self.state().drives.get_mut(name) {
             drive.removed = false;
         }
+    }
+
+    /// Whether a drive is there and not removed.
+    pub fn is_here(&self, name: &str) -> bool {
+        self.state().drives.get(name).is_some_and(|drive| !drive.removed)
     }
 
     /// Replaces what is wrong with a drive.
@@ -210,11 +305,13 @@ impl SimWorld {
         what: &str,
         numbers: [u64; 2],
         act: impl FnOnce(&mut World) -> io::Result<T>,
-        settle: impl FnOnce(&mut DriveState) -> io::Result<()>,
+        settle: impl FnOnce(&mut DriveState, &T) -> io::Result<()>,
     ) -> io::Result<T> {
         let mut state = self.state();
         place.check(&state)?;
         let cut = state.count(what, place.drive, numbers);
+        // A strike may just have taken it away.
+        place.check_drive(&state)?;
         let done = act(&mut state)?;
         if cut {
             return Err(cut_error());
@@ -223,11 +320,11 @@ impl SimWorld {
         drop(state);
         let mut observer = self.0.observer.lock().expect("observers don't panic");
         if let Some(observer) = observer.as_mut() {
-            observer(operation, self.fork());
+            observer(operation, self);
         }
         drop(observer);
         let mut state = self.state();
-        settle(drive_of(&mut state, place.drive)?)?;
+        settle(drive_of(&mut state, place.drive)?, &done)?;
         Ok(done)
     }
 }
@@ -245,6 +342,10 @@ impl Place<'_> {
         if state.down || state.era != self.era {
             return Err(cut_error());
         }
+        self.check_drive(state)
+    }
+
+    fn check_drive(&self, state: &World) -> io::Result<()> {
         match state.drives.get(self.drive) {
             Some(d) if d.removed || self.by_name && d.faults.unlinked => Err(gone()),
             Some(_) => Ok(()),
@@ -269,7 +370,7 @@ impl SimDrive {
         look(drive_of(&mut state, &self.name)?)
     }
 
-    fn file(&self, name: &str, id: FileId, access: Access) -> Arc<dyn DriveFile> {
+    fn file(&self, name: &str, id: FileId, access: Access, created: bool) -> Arc<dyn DriveFile> {
         Arc::new(SimFile {
             world: self.world.clone(),
             drive: self.name.clone(),
@@ -277,6 +378,7 @@ impl SimDrive {
             id,
             access,
             era: self.era,
+            created,
         })
     }
 }
@@ -294,15 +396,16 @@ impl Drive for SimDrive {
             if drive.faults.fail_writes {
                 return Err(simulated(io::ErrorKind::Other, "can't create"));
             }
+            drive.check_room(id, 0)?;
             if drive.names.contains_key(name) {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
-            drive.create(name, id);
+            drive.create(name, id, self.start);
             drive.file_mut(id)?.handles = 1;
             Ok(id)
         };
-        let id = self.world.operate(self.place(), "create", [0; 2], act, |_| Ok(()))?;
-        Ok(self.file(name, id, access))
+        let id = self.world.operate(self.place(), "create", [0; 2], act, |_, _| Ok(()))?;
+        Ok(self.file(name, id, access, true))
     }
 
     fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn DriveFile>> {
@@ -312,20 +415,20 @@ impl Drive for SimDrive {
             drive.file_mut(id)?.handles += 1;
             Ok(id)
         })?;
-        Ok(self.file(name, id, access))
+        Ok(self.file(name, id, access, false))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         check_name(from)?;
         check_name(to)?;
-        let act = |world: &mut World| drive_of(world, &self.name)?.rename(from, to);
-        self.world.operate(self.place(), "rename", [0; 2], act, |_| Ok(()))
+        let act = |world: &mut World| drive_of(world, &self.name)?.rename(from, to, self.start);
+        self.world.operate(self.place(), "rename", [0; 2], act, |_, _| Ok(()))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         check_name(name)?;
-        let act = |world: &mut World| drive_of(world, &self.name)?.remove(name);
-        self.world.operate(self.place(), "remove", [0; 2], act, |_| Ok(()))
+        let act = |world: &mut World| drive_of(world, &self.name)?.remove(name, self.start);
+        self.world.operate(self.place(), "remove", [0; 2], act, |_, _| Ok(()))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -333,9 +436,9 @@ impl Drive for SimDrive {
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        let settle = |drive: &mut DriveState| {
+        let settle = |drive: &mut DriveState, _: &()| {
             if !drive.faults.forget_syncs {
-                drive.sync_dir();
+                drive.sync_dir(self.start);
             }
             Ok(())
         };
@@ -370,22 +473,34 @@ impl SimFile {
         Ok(())
     }
 
-    /// Settles a sync: `fail` or `good` is done to the file.
-    fn settle(
-        &self,
-        drive: &mut DriveState,
-        good: impl FnOnce(&mut file::File),
-        fail: impl FnOnce(&mut file::File),
-    ) -> io::Result<()> {
-        if drive.sync_fails() {
-            fail(drive.file_mut(self.id)?);
-            return Err(simulated(io::ErrorKind::Other, "sync failed"));
+    /// Settles a sync, or a synchronous write.
+    fn settle(&self, drive: &mut DriveState, writes: bool, rng: &SeededRng) -> io::Result<()> {
+        let is_forgotten = drive.faults.forget_syncs
+            || drive.faults.forget.iter().any(|forget| match forget {
+                Forget::Writes(pattern) => writes && Forget::names(pattern, &self.name),
+                Forget::NewSyncs(pattern) => {
+                    !writes && self.created && Forget::names(pattern, &self.name)
+                }
+                Forget::LaterSyncs(pattern) => {
+                    !writes && !self.created && Forget::names(pattern, &self.name)
+                }
+                Forget::Created(_) | Forget::Renamed(_) | Forget::NamesOfBefore => false,
+            });
+        let fails = drive.sync_fails();
+        if !fails {
+            drive.barriers += 1;
+            if is_forgotten {
+                return Ok(());
+            }
         }
-        drive.barriers += 1;
-        if !drive.faults.forget_syncs {
-            good(drive.file_mut(self.id)?);
+        let file = drive.file_mut(self.id)?;
+        match (fails, writes) {
+            (false, true) => file.force_last_write(),
+            (false, false) => file.sync(),
+            (true, true) => file.lose_last_write(rng),
+            (true, false) => file.fail_sync(rng),
         }
-        Ok(())
+        if fails { Err(simulated(io::ErrorKind::Other, "sync failed")) } else { Ok(()) }
     }
 }
 
@@ -394,37 +509,61 @@ impl DriveFile for SimFile {
         self.check_alignment(buf, offset)?;
         let mut state = self.world.state();
         self.place().check(&state)?;
+        let seed = state.seed;
         let drive = drive_of(&mut state, &self.drive)?;
         if drive.faults.fail_reads || drive.faults.unreadable.contains(&self.name) {
             return Err(simulated(io::ErrorKind::Other, "unreadable"));
         }
+        let (misdirected, stale) = (drive.faults.misdirect_reads, drive.faults.stale_reads);
+        let stale = drive.goes_wrong(stale, seed).is_some();
+        let elsewhere = drive.goes_wrong(misdirected, seed).and_then(|rng| drive.any_block(&rng));
         let file = drive.files.get(&self.id).ok_or_else(cut_error)?;
-        Ok(file.read(buf, offset, self.access == Access::Direct))
+        if stale {
+            return Ok(file.read_stale(buf, offset));
+        }
+        let n = file.read(buf, offset, self.access == Access::Direct);
+        if let Some((id, offset)) = elsewhere
+            && let Some(other) = drive.files.get(&id)
+        {
+            let had = other.read(&mut buf[..n], offset, true);
+            buf[had..n].fill(0);
+        }
+        Ok(n)
     }
 
     fn write_at(&self, data: &[u8], offset: u64, sync: bool) -> io::Result<()> {
         self.check_alignment(data, offset)?;
         let act = |world: &mut World| {
+            let seed = world.seed;
             let drive = drive_of(world, &self.drive)?;
-            if drive.faults.fail_writes {
+            if drive.write_fails() {
                 return Err(simulated(io::ErrorKind::Other, "unwritable"));
             }
             drive.check_room(self.id, offset + data.len() as u64)?;
-            drive.file_mut(self.id)?.write(data, offset);
-            Ok(())
+            let elsewhere = drive.goes_wrong(drive.faults.misdirect_writes, seed);
+            match elsewhere.and_then(|rng| drive.any_block(&rng)) {
+                None => drive.file_mut(self.id)?.write(data, offset),
+                Some((id, at)) => {
+                    drive.file_mut(self.id)?.write_astray(data, offset);
+                    drive.file_mut(id)?.hit(data, at);
+                }
+            }
+            Ok(world.rng())
         };
-        let settle = |drive: &mut DriveState| match sync {
-            true => self.settle(drive, file::File::force_last_write, file::File::lose_last_write),
+        let settle = |drive: &mut DriveState, rng: &SeededRng| match sync {
+            true => self.settle(drive, true, rng),
             false => Ok(()),
         };
         let what = if sync { "write_sync" } else { "write" };
-        self.world.operate(self.place(), what, [offset, data.len() as u64], act, settle)
+        let numbers = [offset, data.len() as u64];
+        self.world.operate(self.place(), what, numbers, act, settle).map(|_| ())
     }
 
     fn sync(&self) -> io::Result<()> {
-        let settle =
-            |drive: &mut DriveState| self.settle(drive, file::File::sync, file::File::fail_sync);
-        self.world.operate(self.place(), "sync", [0; 2], |_| Ok(()), settle)
+        let settle = |drive: &mut DriveState, rng: &SeededRng| self.settle(drive, false, rng);
+        self.world
+            .operate(self.place(), "sync", [0; 2], |world| Ok(world.rng()), settle)
+            .map(|_| ())
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
@@ -444,7 +583,7 @@ impl DriveFile for SimFile {
             drive.file_mut(self.id)?.set_len(len);
             Ok(())
         };
-        self.world.operate(self.place(), "set_len", [len, 0], act, |_| Ok(()))
+        self.world.operate(self.place(), "set_len", [len, 0], act, |_, _| Ok(()))
     }
 
     fn len(&self) -> io::Result<u64> {

@@ -139,6 +139,13 @@ impl LsmEngine {
         self.core.damage.check().err()
     }
 
+    /// Says that its drive hangs: from here on [`Engine::check`] fails instead of waiting for what
+    /// the drive may never have done.
+    pub fn abandon(&self, why: &str) {
+        self.core.work().abandoned = Some(why.to_owned());
+        self.core.work_changed.notify_all();
+    }
+
     fn open_locked(dir: &Path, options: EngineOptions, lock: File) -> Result<Self, EngineError> {
         remove_old_tree(dir)?;
         let damage = Arc::new(Damage::none(dir)?);
@@ -222,6 +229,9 @@ impl Engine for LsmEngine {
             let merge_behind = tree.l0_run_count() >= FIRST_LEVEL_RUNS_MAX;
             core.damage.check()?;
             let mut work = core.work();
+            if let Some(why) = &work.abandoned {
+                return Err(EngineError::Io(why.clone()));
+            }
             if !flush_behind && !merge_behind {
                 return Ok(());
             }

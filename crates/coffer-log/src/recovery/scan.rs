@@ -5,8 +5,8 @@ use std::io;
 use std::sync::Arc;
 
 use coffer_base::checksum::checksum;
-use coffer_base::drive::{Access, Drive, DriveFile};
-use coffer_base::pool::map_all;
+use coffer_base::drive::queue::{Patience, Work};
+use coffer_base::drive::{Access, Drive, DriveFile, DriveQueue};
 use coffer_base::wire::Put;
 use coffer_base::{DriveId, SegmentId, StoreId};
 
@@ -85,12 +85,13 @@ pub(super) fn scan(inner: &Inner) -> Result<FoundFiles, OpenError> {
     for id in inner.set.live() {
         drives.push((id, inner.set.drive(id)?));
     }
+    let items = drives.iter().map(|(id, drive)| (drive.queue().clone(), (*id, drive.clone())));
     let (store, read_only) = (inner.set.store, inner.options.read_only);
-    let scanned = map_all(inner.seams.pool.as_ref(), drives, move |(id, drive)| {
-        let files = scan_drive(store, read_only, id, drive.as_ref());
-        (id, drive, files)
-    });
-    for (id, drive, files) in scanned {
+    let scan = move |(id, drive): (DriveId, Arc<dyn Drive>)| {
+        scan_drive(store, read_only, id, drive.as_ref())
+    };
+    let scanned = DriveQueue::each(items.collect(), Work::Read, Patience::Full, scan);
+    for ((id, drive), files) in drives.into_iter().zip(scanned) {
         match files {
             Ok(files) => {
                 for (segment, file) in files {

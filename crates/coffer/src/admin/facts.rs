@@ -79,6 +79,9 @@ impl Facts {
             total_bytes: drive.space.map_or(0, |space| space.total),
             free_bytes: drive.space.map_or(0, |space| space.free),
             barriers: drive.barriers,
+            slow: drive.slow,
+            stalled: drive.stalled,
+            hedged_reads: drive.hedged_reads,
         });
         Ok(Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -21,14 +21,11 @@ pub fn other(place: &Path, home: &Path) -> PathBuf {
     if home == place { place.join(SECOND) } else { place.to_owned() }
 }
 
-/// Removes what an index left in a home.
+/// Removes what an index left in a home, but for its lock: another one must not be made there while
+/// this one may still write.
 pub fn remove(home: &Path) {
-    let results = if home.ends_with(SECOND) {
-        vec![std::fs::remove_dir_all(home)]
-    } else {
-        let marker = std::fs::remove_file(home.join(DAMAGED));
-        vec![std::fs::remove_dir_all(home.join(TREE)), marker]
-    };
+    let marker = std::fs::remove_file(home.join(DAMAGED));
+    let results = [std::fs::remove_dir_all(home.join(TREE)), marker];
     for error in results.into_iter().filter_map(Result::err) {
         if error.kind() != io::ErrorKind::NotFound {
             tracing::warn!(dir = %home.display(), %error, "an old index can't be removed");

@@ -64,6 +64,12 @@ pub struct Drive {
     pub free_bytes: u64,
     /// Durability barriers since the start.
     pub barriers: u64,
+    /// It takes part but does not answer in time: reads go elsewhere.
+    pub slow: bool,
+    /// It was given up since the start, because it hung.
+    pub stalled: bool,
+    /// Reads that went elsewhere since the start, because it did not answer in time.
+    pub hedged_reads: u64,
 }
 
 /// Segments of one kind in one state.

@@ -11,11 +11,13 @@ const SECTOR: usize = 512;
 
 #[derive(Clone, Debug)]
 enum Change {
-    /// `forced` writes are durable: a synchronous write behind which older ones still wait.
+    /// `forced` writes are durable: a synchronous write behind which older ones still wait. Of
+    /// one that went `astray`, only the length that it gave the file is to come.
     Write {
         data: Arc<[u8]>,
         offset: u64,
         forced: bool,
+        astray: bool,
     },
     SetLen(u64),
 }
@@ -28,7 +30,9 @@ pub(super) struct File {
     durable: Content,
     /// What has been done to `durable` since, in order.
     waiting: Vec<Change>,
-    /// A sync failed: `current` shows bytes that no later sync will write.
+    /// What was durable before the last good sync: what a stale read gives.
+    old: Content,
+    /// A sync failed, or a write went astray: `current` shows bytes that no later sync will write.
     lost_writes: bool,
     /// End of the space reserved by `allocate`.
     pub(super) reserved: u64,
@@ -48,6 +52,15 @@ impl File {
         self.current.read(buf, offset)
     }
 
+    /// As [`File::read`], but as the drive had it before the last good sync; zeros where it had
+    /// nothing.
+    pub(super) fn read_stale(&self, buf: &mut [u8], offset: u64) -> usize {
+        let n = self.len().saturating_sub(offset).min(buf.len() as u64) as usize;
+        let had = self.old.read(&mut buf[..n], offset);
+        buf[had..n].fill(0);
+        n
+    }
+
     /// `durable` with all that waits.
     fn written_back(&self) -> Content {
         let mut content = self.durable.clone();
@@ -59,22 +72,44 @@ impl File {
 
     pub(super) fn write(&mut self, data: &[u8], offset: u64) {
         self.current.write(data, offset);
-        self.waiting.push(Change::Write { data: data.into(), offset, forced: false });
+        self.push_write(data, offset, false);
+    }
+
+    fn push_write(&mut self, data: &[u8], offset: u64, astray: bool) {
+        self.waiting.push(Change::Write { data: data.into(), offset, forced: false, astray });
+    }
+
+    /// A write that the drive puts elsewhere: only the page cache has it here.
+    pub(super) fn write_astray(&mut self, data: &[u8], offset: u64) {
+        self.current.write(data, offset);
+        self.push_write(data, offset, true);
+        self.lost_writes = true;
+    }
+
+    /// Another file's write lands here, as far as the file goes.
+    pub(super) fn hit(&mut self, data: &[u8], offset: u64) {
+        for content in [&mut self.durable, &mut self.current] {
+            let n = content.len().saturating_sub(offset).min(data.len() as u64) as usize;
+            content.write(&data[..n], offset);
+        }
     }
 
     /// Makes the last write durable, and only that.
     pub(super) fn force_last_write(&mut self) {
-        if let [Change::Write { data, offset, .. }] = &self.waiting[..] {
-            self.durable.write(data, *offset);
+        if let [change @ Change::Write { .. }] = &self.waiting[..] {
+            self.old = self.durable.clone();
+            apply(&mut self.durable, change);
             self.waiting.clear();
         } else if let Some(Change::Write { forced, .. }) = self.waiting.last_mut() {
             *forced = true;
         }
     }
 
-    /// The last write failed while syncing: it will never be durable.
-    pub(super) fn lose_last_write(&mut self) {
-        self.waiting.pop();
+    /// The last write failed while syncing: what did not reach the drive by then never will.
+    pub(super) fn lose_last_write(&mut self, rng: &SeededRng) {
+        if let Some(change) = self.waiting.pop() {
+            self.half_write(&change, rng);
+        }
         self.lost_writes = true;
     }
 
@@ -86,16 +121,44 @@ impl File {
 
     pub(super) fn sync(&mut self) {
         if !self.waiting.is_empty() {
-            self.durable = self.written_back();
-            self.waiting.clear();
+            self.old = std::mem::take(&mut self.durable);
+            self.durable = self.old.clone();
+            for change in std::mem::take(&mut self.waiting) {
+                apply(&mut self.durable, &change);
+            }
         }
     }
 
     /// What Linux does when write-back fails: the pages are dropped from what waits, and later
-    /// syncs succeed without them.
-    pub(super) fn fail_sync(&mut self) {
-        self.waiting.retain(|c| matches!(c, Change::Write { forced: true, .. }));
+    /// syncs succeed without them. Some may have reached the drive before.
+    pub(super) fn fail_sync(&mut self, rng: &SeededRng) {
+        for change in std::mem::take(&mut self.waiting) {
+            match change {
+                Change::Write { forced: true, .. } => apply(&mut self.durable, &change),
+                _ => self.half_write(&change, rng),
+            }
+        }
         self.lost_writes = true;
+    }
+
+    /// A change reaches the drive whole, not at all, or torn.
+    fn half_write(&mut self, change: &Change, rng: &SeededRng) {
+        match change {
+            Change::SetLen(_) => {
+                if chance(rng, 1, 2) {
+                    apply(&mut self.durable, change);
+                }
+            }
+            Change::Write { data, offset, astray, .. } => match rng.below(3) {
+                _ if *astray => self.maybe_extend(offset + data.len() as u64, rng),
+                0 => apply(&mut self.durable, change),
+                1 => self.maybe_extend(offset + data.len() as u64, rng),
+                _ => {
+                    tear(&mut self.durable, data, *offset, rng);
+                    self.maybe_extend(offset + data.len() as u64, rng);
+                }
+            },
+        }
     }
 
     pub(super) fn flip_bit(&mut self, offset: u64, bit: u8) -> bool {
@@ -111,19 +174,7 @@ impl File {
                     apply(&mut self.durable, &change);
                 }
                 (Survival::None, _) => {}
-                (Survival::Random, Change::SetLen(_)) => {
-                    if chance(rng, 1, 2) {
-                        apply(&mut self.durable, &change);
-                    }
-                }
-                (Survival::Random, Change::Write { data, offset, .. }) => match rng.below(3) {
-                    0 => apply(&mut self.durable, &change),
-                    1 => self.maybe_extend(offset + data.len() as u64, rng),
-                    _ => {
-                        tear(&mut self.durable, data, *offset, rng);
-                        self.maybe_extend(offset + data.len() as u64, rng);
-                    }
-                },
+                (Survival::Random, _) => self.half_write(&change, rng),
             }
         }
         self.current = self.durable.clone();
@@ -142,6 +193,9 @@ impl File {
 
 fn apply(content: &mut Content, change: &Change) {
     match change {
+        Change::Write { data, offset, astray: true, .. } => {
+            content.set_len(content.len().max(*offset + data.len() as u64));
+        }
         Change::Write { data, offset, .. } => content.write(data, *offset),
         Change::SetLen(len) => content.set_len(*len),
     }

@@ -166,8 +166,8 @@ fn an_observer_sees_each_operation_under_way() {
     let (world, _, file) = settled(9, b"0");
     let seen = Arc::new(Mutex::new(Vec::new()));
     let push = seen.clone();
-    world.observe(Some(Box::new(move |operation, fork| {
-        let kept = fork.fork();
+    world.observe(Some(Box::new(move |operation, world| {
+        let (kept, fork) = (world.fork(), world.fork());
         kept.power_cut_with(Survival::All);
         fork.power_cut_with(Survival::None);
         let read = |world: SimWorld| read_all(&*world.drive("d"), "f").unwrap();
@@ -183,21 +183,186 @@ fn an_observer_sees_each_operation_under_way() {
 }
 
 #[test]
-fn a_failed_sync_loses_its_writes_for_good() {
-    let (world, _, file) = settled(10, b"old");
-    world.set_faults("d", Faults { fail_sync: Some(2), ..Faults::default() });
-    file.write_at(b"one", 0, true).unwrap();
-    file.write_at(b"two", 0, false).unwrap();
-    assert!(file.sync().is_err());
-    file.sync().unwrap();
-    // The page cache still shows it, the device does not.
-    assert_eq!(read_all(&*world.drive("d"), "f").unwrap(), b"two");
-    let direct = world.drive("d").open("f", Access::Direct).unwrap();
-    let mut block = AlignedBuf::zeroed(ALIGN);
-    assert_eq!(direct.read_at(&mut block, 0).unwrap(), 3);
-    assert_eq!(&block[..3], b"one");
-    world.power_cut_with(Survival::All);
+fn a_failed_sync_keeps_its_writes_or_loses_them_for_good() {
+    let mut seen = [0; 2];
+    for seed in 0..40 {
+        let (world, _, file) = settled(seed, b"old");
+        world.set_faults("d", Faults { fail_sync: Some(2), ..Faults::default() });
+        file.write_at(b"one", 0, true).unwrap();
+        file.write_at(b"two", 0, false).unwrap();
+        assert!(file.sync().is_err());
+        file.sync().unwrap();
+        // The page cache still shows it, the device may not.
+        assert_eq!(read_all(&*world.drive("d"), "f").unwrap(), b"two");
+        let direct = world.drive("d").open("f", Access::Direct).unwrap();
+        let mut block = AlignedBuf::zeroed(ALIGN);
+        assert_eq!(direct.read_at(&mut block, 0).unwrap(), 3);
+        let device = block[..3].to_vec();
+        world.power_cut_with(Survival::All);
+        assert_eq!(read_all(&*world.drive("d"), "f").unwrap(), device);
+        assert!(device == b"one" || device == b"two", "{device:?}");
+        seen[usize::from(device == b"two")] += 1;
+    }
+    assert!(seen[0] > 0 && seen[1] > 0, "{seen:?}");
+}
+
+#[test]
+fn the_nth_write_fails_and_changes_nothing() {
+    let (world, _, file) = settled(16, b"old");
+    world.set_faults("d", Faults { fail_write: Some(2), ..Faults::default() });
+    file.write_at(b"one", 0, false).unwrap();
+    assert!(file.write_at(b"two", 0, true).is_err());
     assert_eq!(read_all(&*world.drive("d"), "f").unwrap(), b"one");
+    file.write_at(b"3rd", 0, true).unwrap();
+}
+
+#[test]
+fn a_misdirected_write_lands_elsewhere_and_says_nothing() {
+    let block = |n: u8| [n; 4096];
+    let mut lost = false;
+    for seed in 0..20 {
+        let (world, drive, file) = settled(seed, &[block(1), block(2)].concat());
+        drive.create("g", Access::Buffered).unwrap().write_at(&block(3), 0, true).unwrap();
+        drive.sync_dir().unwrap();
+        world.set_faults("d", Faults { misdirect_writes: Some(1), ..Faults::default() });
+        file.write_at(&block(4), 0, true).unwrap();
+        let mut seen = block(0);
+        file.read_at(&mut seen, 0).unwrap();
+        assert_eq!(seen, block(4), "the page cache has it");
+        world.power_cut_with(Survival::All);
+        let drive = world.drive("d");
+        let all = [read_all(&*drive, "f").unwrap(), read_all(&*drive, "g").unwrap()].concat();
+        let first: Vec<u8> = all.chunks(4096).map(|block| block[0]).collect();
+        // At one place there is what should be at the start of the first file.
+        assert_eq!(first.iter().filter(|n| **n == 4).count(), 1, "{first:?}");
+        lost |= first[0] == 1;
+    }
+    assert!(lost);
+}
+
+#[test]
+fn a_misdirected_read_gives_another_block_and_a_stale_one_an_old_version() {
+    let (world, _, file) = settled(18, &[[1; 4096], [2; 4096]].concat());
+    file.write_at(&[3; 4096], 0, true).unwrap();
+    let read = || {
+        let mut block = [9; 4096];
+        assert_eq!(file.read_at(&mut block, 0).unwrap(), 4096);
+        block[0]
+    };
+    assert_eq!(read(), 3);
+    world.set_faults("d", Faults { stale_reads: Some(1), ..Faults::default() });
+    assert_eq!(read(), 1);
+    world.set_faults("d", Faults { misdirect_reads: Some(1), ..Faults::default() });
+    let reads: Vec<u8> = (0..20).map(|_| read()).collect();
+    assert!(reads.contains(&2), "{reads:?}");
+    world.set_faults("d", Faults { misdirect_reads: Some(4), ..Faults::default() });
+    let wrong = (0..100).filter(|_| read() != 3).count();
+    assert!((1..50).contains(&wrong), "{wrong} of 100 with half of a rate of one in four");
+}
+
+#[test]
+fn a_full_drive_takes_nothing_and_gives_all() {
+    let (world, drive, file) = settled(19, b"old");
+    file.allocate(100).unwrap();
+    world.set_faults("d", Faults { full: true, ..Faults::default() });
+    let full = Some(io::ErrorKind::StorageFull);
+    assert_eq!(kind(file.write_at(b"new", 0, true)), full);
+    assert_eq!(kind(drive.create("g", Access::Buffered)), full);
+    assert_eq!(kind(file.allocate(200)), full);
+    assert_eq!(read_all(&*drive, "f").unwrap(), b"old");
+    drive.rename("f", "h").unwrap();
+    drive.remove("h").unwrap();
+}
+
+#[test]
+fn a_strike_hits_at_its_operation() {
+    let (world, _, file) = settled(20, b"old");
+    let next = world.operations() + 1;
+    world.strike_at(next + 1, "d", Strike::Remove);
+    file.write_at(b"one", 0, true).unwrap();
+    assert_eq!(kind(file.write_at(b"two", 0, true)), Some(io::ErrorKind::NotFound));
+    world.restore_drive("d");
+    world.strike_at(
+        next + 2,
+        "d",
+        Strike::Faults(Faults { fail_writes: true, ..Faults::default() }),
+    );
+    assert!(file.write_at(b"two", 0, true).is_err());
+    world.set_faults("d", Faults::default());
+    world.strike_at(next + 3, "d", Strike::Remove);
+    world.call_off_strikes();
+    file.write_at(b"two", 0, true).unwrap();
+}
+
+#[test]
+fn planted_syncs_do_nothing_and_others_do() {
+    let gone = |forget: Forget, act: &dyn Fn(&SimWorld)| {
+        let world = SimWorld::new(21);
+        let drive = world.drive("d");
+        drive.create("a.copy", Access::Buffered).unwrap().write_at(b"old", 0, true).unwrap();
+        drive.sync_dir().unwrap();
+        let faults = Faults { forget: vec![forget], ..Faults::default() };
+        world.set_faults("d", faults);
+        act(&world);
+        world.power_cut_with(Survival::None);
+        let drive = world.drive("d");
+        let names = drive.list().unwrap();
+        names.into_iter().map(|n| (read_all(&*drive, &n).unwrap(), n)).collect::<Vec<_>>()
+    };
+    let overwrite = |sync: bool| {
+        move |world: &SimWorld| {
+            let file = world.drive("d").open("a.copy", Access::Buffered).unwrap();
+            file.write_at(b"new", 0, sync).unwrap();
+            if !sync {
+                file.sync().unwrap();
+            }
+        }
+    };
+    let create = |world: &SimWorld| {
+        let drive = world.drive("d");
+        let file = drive.create("b.copy", Access::Buffered).unwrap();
+        file.write_at(b"new", 0, false).unwrap();
+        file.sync().unwrap();
+        drive.sync_dir().unwrap();
+    };
+    let rename = |world: &SimWorld| {
+        let drive = world.drive("d");
+        drive.rename("a.copy", "a.cell").unwrap();
+        drive.sync_dir().unwrap();
+    };
+    let elsewhere = |world: &SimWorld| {
+        world.drive("d").rename("a.copy", "a.cell").unwrap();
+        world.drive("d").sync_dir().unwrap();
+    };
+    let old = |name: &str| (b"old".to_vec(), name.to_owned());
+    let new = |name: &str| (b"new".to_vec(), name.to_owned());
+    let copies = || ".copy".to_owned();
+    assert_eq!(gone(Forget::Writes(copies()), &overwrite(true)), [old("a.copy")]);
+    assert_eq!(gone(Forget::Writes(copies()), &overwrite(false)), [new("a.copy")]);
+    assert_eq!(gone(Forget::Writes(".cell".into()), &overwrite(true)), [new("a.copy")]);
+    assert_eq!(gone(Forget::LaterSyncs("a.".into()), &overwrite(false)), [old("a.copy")]);
+    assert_eq!(gone(Forget::NewSyncs(copies()), &overwrite(false)), [new("a.copy")]);
+    let empty = (Vec::new(), "b.copy".to_owned());
+    assert_eq!(gone(Forget::NewSyncs(copies()), &create), [old("a.copy"), empty]);
+    assert_eq!(gone(Forget::Created(copies()), &create), [old("a.copy")]);
+    assert_eq!(gone(Forget::Renamed(copies()), &create), [old("a.copy"), new("b.copy")]);
+    assert_eq!(gone(Forget::Renamed(".cell".into()), &rename), [old("a.copy")]);
+    assert_eq!(gone(Forget::NamesOfBefore, &rename), [old("a.cell")]);
+    assert_eq!(gone(Forget::NamesOfBefore, &elsewhere), [old("a.copy")]);
+}
+
+#[test]
+fn an_old_copy_and_an_empty_drive_take_the_place_of_one() {
+    let (world, _, file) = settled(22, b"old");
+    let older = world.fork();
+    older.power_cut_with(Survival::All);
+    file.write_at(b"new", 0, true).unwrap();
+    world.power_cut_with(Survival::All);
+    world.put_back("d", &older);
+    assert_eq!(read_all(&*world.drive("d"), "f").unwrap(), b"old");
+    assert_eq!(world.files("d"), [("f".to_owned(), 3)]);
+    world.replace_drive("d");
+    assert_eq!(world.files("d"), []);
 }
 
 #[test]

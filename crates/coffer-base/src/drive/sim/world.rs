@@ -5,9 +5,10 @@ use std::io;
 use std::sync::Arc;
 
 use super::file::File;
-use super::{Faults, Survival, chance};
+use super::{Faults, Forget, Strike, Survival, chance};
+use crate::checksum::checksum;
 use crate::drive::Space;
-use crate::rng::SeededRng;
+use crate::rng::{Rng, SeededRng};
 
 /// A file's identity within a world; names come and go.
 pub(super) type FileId = u64;
@@ -26,6 +27,10 @@ pub(super) struct World {
     /// Hash over all operations.
     pub(super) trace: u64,
     next_file: FileId,
+    /// Handles of drives given out.
+    pub(super) starts: u64,
+    /// What is to happen to drives at operations to come.
+    pub(super) strikes: BTreeMap<u64, Vec<(String, Strike)>>,
     pub(super) drives: BTreeMap<String, DriveState>,
 }
 
@@ -37,10 +42,19 @@ pub(super) struct DriveState {
     /// Names as of the last directory sync.
     durable_names: BTreeMap<String, FileId>,
     /// What has been done to `durable_names` since, in order.
-    waiting: Vec<NameChange>,
+    waiting: Vec<Waiting>,
     pub(super) faults: Faults,
     pub(super) removed: bool,
     pub(super) barriers: u64,
+    /// Reads and writes that faults were asked about.
+    draws: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Waiting {
+    change: NameChange,
+    /// Which handle of the drive made it.
+    by: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -64,6 +78,13 @@ impl World {
     /// Counts an operation. True: the power goes now, with its effect under way.
     pub(super) fn count(&mut self, what: &str, drive: &str, numbers: [u64; 2]) -> bool {
         self.operations += 1;
+        while let Some(due) = self.strikes.first_entry()
+            && *due.key() <= self.operations
+        {
+            for (drive, strike) in due.remove() {
+                self.strike(&drive, strike);
+            }
+        }
         let mut line = Vec::with_capacity(64);
         line.extend_from_slice(&self.trace.to_le_bytes());
         line.extend_from_slice(what.as_bytes());
@@ -71,16 +92,29 @@ impl World {
         for n in numbers {
             line.extend_from_slice(&n.to_le_bytes());
         }
-        self.trace = crate::checksum::checksum(self.seed, &line);
+        self.trace = checksum(self.seed, &line);
         self.down = self.cut_at.is_some_and(|at| self.operations >= at);
         self.down
     }
 
-    pub(super) fn power_cut(&mut self, survival: Survival) {
-        let rng = SeededRng::new(crate::checksum::checksum(
+    fn strike(&mut self, drive: &str, strike: Strike) {
+        let drive = self.drives.entry(drive.to_owned()).or_default();
+        match strike {
+            Strike::Faults(faults) => drive.faults = faults,
+            Strike::Remove => drive.removed = true,
+        }
+    }
+
+    /// Randomness for what happens at this operation.
+    pub(super) fn rng(&self) -> SeededRng {
+        SeededRng::new(checksum(
             self.seed,
             &[self.operations.to_le_bytes(), self.era.to_le_bytes()].concat(),
-        ));
+        ))
+    }
+
+    pub(super) fn power_cut(&mut self, survival: Survival) {
+        let rng = self.rng();
         for drive in self.drives.values_mut() {
             drive.cut(survival, &rng);
         }
@@ -96,29 +130,45 @@ impl DriveState {
         Ok(Arc::make_mut(file))
     }
 
-    pub(super) fn create(&mut self, name: &str, id: FileId) {
+    pub(super) fn create(&mut self, name: &str, id: FileId, by: u64) {
         self.files.insert(id, Arc::default());
         self.names.insert(name.to_owned(), id);
-        self.waiting.push(NameChange::Create(name.to_owned(), id));
+        self.waiting.push(Waiting { change: NameChange::Create(name.to_owned(), id), by });
     }
 
-    pub(super) fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+    pub(super) fn rename(&mut self, from: &str, to: &str, by: u64) -> io::Result<()> {
         let id = self.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         self.names.insert(to.to_owned(), id);
         let (from, to) = (from.to_owned(), to.to_owned());
-        self.waiting.push(NameChange::Rename { from, to, id });
+        self.waiting.push(Waiting { change: NameChange::Rename { from, to, id }, by });
         Ok(())
     }
 
-    pub(super) fn remove(&mut self, name: &str) -> io::Result<()> {
+    pub(super) fn remove(&mut self, name: &str, by: u64) -> io::Result<()> {
         self.names.remove(name).ok_or(io::ErrorKind::NotFound)?;
-        self.waiting.push(NameChange::Remove(name.to_owned()));
+        self.waiting.push(Waiting { change: NameChange::Remove(name.to_owned()), by });
         Ok(())
     }
 
-    pub(super) fn sync_dir(&mut self) {
-        self.waiting.clear();
-        self.durable_names = self.names.clone();
+    /// Makes changes of names durable, but those that are planted out of the handle `by`'s syncs.
+    pub(super) fn sync_dir(&mut self, by: u64) {
+        let forget = &self.faults.forget;
+        let is_forgotten = |waiting: &Waiting| {
+            forget.iter().any(|forget| match (forget, &waiting.change) {
+                (Forget::Created(suffix), NameChange::Create(name, _))
+                | (Forget::Renamed(suffix), NameChange::Rename { to: name, .. }) => {
+                    waiting.by == by && Forget::names(suffix, name)
+                }
+                (Forget::NamesOfBefore, _) => waiting.by != by,
+                _ => false,
+            })
+        };
+        let (forgotten, kept) =
+            std::mem::take(&mut self.waiting).into_iter().partition(is_forgotten);
+        self.waiting = forgotten;
+        for waiting in kept {
+            apply(&mut self.durable_names, waiting.change);
+        }
         self.forget_nameless();
     }
 
@@ -129,7 +179,7 @@ impl DriveState {
             .values()
             .chain(self.durable_names.values())
             .copied()
-            .chain(self.waiting.iter().filter_map(|c| match c {
+            .chain(self.waiting.iter().filter_map(|c| match &c.change {
                 NameChange::Create(_, id) | NameChange::Rename { id, .. } => Some(*id),
                 NameChange::Remove(_) => None,
             }))
@@ -138,29 +188,14 @@ impl DriveState {
     }
 
     fn cut(&mut self, survival: Survival, rng: &SeededRng) {
-        for change in std::mem::take(&mut self.waiting) {
+        for Waiting { change, .. } in std::mem::take(&mut self.waiting) {
             let kept = match survival {
                 Survival::All => true,
                 Survival::None => false,
                 Survival::Random => chance(rng, 1, 2),
             };
-            if !kept {
-                continue;
-            }
-            let names = &mut self.durable_names;
-            match change {
-                NameChange::Create(name, id) => {
-                    names.insert(name, id);
-                }
-                NameChange::Rename { from, to, id } => {
-                    if names.get(&from) == Some(&id) {
-                        names.remove(&from);
-                    }
-                    names.insert(to, id);
-                }
-                NameChange::Remove(name) => {
-                    names.remove(&name);
-                }
+            if kept {
+                apply(&mut self.durable_names, change);
             }
         }
         self.names = self.durable_names.clone();
@@ -178,33 +213,84 @@ impl DriveState {
 
     pub(super) fn space(&self) -> Space {
         let total = self.faults.capacity.unwrap_or(1 << 40);
+        if self.faults.full {
+            return Space { total, free: 0 };
+        }
         Space { total, free: total.saturating_sub(self.used()) }
     }
 
     /// Whether file `id` may end, or be reserved, up to `end`.
     pub(super) fn check_room(&self, id: FileId, end: u64) -> io::Result<()> {
+        let full = || io::Error::new(io::ErrorKind::StorageFull, "simulated: drive full");
+        if self.faults.full {
+            return Err(full());
+        }
         let Some(capacity) = self.faults.capacity else {
             return Ok(());
         };
         let has = self.files.get(&id).map_or(0, |f| f.len().max(f.reserved));
         if end > has && self.used() + (end - has) > capacity {
-            return Err(io::Error::new(io::ErrorKind::StorageFull, "simulated: drive full"));
+            return Err(full());
         }
         Ok(())
     }
 
     /// Counts down to the sync that fails.
     pub(super) fn sync_fails(&mut self) -> bool {
-        match self.faults.fail_sync {
-            Some(left @ 0..=1) => {
-                self.faults.fail_sync = None;
-                left == 1
+        count_down(&mut self.faults.fail_sync)
+    }
+
+    /// Counts down to the write that fails.
+    pub(super) fn write_fails(&mut self) -> bool {
+        self.faults.fail_writes || count_down(&mut self.faults.fail_write)
+    }
+
+    /// Randomness for one read or write, if it is one of those that go wrong: one in `rate`.
+    pub(super) fn goes_wrong(&mut self, rate: Option<u64>, seed: u64) -> Option<SeededRng> {
+        let rate = rate?;
+        self.draws += 1;
+        let rng = SeededRng::new(checksum(seed, &self.draws.to_le_bytes()));
+        chance(&rng, 1, rate).then_some(rng)
+    }
+
+    /// Any block of any file of the drive.
+    pub(super) fn any_block(&self, rng: &SeededRng) -> Option<(FileId, u64)> {
+        let files: Vec<_> = self.files.iter().filter(|(_, file)| file.len() > 0).collect();
+        let (id, file) = files.get(rng.below(files.len().max(1) as u64) as usize)?;
+        Some((**id, rng.below(file.len().div_ceil(BLOCK)) * BLOCK))
+    }
+}
+
+/// Where misdirected reads and writes land: at a multiple of this.
+const BLOCK: u64 = 4096;
+
+fn count_down(counter: &mut Option<u64>) -> bool {
+    match *counter {
+        Some(left @ 0..=1) => {
+            *counter = None;
+            left == 1
+        }
+        Some(left) => {
+            *counter = Some(left - 1);
+            false
+        }
+        None => false,
+    }
+}
+
+fn apply(names: &mut BTreeMap<String, FileId>, change: NameChange) {
+    match change {
+        NameChange::Create(name, id) => {
+            names.insert(name, id);
+        }
+        NameChange::Rename { from, to, id } => {
+            if names.get(&from) == Some(&id) {
+                names.remove(&from);
             }
-            Some(left) => {
-                self.faults.fail_sync = Some(left - 1);
-                false
-            }
-            None => false,
+            names.insert(to, id);
+        }
+        NameChange::Remove(name) => {
+            names.remove(&name);
         }
     }
 }
