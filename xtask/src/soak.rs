@@ -93,7 +93,7 @@ const CAMPAIGNS: &[Campaign] = &[
     Campaign {
         name: "rebuild",
         what: "the index of a million objects deleted, damaged, lost with any drive",
-        tests: "tests/soak/test_rebuild.py",
+        tests: "tests/e2e/test_rebuild.py",
         settings: &[("COFFER_REBUILD_OBJECTS", 1_000_000.0)],
     },
     Campaign {
