@@ -10,6 +10,7 @@
 //! | [`python`] | the Python environment of the end-to-end tests, and other people's programs |
 //! | [`test`] | all tests |
 //! | [`tidy`] | rules that the compiler does not check |
+//! | [`failpoints`] | the build that can kill itself at named points |
 //! | [`soak`] | the campaigns in full size |
 //! | [`bench`] | the figures of `docs/benchmarks.md` |
 //!
@@ -23,6 +24,7 @@ use anyhow::{Result, bail};
 
 mod bench;
 mod count;
+mod failpoints;
 mod python;
 mod shell;
 mod soak;

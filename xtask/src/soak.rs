@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::count::{self, Count};
-use crate::{python, shell, test};
+use crate::{failpoints, python, shell, test};
 
 /// A campaign: tests in another size, or tests of their own.
 struct Campaign {
@@ -35,6 +35,24 @@ const CAMPAIGNS: &[Campaign] = &[
         what: "200 kills under load",
         tests: "tests/e2e/test_crash.py",
         settings: &[("COFFER_CRASH_ROUNDS", 200.0)],
+    },
+    Campaign {
+        name: "power",
+        what: "1,000 states that a power cut could leave of a running server",
+        tests: "tests/soak/test_power.py",
+        settings: &[("COFFER_POWER_STATES", 1000.0)],
+    },
+    Campaign {
+        name: "drive-faults",
+        what: "drives that fail, lie, fill up, go away and hang under the real server",
+        tests: "tests/e2e/test_drive_faults.py",
+        settings: &[("COFFER_FAULT_ROUNDS", 5.0), ("COFFER_FAULT_P99_PERCENT", 200.0)],
+    },
+    Campaign {
+        name: "failpoints",
+        what: "1,000 kills at named points, on one drive, 2+1 and 4+2",
+        tests: "tests/soak/test_failpoints.py",
+        settings: &[("COFFER_KILLS", 1000.0)],
     },
     Campaign {
         name: "waves",
@@ -67,6 +85,12 @@ const CAMPAIGNS: &[Campaign] = &[
         settings: &[("COFFER_MILLION", 1_000_000.0)],
     },
     Campaign {
+        name: "history",
+        what: "an hour of concurrent clients over kills, pauses and lost drives, linearisable",
+        tests: "tests/soak/test_history.py",
+        settings: &[("COFFER_HISTORY_SECONDS", 3600.0)],
+    },
+    Campaign {
         name: "sdk-rust",
         what: "the AWS SDK for Rust, unmodified",
         tests: "tests/soak/test_sdk_rust.py",
@@ -83,7 +107,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
         match argument.as_str() {
             "--list" => {
                 for campaign in CAMPAIGNS {
-                    println!("{:<9} {}", campaign.name, campaign.what);
+                    println!("{:<12} {}", campaign.name, campaign.what);
                 }
                 return Ok(());
             }
@@ -99,7 +123,15 @@ pub fn run(arguments: &[String]) -> Result<()> {
         }
     }
 
-    shell::cargo(&["build", "--release", "--locked", "--package", "coffer"])?;
+    // Failpoints have a build of their own.
+    if names.is_empty() || names.iter().any(|name| *name != "failpoints") {
+        let packages = ["--package", "coffer", "--package", "coffer-faultfs"];
+        shell::cargo(&[&["build", "--release", "--locked"], &packages[..]].concat())?;
+    }
+    if names.is_empty() || names.contains(&"history") {
+        // The checker.
+        shell::cargo(&["build", "--release", "--locked", "--package", "coffer-sim"])?;
+    }
     let binary = shell::target().join("release/coffer");
     let prepared = python::prepare(&[test::REQUIREMENTS]);
     let python = prepared.python.as_deref().context("the campaigns need Python")?;
@@ -130,6 +162,9 @@ fn run_one(
     let mut command = test::pytest(python, binary, campaign.tests);
     // The figures that a campaign prints are its result.
     command.arg("--capture=no").env("COFFER_FIGURES", figures);
+    if campaign.name == "failpoints" {
+        command.env("COFFER_FAILPOINTS_BIN", failpoints::build()?);
+    }
     for (name, value) in campaign.settings {
         let scaled = if name.ends_with("_PERCENT") { *value } else { value * scale };
         let whole = scaled.round().max(1.0);

@@ -6,13 +6,14 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::count::{self, Count};
-use crate::{python, shell};
+use crate::{failpoints, python, shell};
 
 /// Python packages that the end-to-end tests need.
 pub const REQUIREMENTS: &str = "tests/e2e/requirements.txt";
 
 /// Builds, tests, and prints the closing line.
 pub fn run() -> Result<()> {
+    let mortal = failpoints::build()?;
     // The whole workspace, so that dependencies are compiled once for building and testing.
     shell::cargo(&["build", "--workspace", "--locked"])?;
     let arguments = ["test", "--workspace", "--locked", "--no-fail-fast"];
@@ -21,7 +22,9 @@ pub fn run() -> Result<()> {
     let prepared = python::prepare(&[REQUIREMENTS]);
     if let Some(python) = &prepared.python {
         let binary = shell::target().join("debug/coffer");
-        total.add(count::run(&mut pytest(python, &binary, "tests/e2e"), count::pytest_line)?);
+        let mut tests = pytest(python, &binary, "tests/e2e");
+        tests.env("COFFER_FAILPOINTS_BIN", mortal);
+        total.add(count::run(&mut tests, count::pytest_line)?);
     }
     close(total, &prepared.missing)
 }

@@ -10,9 +10,15 @@
 use std::io;
 use std::sync::Arc;
 
+mod gated;
+mod guarded;
+pub mod queue;
 mod real;
 mod sim;
 
+pub use gated::{Gate, GatedDrive, Op};
+pub use guarded::GuardedDrive;
+pub use queue::DriveQueue;
 pub use real::{Lock, RealDrive};
 pub use sim::{Faults, Forget, Observer, SimDrive, SimWorld, Strike, Survival};
 
@@ -43,6 +49,11 @@ pub trait Drive: Send + Sync {
     fn create(&self, name: &str, access: Access) -> io::Result<Arc<dyn DriveFile>>;
     /// Opens an existing file for reading and writing.
     fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn DriveFile>>;
+    /// As [`Drive::open`], but does not wait longer than for a read that has another way; see
+    /// [`queue::Patience::Hedged`].
+    fn open_soon(&self, name: &str, access: Access) -> io::Result<Arc<dyn DriveFile>> {
+        self.open(name, access)
+    }
     /// Renames, replacing what has the name `to`.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a name; open files stay readable.
@@ -61,6 +72,10 @@ pub trait Drive: Send + Sync {
     /// How many durability barriers files of this drive have had since it was opened: good
     /// [`DriveFile::sync`]s and good writes with `sync`. [`Drive::sync_dir`] doesn't count.
     fn barriers(&self) -> u64;
+    /// Its own threads, if it has any.
+    fn queue(&self) -> &DriveQueue {
+        &queue::INLINE
+    }
 }
 
 /// An open file; all calls take explicit offsets and may run at the same time.
@@ -71,6 +86,11 @@ pub trait DriveFile: Send + Sync {
     /// that it can't tell, or would have to wait.
     fn read_at_now(&self, _buf: &mut [u8], _offset: u64) -> Option<usize> {
         None
+    }
+    /// As [`DriveFile::read_at`], for a reader that has another way to the bytes; see
+    /// [`queue::Patience::Hedged`].
+    fn read_at_soon(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.read_at(buf, offset)
     }
     /// Writes all of `data`; with `sync` it is durable on return, in one barrier.
     fn write_at(&self, data: &[u8], offset: u64, sync: bool) -> io::Result<()>;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use coffer_base::checksum::{checksum, place_seed};
+use coffer_base::drive::queue::{Patience, is_slow};
 use coffer_base::drive::{Access, DriveFile};
 use coffer_base::{AlignedBuf, DriveId, Position, SegmentId, StoreId};
 
@@ -34,15 +35,41 @@ pub(crate) fn block_checksum(
 
 /// Reads the header of a file of a segment.
 pub(crate) fn read_header(file: &dyn DriveFile) -> io::Result<Option<Header>> {
+    read_header_with(file, Patience::Full)
+}
+
+fn read_header_with(file: &dyn DriveFile, patience: Patience) -> io::Result<Option<Header>> {
     let mut start = vec![0u8; HEADER_BYTES as usize];
-    let n = file.read_at(&mut start, 0)?;
+    let n = read_at(file, &mut start, 0, patience)?;
     let Some(total) = Header::total_bytes(&start[..n]) else { return Ok(None) };
     if total > HEADER_BYTES {
         start.resize(total as usize, 0);
-        let n = file.read_at(&mut start, 0)?;
+        let n = read_at(file, &mut start, 0, patience)?;
         start.truncate(n);
     }
     Ok(Header::decode(&start))
+}
+
+fn read_at(
+    file: &dyn DriveFile,
+    buf: &mut [u8],
+    offset: u64,
+    patience: Patience,
+) -> io::Result<usize> {
+    match patience {
+        Patience::Full => file.read_at(buf, offset),
+        Patience::Hedged => file.read_at_soon(buf, offset),
+    }
+}
+
+/// Fills `buf`; `false` when the drive is slow and `patience` does not wait for that.
+fn fill(file: &dyn DriveFile, buf: &mut [u8], offset: u64, patience: Patience) -> io::Result<bool> {
+    match read_at(file, buf, offset, patience) {
+        Ok(n) if n == buf.len() => Ok(true),
+        Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+        Err(e) if is_slow(&e) => Ok(false),
+        Err(e) => Err(e),
+    }
 }
 
 /// Reads the payload at `extent` and verifies it.
@@ -58,19 +85,22 @@ pub(crate) fn read_payload(
     let mut failures = Vec::new();
     match &segment.layout {
         Layout::Copies(copies) => {
-            for (drive, file) in copies {
-                if !inner.set.is_live(*drive) {
-                    failures.push(format!("{} is out", inner.set.label(*drive)));
-                    continue;
-                }
-                match coffer_base::drive::read_exact_at(
-                    file.as_ref(),
-                    &mut buf,
-                    HEADER_BYTES + extent.offset,
-                ) {
-                    Ok(()) if verified(&buf) => return Ok(buf.into()),
-                    Ok(()) => failures.push(format!("{} is wrong", inner.set.label(*drive))),
-                    Err(e) => failures.push(format!("{}: {e}", inner.set.label(*drive))),
+            // Slow drives are waited for only when no other has it.
+            let at = HEADER_BYTES + extent.offset;
+            let mut left: Vec<_> = copies.iter().collect();
+            for patience in [Patience::Hedged, Patience::Full] {
+                for copy in std::mem::take(&mut left) {
+                    let (drive, file) = copy;
+                    if !inner.set.is_live(*drive) {
+                        failures.push(format!("{} is out", inner.set.label(*drive)));
+                        continue;
+                    }
+                    match fill(file.as_ref(), &mut buf, at, patience) {
+                        Ok(true) if verified(&buf) => return Ok(buf.into()),
+                        Ok(true) => failures.push(format!("{} is wrong", inner.set.label(*drive))),
+                        Ok(false) => left.push(copy),
+                        Err(e) => failures.push(format!("{}: {e}", inner.set.label(*drive))),
+                    }
                 }
             }
         }
@@ -155,16 +185,32 @@ impl<'a> Cells<'a> {
         }
     }
 
-    fn file(&self, cell: usize) -> Result<Arc<dyn DriveFile>, Error> {
-        self.inner.set.file(self.members[cell], &self.name, Access::Buffered)
+    /// The file of a cell; `None` when its drive is slow and `patience` does not wait for that.
+    fn file(&self, cell: usize, patience: Patience) -> Result<Option<Arc<dyn DriveFile>>, Error> {
+        self.inner.set.file_with(self.members[cell], &self.name, Access::Buffered, patience)
     }
 
-    /// Fills `buf` from the data cells, unverified.
+    /// How long to wait for a cell as long as there is another way.
+    fn first_patience(&self) -> Patience {
+        if self.geometry.m > 0 { Patience::Hedged } else { Patience::Full }
+    }
+
+    /// Fills `buf` from the data cells, unverified. Slow drives are not waited for: an error.
     pub fn read_plain(&self, offset: u64, buf: &mut [u8]) -> Result<(), Error> {
+        let patience = self.first_patience();
         self.each_piece(offset, buf, |cell, within, piece| {
-            let file = self.file(cell)?;
-            coffer_base::drive::read_exact_at(file.as_ref(), piece, self.header_bytes + within)
-                .map_err(|e| Error::io(&self.inner.set.label(self.members[cell]), &e))
+            let label = || self.inner.set.label(self.members[cell]);
+            let at = self.header_bytes + within;
+            let is_read = match self.file(cell, patience)? {
+                Some(file) => {
+                    fill(file.as_ref(), piece, at, patience).map_err(|e| Error::io(&label(), &e))?
+                }
+                None => false,
+            };
+            match is_read {
+                true => Ok(()),
+                false => Err(Error::Unavailable(format!("{} is slow", label()))),
+            }
         })
     }
 
@@ -224,20 +270,34 @@ impl<'a> Cells<'a> {
     /// The part of the header that only cells have, from any member: all hold the same.
     pub fn sealed_header(&self) -> Result<Sealed, Error> {
         let mut failures = Vec::new();
-        for cell in 0..self.members.len() {
-            match self.file(cell).map(|file| read_header(file.as_ref())) {
-                Ok(Ok(Some(Header {
-                    segment, geometry, members, sealed: Some(sealed), ..
-                }))) if segment == self.id
-                    && geometry == self.geometry
-                    && members == self.members
-                    && sealed.cell_bytes == self.cell_bytes =>
-                {
-                    return Ok(sealed);
+        let mut left: Vec<usize> = (0..self.members.len()).collect();
+        for patience in [self.first_patience(), Patience::Full] {
+            for cell in std::mem::take(&mut left) {
+                let file = match self.file(cell, patience) {
+                    Ok(Some(file)) => file,
+                    Ok(None) => {
+                        left.push(cell);
+                        continue;
+                    }
+                    Err(e) => {
+                        failures.push(e.to_string());
+                        continue;
+                    }
+                };
+                match read_header_with(file.as_ref(), patience) {
+                    Ok(Some(Header {
+                        segment, geometry, members, sealed: Some(sealed), ..
+                    })) if segment == self.id
+                        && geometry == self.geometry
+                        && members == self.members
+                        && sealed.cell_bytes == self.cell_bytes =>
+                    {
+                        return Ok(sealed);
+                    }
+                    Ok(_) => failures.push(format!("cell {cell} has no valid header")),
+                    Err(e) if is_slow(&e) => left.push(cell),
+                    Err(e) => failures.push(format!("cell {cell}: {e}")),
                 }
-                Ok(Ok(_)) => failures.push(format!("cell {cell} has no valid header")),
-                Ok(Err(e)) => failures.push(format!("cell {cell}: {e}")),
-                Err(e) => failures.push(e.to_string()),
             }
         }
         Err(Error::Unavailable(format!("segment {}: {}", self.id, failures.join("; "))))
@@ -255,12 +315,26 @@ impl<'a> Cells<'a> {
         cell: usize,
         block: usize,
     ) -> Result<Vec<u8>, Error> {
-        let file = self.file(cell)?;
+        let label = || self.inner.set.label(self.members[cell]);
+        let data = self.stored_block_with(sealed, cell, block, Patience::Full)?;
+        data.ok_or_else(|| Error::Unavailable(format!("{} is slow", label())))
+    }
+
+    /// As [`Cells::stored_block`]; `None` when the drive is slow and `patience` does not wait.
+    fn stored_block_with(
+        &self,
+        sealed: &Sealed,
+        cell: usize,
+        block: usize,
+        patience: Patience,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let Some(file) = self.file(cell, patience)? else { return Ok(None) };
         let mut data = vec![0u8; self.block_bytes(block)];
         let at = self.header_bytes + (block * BLOCK_BYTES) as u64;
         let label = || self.inner.set.label(self.members[cell]);
-        coffer_base::drive::read_exact_at(file.as_ref(), &mut data, at)
-            .map_err(|e| Error::io(&label(), &e))?;
+        if !fill(file.as_ref(), &mut data, at, patience).map_err(|e| Error::io(&label(), &e))? {
+            return Ok(None);
+        }
         let expected = sealed.blocks[cell * sealed.blocks_per_cell() + block];
         if block_checksum(self.inner.set.store, self.id, cell, block, &data) != expected {
             return Err(Error::Corrupt(format!(
@@ -269,13 +343,18 @@ impl<'a> Cells<'a> {
                 label()
             )));
         }
-        Ok(data)
+        Ok(Some(data))
     }
 
     /// One block of one cell, rebuilt from others when its drive does not have it right.
     fn block(&self, sealed: &Sealed, cell: usize, block: usize) -> Result<Vec<u8>, Error> {
-        let first = match self.stored_block(sealed, cell, block) {
-            Ok(data) => return Ok(data),
+        let mut slow = Vec::new();
+        let mut first = match self.stored_block_with(sealed, cell, block, self.first_patience()) {
+            Ok(Some(data)) => return Ok(data),
+            Ok(None) => {
+                slow.push(cell);
+                Error::Unavailable(format!("{} is slow", self.inner.set.label(self.members[cell])))
+            }
             Err(e) => e,
         };
         let k = usize::from(self.geometry.k);
@@ -285,9 +364,28 @@ impl<'a> Cells<'a> {
             if have == k {
                 break;
             }
-            if let Ok(data) = self.stored_block(sealed, other, block) {
-                cells[other] = Some(data);
-                have += 1;
+            match self.stored_block_with(sealed, other, block, Patience::Hedged) {
+                Ok(Some(data)) => {
+                    cells[other] = Some(data);
+                    have += 1;
+                }
+                Ok(None) => slow.push(other),
+                Err(_) => {}
+            }
+        }
+        // Waited for only now that there is no other way; its own drive first.
+        for late in slow {
+            if have == k {
+                break;
+            }
+            match self.stored_block(sealed, late, block) {
+                Ok(data) if late == cell => return Ok(data),
+                Ok(data) => {
+                    cells[late] = Some(data);
+                    have += 1;
+                }
+                Err(e) if late == cell => first = e,
+                Err(_) => {}
             }
         }
         if have < k {
@@ -409,6 +507,19 @@ impl<'a> BodyReader<'a> {
     /// Any whole group at `offset`, wherever in history it belongs.
     pub fn any_group(&mut self, offset: u64) -> Option<StoredGroup> {
         (0..self.sources.len()).find_map(|source| self.group_from(source, offset))
+    }
+
+    /// Says so if a newer program wrote the group at `offset`.
+    pub fn newer_group(&mut self, offset: u64) -> Option<String> {
+        let mut head = [0u8; GROUP_HEADER_BYTES];
+        let version = (0..self.sources.len()).find_map(|source| {
+            self.sources[source].read(offset, &mut head)?;
+            GroupHeader::newer_version(&head, self.id, offset)
+        })?;
+        Some(format!(
+            "the group at {offset} of segment {} has version {version}: a newer Coffer wrote it",
+            self.id
+        ))
     }
 
     fn group_from(&mut self, source: usize, offset: u64) -> Option<StoredGroup> {

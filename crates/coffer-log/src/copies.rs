@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use coffer_base::drive::{Access, Drive, DriveFile};
-use coffer_base::pool::map_all;
-use coffer_base::{DriveId, Pool, Position, SegmentId};
+use coffer_base::drive::queue::{Patience, Work};
+use coffer_base::drive::{Access, Drive, DriveFile, DriveQueue};
+use coffer_base::{DriveId, Position, SegmentId};
 
 use crate::error::Error;
 use crate::geometry::Geometry;
@@ -53,7 +53,7 @@ pub(crate) struct CopyWriter {
 #[derive(Default)]
 struct WriterState {
     queue: VecDeque<QueuedWrite>,
-    /// A job of the pool is draining the queue.
+    /// A write is under way.
     running: bool,
     /// The first failure; nothing is written after it.
     failed: Option<String>,
@@ -106,8 +106,8 @@ impl Wave {
 }
 
 impl CopyWriter {
-    /// Queues a write; starts a job for the queue unless one runs.
-    fn submit(self: &Arc<Self>, write: QueuedWrite, pool: &dyn Pool, inner: &Arc<Inner>) {
+    /// Queues a write; starts it unless one is under way.
+    fn submit(self: &Arc<Self>, write: QueuedWrite, threads: &DriveQueue, inner: &Arc<Inner>) {
         let mut state = self.state.lock().expect("no holder panics");
         state.queue.push_back(write);
         if state.running {
@@ -115,11 +115,11 @@ impl CopyWriter {
         }
         state.running = true;
         drop(state);
-        let (writer, inner) = (self.clone(), inner.clone());
-        pool.spawn(Box::new(move || writer.drain(&inner)));
+        self.clone().go_on(threads.clone(), inner.clone());
     }
 
-    fn drain(&self, inner: &Inner) {
+    /// Starts the next write, which goes on with the one after it.
+    fn go_on(self: Arc<Self>, threads: DriveQueue, inner: Arc<Inner>) {
         loop {
             let (write, failed) = {
                 let mut state = self.state.lock().expect("no holder panics");
@@ -132,16 +132,25 @@ impl CopyWriter {
                 state.since = Some(write.queued);
                 (write, state.failed.clone())
             };
-            let result = match failed {
-                Some(why) => Err(why),
-                None => {
-                    coffer_base::failpoint::pass("lane.before-write");
-                    let written = self.file.write_at(&write.bytes, write.file_offset, true);
-                    coffer_base::failpoint::pass("lane.synced");
-                    written.map_err(|e| self.fail(inner, &e))
-                }
+            let QueuedWrite { bytes, file_offset, wave, .. } = write;
+            if let Some(why) = failed {
+                wave.report(self.drive, Err(why));
+                continue;
+            }
+            let file = self.file.clone();
+            let work = move || {
+                coffer_base::failpoint::pass("lane.before-write");
+                let written = file.write_at(&bytes, file_offset, true);
+                coffer_base::failpoint::pass("lane.synced");
+                written
             };
-            write.wave.report(self.drive, result);
+            let queue = threads.clone();
+            queue.start(Work::Commit, work, move |written| {
+                let result = written.map_err(|e| self.fail(&inner, &e));
+                wave.report(self.drive, result);
+                self.go_on(threads, inner);
+            });
+            return;
         }
     }
 
@@ -232,10 +241,10 @@ impl OpenSegment {
             || QueuedWrite { bytes: bytes.clone(), file_offset, wave: wave.clone(), queued };
         if let [only] = &self.members[..] {
             // One drive: no other thread to wait for.
-            only.submit(write(), &coffer_base::pool::InlinePool, inner);
+            only.submit(write(), DriveQueue::none(), inner);
         } else {
             for member in &self.members {
-                member.submit(write(), inner.seams.lane_pool.as_ref(), inner);
+                member.submit(write(), &inner.set.queue(member.drive), inner);
             }
         }
         wave
@@ -285,14 +294,21 @@ fn create_copies(
             members: members.to_vec(),
             sealed: None,
         };
-        jobs.push((*member, inner.set.drive(*member)?, header.encode()));
+        let drive = inner.set.drive(*member)?;
+        jobs.push((drive.queue().clone(), (drive, header.encode())));
     }
-    let created = map_all(inner.seams.pool.as_ref(), jobs, move |(member, drive, header)| {
-        (member, create_copy(drive.as_ref(), id, &header, body_bytes))
-    });
+    let created = DriveQueue::each(
+        jobs,
+        Work::Write,
+        Patience::Full,
+        move |(drive, header): (_, Vec<u8>)| {
+            let drive: Arc<dyn Drive> = drive;
+            create_copy(drive.as_ref(), id, &header, body_bytes)
+        },
+    );
     let mut files = Vec::new();
     let mut error = None;
-    for (member, result) in created {
+    for (member, result) in members.iter().copied().zip(created) {
         match result {
             Ok(file) => files.push(file),
             Err(e) => {
@@ -338,7 +354,6 @@ fn create_copy(
         at += n;
         if at.is_multiple_of(SYNC_BYTES) {
             file.sync()?;
-            coffer_base::failpoint::pass("copy.zeros-synced");
         }
     }
     file.sync()?;

@@ -13,7 +13,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use coffer_base::buffer::align_up;
-use coffer_base::{Ack, DriveId, Position};
+use coffer_base::drive::DriveQueue;
+use coffer_base::drive::queue::{Patience, Work, is_given_up, is_slow};
+use coffer_base::{Ack, Drive, DriveId, Position};
 
 use crate::copies::{ClosedSegment, OpenSegment, WaveResults};
 use crate::error::Error;
@@ -217,6 +219,7 @@ impl Shared {
     /// Looks whether every live drive is still there, and takes care of what is not: the
     /// membership is recorded and the open segment leaves the drives that went.
     pub fn watch(self: &Arc<Self>) {
+        self.inner.set.tell_slow();
         let live = self.inner.set.with(|slots| {
             slots
                 .iter()
@@ -224,8 +227,17 @@ impl Shared {
                 .filter_map(|s| s.drive.clone().map(|drive| (s.id, drive)))
                 .collect::<Vec<_>>()
         });
-        for (id, drive) in live {
-            if let Err(e) = drive.probe()
+        let ids: Vec<DriveId> = live.iter().map(|(id, _)| *id).collect();
+        let drives = live.into_iter().map(|(_, drive)| (drive.queue().clone(), drive)).collect();
+        let probed =
+            DriveQueue::each(drives, Work::Look, Patience::Hedged, |drive: Arc<dyn Drive>| {
+                drive.probe()
+            });
+        for (id, probed) in ids.into_iter().zip(probed) {
+            // One that does not answer is looked after by its threads.
+            if let Err(e) = probed
+                && !is_slow(&e)
+                && !is_given_up(&e)
                 && !self.inner.set.take_out(id, DriveState::Lost, &e.to_string())
                 && self.inner.set.is_live(id)
             {

@@ -35,6 +35,8 @@ impl Log {
         seams: Seams,
     ) -> Result<(Log, Lane, Recovery), OpenError> {
         let probe = options.probe_interval.filter(|_| !options.read_only);
+        let drives =
+            seams.guard(drives, &options).map_err(|e| OpenError::io("threads of drives", &e))?;
         let (shared, lane, recovery) = recovery::open(drives, options, seams)?;
         if let Some(interval) = probe {
             let watched = Arc::downgrade(&shared);
@@ -127,6 +129,15 @@ impl Log {
     /// Drives, segments, the end of history, what is wrong.
     pub fn status(&self) -> LogStatus {
         status::status(&self.0)
+    }
+
+    /// Why the drive at `label` was given up, if it hangs: who uses it beside the log should not,
+    /// either.
+    pub fn hung(&self, label: &str) -> Option<String> {
+        self.0.inner.set.with(|slots| {
+            let slot = slots.iter().find(|s| s.label == label)?;
+            slot.queue().given_up()
+        })
     }
 
     /// The settings it was opened with.

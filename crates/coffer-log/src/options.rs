@@ -4,8 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use coffer_base::drive::GuardedDrive;
 use coffer_base::pool::{InlinePool, ThreadPool};
-use coffer_base::{Clock, Pool, Rng, SystemClock, SystemRng};
+use coffer_base::{Clock, Drive, Pool, Rng, SystemClock, SystemRng};
 
 use crate::mark::Mark;
 
@@ -29,6 +30,8 @@ pub struct LogOptions {
     pub row_memory_bytes: usize,
     /// Start although drives of the set are missing (a majority must be here).
     pub degraded: bool,
+    /// Fill empty drives in the places of those that are missing, lost or fenced.
+    pub replace: bool,
     /// Start even without a majority. Recorded in the log's history.
     pub force: bool,
     /// How many drives an operator named, those that are not here included. More than the set has
@@ -40,7 +43,7 @@ pub struct LogOptions {
     pub reached: Option<Mark>,
     /// Writes stop below this many live drives; `None`: `k`.
     pub write_floor_drives: Option<u8>,
-    /// A member that takes longer than this to sync is expelled.
+    /// A drive that does not answer for longer than this, while others do, is taken out.
     pub stall_limit: Duration,
     /// How often drives are probed for having gone; `None`: only when asked (simulation).
     pub probe_interval: Option<Duration>,
@@ -59,6 +62,7 @@ impl Default for LogOptions {
             cell_bytes_max: 1 << 20,
             row_memory_bytes: 48 << 20,
             degraded: false,
+            replace: false,
             force: false,
             drives_named: 0,
             reached: None,
@@ -77,23 +81,30 @@ pub struct Seams {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub rng: Arc<dyn Rng>,
-    /// Runs the writes and syncs of commit groups.
-    pub lane_pool: Arc<dyn Pool>,
-    /// Runs what callers wait for: bulk cells, creating and sealing files.
-    pub pool: Arc<dyn Pool>,
+    /// What asks the drives.
+    pub drives: DriveThreads,
     /// Runs what nobody waits for, one thing after another: sealing, preparing segments. Its jobs
-    /// use `pool`, so it must be another one.
+    /// wait for the drives' threads, so it has its own.
     pub background: Arc<dyn Pool>,
 }
 
+/// Which threads ask the drives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriveThreads {
+    /// Each drive has its own, so that none waits for another; one that hangs is noticed.
+    Own,
+    /// The caller's, in order: deterministic. A drive that hangs is waited for.
+    None,
+}
+
 impl Seams {
-    /// The machine's own clock, randomness and threads, for a set of `drives`.
-    pub fn real(drives: usize) -> io::Result<Seams> {
+    /// The machine's own clock, randomness and threads. (`_drives`: how many there are; each gets
+    /// its threads when the log is opened.)
+    pub fn real(_drives: usize) -> io::Result<Seams> {
         Ok(Seams {
             clock: Arc::new(SystemClock),
             rng: Arc::new(SystemRng),
-            lane_pool: Arc::new(ThreadPool::new("lane", drives.min(8))?),
-            pool: Arc::new(ThreadPool::new("drive", (2 * drives).clamp(2, 16))?),
+            drives: DriveThreads::Own,
             background: Arc::new(ThreadPool::new("background", 2)?),
         })
     }
@@ -101,6 +112,18 @@ impl Seams {
     /// Everything inline, in order: deterministic.
     pub fn inline(clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Seams {
         let pool: Arc<dyn Pool> = Arc::new(InlinePool);
-        Seams { clock, rng, lane_pool: pool.clone(), pool: pool.clone(), background: pool }
+        Seams { clock, rng, drives: DriveThreads::None, background: pool }
+    }
+
+    /// `drives` as the log is to use them.
+    pub(crate) fn guard(
+        &self,
+        drives: Vec<Arc<dyn Drive>>,
+        options: &LogOptions,
+    ) -> io::Result<Vec<Arc<dyn Drive>>> {
+        match self.drives {
+            DriveThreads::Own => GuardedDrive::set(drives, options.stall_limit),
+            DriveThreads::None => Ok(drives),
+        }
     }
 }

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use coffer_base::buffer::align_up;
-use coffer_base::drive::{Access, DriveFile};
-use coffer_base::pool::map_all;
+use coffer_base::drive::queue::{Patience, Work};
+use coffer_base::drive::{Access, Drive, DriveFile, DriveQueue};
 use coffer_base::{AlignedBuf, DriveId};
 
 use crate::body::{BodyReader, block_checksum, walk};
@@ -278,21 +278,21 @@ fn encode_cells(
     for (index, file) in files.into_iter().enumerate() {
         let bytes = header(inner, closed, geometry, members, index, sealed.clone()).encode();
         let drive = inner.set.drive(members[index])?;
-        jobs.push((drive, file, bytes, temporary.clone(), name.clone()));
+        jobs.push((drive.queue().clone(), (drive, file, bytes)));
     }
-    let results =
-        map_all(inner.seams.pool.as_ref(), jobs, |(drive, file, header, temporary, name)| {
-            coffer_base::failpoint::pass("seal.before-header");
-            file.write_at(&header, 0, false)?;
-            coffer_base::failpoint::pass("seal.header");
-            file.sync()?;
-            coffer_base::failpoint::pass("seal.synced");
-            drive.rename(&temporary, &name)?;
-            coffer_base::failpoint::pass("seal.renamed");
-            drive.sync_dir()?;
-            coffer_base::failpoint::pass("seal.named");
-            Ok(())
-        });
+    let finish = move |(drive, file, header): (Arc<dyn Drive>, Arc<dyn DriveFile>, Vec<u8>)| {
+        coffer_base::failpoint::pass("seal.before-header");
+        file.write_at(&header, 0, false)?;
+        coffer_base::failpoint::pass("seal.header");
+        file.sync()?;
+        coffer_base::failpoint::pass("seal.synced");
+        drive.rename(&temporary, &name)?;
+        coffer_base::failpoint::pass("seal.renamed");
+        drive.sync_dir()?;
+        coffer_base::failpoint::pass("seal.named");
+        Ok(())
+    };
+    let results = DriveQueue::each(jobs, Work::Write, Patience::Full, finish);
     for (member, result) in members.iter().zip(results) {
         result.map_err(|e| failed(*member, e))?;
     }

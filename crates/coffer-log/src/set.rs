@@ -1,11 +1,12 @@
 //! The drives of a set and what is known of each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, RwLock};
 
-use coffer_base::drive::{Access, Drive, DriveFile};
-use coffer_base::{DriveId, StoreId};
+use coffer_base::drive::queue::{Patience, is_given_up, is_slow};
+use coffer_base::drive::{Access, Drive, DriveFile, DriveQueue};
+use coffer_base::{Clock, DriveId, StoreId, Timestamp};
 
 use crate::error::Error;
 use crate::geometry::Geometry;
@@ -42,6 +43,17 @@ pub(crate) struct Slot {
     pub state: DriveState,
     /// Why it is not active.
     pub why: String,
+    /// Since when it is not active; 0: not known.
+    pub since: Timestamp,
+    /// How many drives had its place before.
+    pub replaced: u32,
+}
+
+impl Slot {
+    /// The drive's threads.
+    pub fn queue(&self) -> &DriveQueue {
+        self.drive.as_ref().map_or(DriveQueue::none(), |drive| drive.queue())
+    }
 }
 
 /// Drive, name, whether for direct I/O.
@@ -51,8 +63,11 @@ type FileKey = (DriveId, String, bool);
 pub(crate) struct Set {
     pub store: StoreId,
     pub geometry: Geometry,
+    pub clock: Arc<dyn Clock>,
     slots: RwLock<Vec<Slot>>,
     files: Mutex<HashMap<FileKey, Arc<dyn DriveFile>>>,
+    /// Drives of which was said that they are slow.
+    said_slow: Mutex<HashSet<DriveId>>,
 }
 
 const ENOMEM: i32 = 12;
@@ -63,8 +78,14 @@ const EMFILE: i32 = 24;
 const FILES_MAX: usize = 4096;
 
 impl Set {
-    pub fn new(store: StoreId, geometry: Geometry, slots: Vec<Slot>) -> Self {
-        Self { store, geometry, slots: RwLock::new(slots), files: Mutex::new(HashMap::new()) }
+    pub fn new(
+        store: StoreId,
+        geometry: Geometry,
+        clock: Arc<dyn Clock>,
+        slots: Vec<Slot>,
+    ) -> Self {
+        let (slots, files) = (RwLock::new(slots), Mutex::new(HashMap::new()));
+        Self { store, geometry, clock, slots, files, said_slow: Mutex::default() }
     }
 
     /// Calls `look` with the slots.
@@ -72,8 +93,49 @@ impl Set {
         look(&self.slots.read().expect("no holder panics"))
     }
 
+    /// Takes out the drives that were given up, as [`coffer_base::drive::queue`] has it. Whoever
+    /// asks for live drives sees that at once; who acknowledges records it first.
+    fn leave_stalled(&self) {
+        let stalled = |s: &&Slot| s.state == DriveState::Active && s.queue().is_given_up();
+        if !self.with(|slots| slots.iter().any(|s| stalled(&s))) {
+            return;
+        }
+        let stalled: Vec<(DriveId, String)> = self.with(|slots| {
+            let stalled = slots.iter().filter(stalled);
+            stalled.filter_map(|s| Some((s.id, s.queue().given_up()?))).collect()
+        });
+        for (id, why) in stalled {
+            self.take_out(id, DriveState::Lost, &why);
+        }
+    }
+
+    /// Says which drives have become slow, and which are not any more.
+    pub fn tell_slow(&self) {
+        let mut said = self.said_slow.lock().expect("no holder panics");
+        self.with(|slots| {
+            for slot in slots.iter().filter(|s| s.state == DriveState::Active) {
+                if !slot.queue().is_slow() {
+                    if said.remove(&slot.id) {
+                        tracing::info!(drive = %slot.label, "drive answers in time again");
+                    }
+                } else if said.insert(slot.id) {
+                    tracing::warn!(drive = %slot.label, "drive is {}", crate::status::SLOW);
+                }
+            }
+        });
+    }
+
+    /// The threads of a drive.
+    pub fn queue(&self, id: DriveId) -> DriveQueue {
+        self.with(|slots| {
+            let slot = slots.iter().find(|s| s.id == id);
+            slot.map_or_else(DriveQueue::inline, |s| s.queue().clone())
+        })
+    }
+
     /// Ids of the active drives that are here, in slot order.
     pub fn live(&self) -> Vec<DriveId> {
+        self.leave_stalled();
         self.with(|slots| {
             let here = |s: &&Slot| s.state == DriveState::Active && s.drive.is_some();
             slots.iter().filter(here).map(|s| s.id).collect()
@@ -82,6 +144,7 @@ impl Set {
 
     /// Whether `id` is active and here.
     pub fn is_live(&self, id: DriveId) -> bool {
+        self.leave_stalled();
         self.with(|slots| {
             slots.iter().any(|s| s.id == id && s.state == DriveState::Active && s.drive.is_some())
         })
@@ -89,6 +152,7 @@ impl Set {
 
     /// The drive, if it is active and here.
     pub fn drive(&self, id: DriveId) -> Result<Arc<dyn Drive>, Error> {
+        self.leave_stalled();
         self.with(|slots| {
             let slot = slots.iter().find(|s| s.id == id);
             let slot =
@@ -132,6 +196,8 @@ impl Set {
         }
         slot.state = state;
         slot.why = why.to_owned();
+        slot.queue().retire();
+        slot.since = self.clock.now();
         tracing::error!(drive = %slot.label, state = state.name(), why, "drive taken out");
         drop(slots);
         self.files.lock().expect("no holder panics").retain(|(drive, ..), _| *drive != id);
@@ -149,8 +215,9 @@ impl Set {
             _ if matches!(e.raw_os_error(), Some(EMFILE | ENFILE | ENOMEM)) => {
                 return Err(Error::io(&self.label(id), e));
             }
-            // The drive went, or its directory did; what it holds may be whole.
+            // The drive went, or its directory did, or it hangs; what it holds may be whole.
             io::ErrorKind::NotFound => DriveState::Lost,
+            _ if is_given_up(e) => DriveState::Lost,
             _ => DriveState::Fenced,
         };
         self.take_out(id, state, &format!("{doing}: {e}"));
@@ -164,17 +231,35 @@ impl Set {
         name: &str,
         access: Access,
     ) -> Result<Arc<dyn DriveFile>, Error> {
+        self.file_with(id, name, access, Patience::Full)?
+            .ok_or_else(|| Error::Unavailable(format!("{} is slow", self.label(id))))
+    }
+
+    /// As [`Set::file`]; `None` when the drive is slow and `patience` does not wait for that.
+    pub fn file_with(
+        &self,
+        id: DriveId,
+        name: &str,
+        access: Access,
+        patience: Patience,
+    ) -> Result<Option<Arc<dyn DriveFile>>, Error> {
         let drive = self.drive(id)?;
         let key = (id, name.to_owned(), access == Access::Direct);
         if let Some(file) = self.files.lock().expect("no holder panics").get(&key) {
-            return Ok(file.clone());
+            return Ok(Some(file.clone()));
         }
-        let file = drive.open(name, access).map_err(|e| match e.kind() {
-            io::ErrorKind::NotFound => {
-                Error::Unavailable(format!("{} has no {name}", drive.label()))
+        let opened = match patience {
+            Patience::Full => drive.open(name, access),
+            Patience::Hedged => drive.open_soon(name, access),
+        };
+        let file = match opened {
+            Ok(file) => file,
+            Err(e) if is_slow(&e) => return Ok(None),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::Unavailable(format!("{} has no {name}", drive.label())));
             }
-            _ => Error::io(&drive.label(), &e),
-        })?;
+            Err(e) => return Err(Error::io(&drive.label(), &e)),
+        };
         let mut files = self.files.lock().expect("no holder panics");
         // Open files are cheap to open again; closing them waits until the lock is free.
         let mut evicted = Vec::new();
@@ -185,7 +270,7 @@ impl Set {
         files.insert(key, file.clone());
         drop(files);
         drop(evicted);
-        Ok(file)
+        Ok(Some(file))
     }
 
     /// [`Set::file`], if the drive is live and the file is open already.

@@ -2,9 +2,13 @@
 
 use std::sync::{Mutex, MutexGuard};
 
+use coffer_base::Timestamp;
+use coffer_base::drive::DriveQueue;
+use coffer_base::drive::queue::{Patience, Work};
+
 use crate::error::Error;
-use crate::set::{DriveState, Set};
-use crate::superblock::Superblock;
+use crate::set::{DriveState, Set, Slot};
+use crate::superblock::{Member, Superblock};
 
 /// The last recorded superblock; `drive` in it means nothing.
 pub(crate) struct Supers {
@@ -15,7 +19,7 @@ pub(crate) struct Supers {
 
 impl Supers {
     pub fn new(recorded: Superblock) -> Self {
-        let states = recorded.members.iter().map(|(_, state)| *state).collect();
+        let states = recorded.members.iter().map(|member| member.state).collect();
         Self { recorded: Mutex::new(recorded), states: Mutex::new(states) }
     }
 
@@ -31,7 +35,8 @@ impl Supers {
     }
 
     /// Applies `change` and records it, with the drives' present states, durably on every live
-    /// drive. A drive that fails to take it is fenced, which is recorded in turn.
+    /// drive, all at once. A drive that fails to take it is fenced, one that hangs is lost, which
+    /// is recorded in turn on the others.
     ///
     /// Refused when fewer than half of the last recorded active members are live: the others
     /// could be a majority and start without knowing of this.
@@ -45,8 +50,7 @@ impl Supers {
         let mut recorded = self.recorded();
         let mut next = recorded.clone();
         change(&mut next);
-        let active_before =
-            recorded.members.iter().filter(|(_, state)| *state == DriveState::Active).count();
+        let active_before = recorded.members.iter().filter(|member| member.is_active()).count();
         loop {
             let live = set.live();
             if live.is_empty() || (live.len() * 2 < active_before && !force) {
@@ -56,15 +60,25 @@ impl Supers {
                 )));
             }
             next.generation += 1;
-            next.members = set.with(|slots| slots.iter().map(|s| (s.id, s.state)).collect());
+            next.recorded = set.clock.now();
+            next.members = set.with(|slots| slots.iter().map(Member::of).collect());
             let mut failed = false;
+            let mut items = Vec::with_capacity(live.len());
             for id in live {
                 let Ok(drive) = set.drive(id) else {
                     failed = true;
                     continue;
                 };
                 let superblock = Superblock { drive: id, ..next.clone() };
-                if let Err(e) = superblock.write(drive.as_ref()) {
+                items.push((id, (drive.queue().clone(), (drive, superblock))));
+            }
+            let (ids, items): (Vec<_>, Vec<_>) = items.into_iter().unzip();
+            let written =
+                DriveQueue::each(items, Work::Commit, Patience::Full, |(drive, superblock)| {
+                    superblock.write(drive.as_ref())
+                });
+            for (id, written) in ids.into_iter().zip(written) {
+                if let Err(e) = written {
                     // A generation that some drives have must not be written again.
                     recorded.generation = next.generation;
                     set.take_out_failed(id, &e, "writing its superblock")?;
@@ -75,10 +89,23 @@ impl Supers {
             if !failed {
                 coffer_base::failpoint::pass("supers.recorded");
                 *self.states.lock().expect("no holder panics") =
-                    next.members.iter().map(|(_, state)| *state).collect();
+                    next.members.iter().map(|member| member.state).collect();
                 *recorded = next;
                 return Ok(());
             }
+        }
+    }
+}
+
+impl Member {
+    fn of(slot: &Slot) -> Member {
+        let active = slot.state == DriveState::Active;
+        Member {
+            id: slot.id,
+            state: slot.state,
+            replaced: slot.replaced,
+            since: if active { Timestamp(0) } else { slot.since },
+            why: if active { String::new() } else { slot.why.clone() },
         }
     }
 }

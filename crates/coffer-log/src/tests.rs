@@ -13,7 +13,9 @@ use crate::mark::Mark;
 use crate::options::{LogOptions, Seams};
 use crate::{DriveState, Lane, Log, Recovery};
 
-fn options(k: u8, m: u8) -> LogOptions {
+mod stalls;
+
+pub(crate) fn options(k: u8, m: u8) -> LogOptions {
     LogOptions {
         k,
         m,
@@ -23,11 +25,11 @@ fn options(k: u8, m: u8) -> LogOptions {
     }
 }
 
-fn names(n: usize) -> Vec<String> {
+pub(crate) fn names(n: usize) -> Vec<String> {
     (0..n).map(|i| format!("d{i}")).collect()
 }
 
-fn open_with(
+pub(crate) fn open_with(
     world: &SimWorld,
     drives: &[String],
     options: LogOptions,
@@ -38,18 +40,18 @@ fn open_with(
     Log::open(drives, options, seams)
 }
 
-fn open(world: &SimWorld, k: u8, m: u8) -> (Log, Lane, Recovery) {
+pub(crate) fn open(world: &SimWorld, k: u8, m: u8) -> (Log, Lane, Recovery) {
     open_with(world, &names(usize::from(k + m)), options(k, m)).expect("the set opens")
 }
 
 /// What was committed: each group's record, payload and where that went.
 #[derive(Clone, Default)]
-struct Model {
-    groups: Vec<(Vec<u8>, Vec<u8>, Extent)>,
+pub(crate) struct Model {
+    pub(crate) groups: Vec<(Vec<u8>, Vec<u8>, Extent)>,
 }
 
 impl Model {
-    fn commit(&mut self, lane: &mut Lane, rng: &SeededRng) -> Result<Mark, Error> {
+    pub(crate) fn commit(&mut self, lane: &mut Lane, rng: &SeededRng) -> Result<Mark, Error> {
         let mut payload = vec![0u8; rng.below(9000) as usize];
         rng.fill(&mut payload);
         let record = format!("group {}", self.groups.len()).into_bytes();
@@ -64,7 +66,7 @@ impl Model {
     }
 
     /// All acknowledged groups are there; returns how many more were found.
-    fn check(&self, log: &Log) -> usize {
+    pub(crate) fn check(&self, log: &Log) -> usize {
         let mut records = Vec::new();
         let end = log
             .replay(None, &mut |group| {
@@ -90,7 +92,7 @@ impl Model {
     }
 }
 
-const SCHEMES: [(u8, u8); 4] = [(1, 0), (1, 1), (2, 1), (4, 2)];
+pub(crate) const SCHEMES: [(u8, u8); 4] = [(1, 0), (1, 1), (2, 1), (4, 2)];
 
 #[test]
 fn groups_come_back_over_seals_and_restarts() {
@@ -521,4 +523,16 @@ fn a_start_with_a_full_drive_serves_and_seals_when_there_is_space() {
     assert_eq!(log.status().unsealed, 0);
     model.commit(&mut lane, &rng).unwrap();
     assert_eq!(model.check(&log), 0);
+}
+
+#[test]
+fn a_set_that_no_superblock_was_finished_of_can_be_made_again() {
+    let world = SimWorld::new(11);
+    let drive = world.drive("d0");
+    drive.create("super.a", coffer_base::drive::Access::Buffered).expect("an empty superblock");
+    // Whoever takes the directory for a store knows no scheme.
+    let Err(error) = open_with(&world, &names(1), options(0, 0)) else { panic!("it opened") };
+    assert!(matches!(error, OpenError::Unfinished(_)), "{error:?}");
+    let (_, _, recovery) = open(&world, 1, 0);
+    assert!(recovery.created);
 }

@@ -18,6 +18,7 @@
 //! | [`observe`] | reading a store back, in every way |
 //! | [`store`] | opening log, catalog and objects over simulated drives |
 //! | [`clock`], [`executor`] | time that jumps, futures that never wait |
+//! | [`history`] | whether what concurrent clients of a real server saw is linearisable; pure |
 //!
 //! Invariants:
 //! 1. The same seed gives the same run, the same cuts and the same trace.
@@ -30,6 +31,7 @@ pub mod campaign;
 pub mod campaigns;
 pub mod clock;
 pub mod executor;
+pub mod history;
 pub mod life;
 pub mod model;
 pub mod observe;

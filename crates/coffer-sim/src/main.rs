@@ -10,6 +10,7 @@ use coffer_sim::plant::Plant;
 const USAGE: &str = "\
 usage: coffer-sim [--seeds N] [--from SEED] [--jobs N] [--steps N] [--every N] [--plant BUG]
        coffer-sim --replay SEED:BOUNDARY [--steps N]
+       coffer-sim check-history FILE...
 
 Runs the campaigns of N seeds (default 10) from SEED (default 0) on, as many at once as there are
 cores, or --jobs. Each cuts the power of one simulated run at every operation of its drives (or
@@ -93,6 +94,9 @@ fn report(task: &Task, outcome: &Outcome) {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("check-history") {
+        return coffer_sim::history::command::run(std::env::args().skip(2));
+    }
     let Some(args) = parse(std::env::args().skip(1)) else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);

@@ -30,16 +30,16 @@ pub fn log_options(options: LogOptions) -> LogOptions {
 }
 
 /// A checkpoint every few groups.
-pub fn open_options() -> OpenOptions {
+pub fn open_options(options: OpenOptions) -> OpenOptions {
     let checkpoints = CheckpointOptions {
         log_bytes_min: 256 << 10,
         log_bytes_per_checkpoint_byte: 0,
         range_bytes_target: 4 << 10,
     };
-    OpenOptions { checkpoints, ..OpenOptions::default() }
+    OpenOptions { checkpoints, ..options }
 }
 
 /// A table of the index is full after a few dozen commits.
-pub fn engine_options() -> EngineOptions {
-    EngineOptions { write_buffer_bytes: 32 << 10, ..EngineOptions::default() }
+pub fn engine_options(options: EngineOptions) -> EngineOptions {
+    EngineOptions { write_buffer_bytes: 32 << 10, ..options }
 }

@@ -21,9 +21,8 @@ fn what_is_read_now_is_what_is_read() {
         let seams = Seams {
             clock: Arc::new(StillClock),
             rng: Arc::new(SeededRng::new(1)),
-            lane_pool: pool("lane"),
+            drives: crate::DriveThreads::Own,
             background: pool("background"),
-            pool: pool("drive"),
         };
         let options = LogOptions {
             k: 2,

@@ -5,8 +5,8 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
-use coffer_base::drive::{Access, DriveFile};
-use coffer_base::pool::map_all;
+use coffer_base::drive::queue::{Patience, Work};
+use coffer_base::drive::{Access, Drive, DriveFile, DriveQueue};
 use coffer_base::{AlignedBuf, DriveId, SegmentId};
 
 use super::buffer::RowBuffer;
@@ -119,7 +119,12 @@ impl BulkLanes {
     pub fn close_all(&self, inner: &Inner) {
         let idle = std::mem::take(&mut self.open.lock().expect("no holder panics").idle);
         for lane in idle {
-            lane.trim(inner);
+            let jobs = lane.trims(inner);
+            let (drives, jobs): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
+            let trimmed = DriveQueue::each(jobs, Work::Write, Patience::Full, |file| trim(&*file));
+            for (drive, trimmed) in drives.iter().zip(trimmed) {
+                report_trim(drive, lane.segment.id, trimmed);
+            }
         }
     }
 
@@ -213,9 +218,10 @@ impl Lane {
                     members: members.clone(),
                     sealed: None,
                 };
-                items.push((inner.set.drive(*member), header.encode()));
+                items.push((inner.set.queue(*member), (inner.set.drive(*member), header.encode())));
             }
-            let made = map_all(&*inner.seams.pool, items, move |(drive, header)| {
+            type Made = (Result<Arc<dyn Drive>, Error>, Vec<u8>);
+            let make = move |(drive, header): Made| {
                 let drive = drive.map_err(|e| io::Error::new(io::ErrorKind::NotFound, e))?;
                 assert_eq!(header.len() as u64, HEADER_BYTES, "of the header of a bulk file");
                 let mut bytes = AlignedBuf::zeroed(header.len());
@@ -230,7 +236,8 @@ impl Lane {
                 drive.sync_dir()?;
                 coffer_base::failpoint::pass("bulk.named");
                 Ok(file)
-            });
+            };
+            let made = DriveQueue::each(items, Work::Write, Patience::Full, make);
             let mut files = Vec::with_capacity(members.len());
             let mut failed = Vec::new();
             for (member, made) in members.iter().zip(made) {
@@ -277,21 +284,42 @@ impl Lane {
         self.failed = true;
     }
 
-    /// Cuts the files to what they hold, which frees reserved space. A file that can't be cut now
-    /// is cut at the next start.
+    /// Cuts the files to what they hold, which frees reserved space, and does not wait for that.
     fn trim(self, inner: &Inner) {
-        for (member, file) in self.segment.members.iter().zip(&self.segment.files) {
-            if !inner.set.is_live(*member) {
-                continue;
-            }
-            // Not to `end`: a member on which a row failed may hold less.
-            let file = &file.file;
-            if let Err(e) = file.len().and_then(|len| file.set_len(len)) {
-                let drive = inner.set.label(*member);
-                tracing::warn!(%drive, segment = %self.segment.id, error = %e, "can't trim");
-            }
-            coffer_base::failpoint::pass("bulk.trimmed");
+        for (drive, (queue, file)) in self.trims(inner) {
+            let segment = self.segment.id;
+            let work = move || trim(&*file);
+            queue.start(Work::Write, work, move |trimmed| report_trim(&drive, segment, trimmed));
         }
+    }
+
+    /// The files to be trimmed, each with its drive's label and threads.
+    fn trims(&self, inner: &Inner) -> Vec<(String, Trimmed)> {
+        let members = self.segment.members.iter().zip(&self.segment.files);
+        let live = members.filter(|(member, _)| inner.set.is_live(**member));
+        let of = |id: DriveId| (inner.set.label(id), inner.set.queue(id));
+        live.map(|(member, file)| {
+            let (label, queue) = of(*member);
+            (label, (queue, file.file.clone()))
+        })
+        .collect()
+    }
+}
+
+/// A file to be trimmed and the threads for that.
+type Trimmed = (DriveQueue, Arc<dyn DriveFile>);
+
+/// Not to where the lane's rows end: a member on which a row failed may hold less.
+fn trim(file: &dyn DriveFile) -> io::Result<()> {
+    let trimmed = file.len().and_then(|len| file.set_len(len));
+    coffer_base::failpoint::pass("bulk.trimmed");
+    trimmed
+}
+
+/// A file that can't be cut now is cut at the next start.
+fn report_trim(drive: &str, segment: SegmentId, trimmed: io::Result<()>) {
+    if let Err(e) = trimmed {
+        tracing::warn!(%drive, %segment, error = %e, "can't trim");
     }
 }
 

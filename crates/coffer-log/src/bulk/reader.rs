@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use coffer_base::drive::{Access, DriveFile, read_exact_at};
-use coffer_base::pool::map_all;
+use coffer_base::drive::queue::{Patience, Work, is_slow};
+use coffer_base::drive::{Access, DriveFile, DriveQueue};
 use coffer_base::{DriveId, SegmentId};
 
 use super::lent::Lent;
@@ -84,33 +84,77 @@ impl<'a> RowCells<'a> {
         place: RowPlace,
         wanted: Vec<(usize, Range<usize>)>,
     ) -> Vec<(usize, Range<usize>, Result<Fetched, Error>)> {
+        let fetched = self.fetch_with(place, wanted, Patience::Full).into_iter();
+        let waited = |cell, fetched: MaybeFetched| {
+            fetched?.ok_or_else(|| Error::Unavailable(self.describe(cell, place) + " is slow"))
+        };
+        fetched.map(|(cell, window, read)| (cell, window, waited(cell, read))).collect()
+    }
+
+    /// As [`RowCells::fetch`]; `None` for members whose drives are slow, if `patience` does not
+    /// wait for these.
+    fn fetch_with(
+        &self,
+        place: RowPlace,
+        wanted: Vec<(usize, Range<usize>)>,
+        patience: Patience,
+    ) -> Vec<(usize, Range<usize>, MaybeFetched)> {
         let (store, segment, geometry) = (self.inner.set.store, self.segment, self.geometry);
         let decode = move |cell: usize, bytes: &[u8]| {
-            RowHeader::decode(bytes)
-                .filter(|h| h.is_at(store, segment, geometry, cell, place.offset))
+            let here = |h: &RowHeader| h.is_at(store, segment, geometry, cell, place.offset);
+            if let Some(header) = RowHeader::decode(bytes) {
+                return Ok(Some(header).filter(here));
+            }
+            match RowHeader::newer_version(bytes) {
+                None => Ok(None),
+                Some(version) => {
+                    let what = format!("a row of version {version}, which a newer Coffer wrote");
+                    Err(std::io::Error::new(std::io::ErrorKind::Unsupported, what))
+                }
+            }
         };
         let buffers = self.inner.read_buffers.clone();
-        let fetch = move |(cell, window, file): (usize, Range<usize>, Opened)| {
-            let read = || {
-                let (file, label) = file?;
-                let buffer = buffers.take(ROW_HEADER_BYTES + window.len());
-                read_window(&*file, place, &window, buffer, |bytes| decode(cell, bytes))
-                    .map_err(|e| Error::io(&label, &e))
+        let read = move |(cell, window, file): (usize, Range<usize>, Arc<dyn DriveFile>)| {
+            let buffer = buffers.take(ROW_HEADER_BYTES + window.len());
+            let read = match patience {
+                Patience::Full => DriveFile::read_at,
+                Patience::Hedged => DriveFile::read_at_soon,
             };
-            let fetched: Result<Fetched, Error> = read();
-            (cell, window, fetched)
+            let read = |buf: &mut [u8], offset: u64| read(&*file, buf, offset);
+            read_window(read, place, &window, buffer, |bytes| decode(cell, bytes))
         };
-        let open = |(cell, window): (usize, Range<usize>)| {
+        let in_parallel = self.parallel && wanted.len() > 1;
+        let mut fetched = Vec::with_capacity(wanted.len());
+        let mut jobs = Vec::with_capacity(wanted.len());
+        for (cell, window) in wanted {
             let member = self.members[cell];
-            let file = self.inner.set.file(member, &self.name, self.access);
-            (cell, window, file.map(|file| (file, self.inner.set.label(member))))
-        };
-        let jobs: Vec<_> = wanted.into_iter().map(open).collect();
-        if self.parallel && jobs.len() > 1 {
-            map_all(&*self.inner.seams.pool, jobs, fetch)
-        } else {
-            jobs.into_iter().map(fetch).collect()
+            let file = self.inner.set.file_with(member, &self.name, self.access, patience);
+            let opened = match file {
+                Ok(Some(file)) => {
+                    let queue = match in_parallel {
+                        true => self.inner.set.queue(member),
+                        false => DriveQueue::inline(),
+                    };
+                    jobs.push((queue, (cell, window.clone(), file)));
+                    Ok(None)
+                }
+                Ok(None) => Ok(None),
+                Err(e) => Err(e),
+            };
+            fetched.push((cell, window, opened));
         }
+        let cells: Vec<usize> = jobs.iter().map(|(_, (cell, ..))| *cell).collect();
+        let results = DriveQueue::each(jobs, Work::Read, patience, read);
+        for (cell, result) in cells.into_iter().zip(results) {
+            let (.., slot) =
+                fetched.iter_mut().find(|(c, ..)| *c == cell).expect("each job is of a cell");
+            *slot = match result {
+                Ok(read) => Ok(Some(read)),
+                Err(e) if is_slow(&e) => Ok(None),
+                Err(e) => Err(Error::io(&self.inner.set.label(self.members[cell]), &e)),
+            };
+        }
+        fetched
     }
 
     /// Names a cell in messages.
@@ -120,29 +164,27 @@ impl<'a> RowCells<'a> {
     }
 }
 
-type Opened = Result<(Arc<dyn DriveFile>, String), Error>;
+/// `None`: the drive is slow, and was not waited for.
+type MaybeFetched = Result<Option<Fetched>, Error>;
 
 fn read_window(
-    file: &dyn DriveFile,
+    read_at: impl Fn(&mut [u8], u64) -> std::io::Result<usize>,
     place: RowPlace,
     window: &Range<usize>,
     mut buffer: Lent,
-    decode: impl Fn(&[u8]) -> Option<RowHeader>,
+    decode: impl Fn(&[u8]) -> std::io::Result<Option<RowHeader>>,
 ) -> std::io::Result<Fetched> {
     let bytes = buffer.bytes_mut();
     let (n, whole) = if window.start == 0 {
-        let n = file.read_at(bytes, place.offset)?;
+        let n = read_at(bytes, place.offset)?;
         (n, n == bytes.len())
     } else {
         let (header, body) = bytes.split_at_mut(ROW_HEADER_BYTES);
-        let n = file.read_at(header, place.offset)?;
+        let n = read_at(header, place.offset)?;
         let at = place.cells_at() + window.start as u64;
-        match read_exact_at(file, body, at) {
-            Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => (n, false),
-            read => read.map(|()| (n, true))?,
-        }
+        (n, read_at(body, at)? == body.len())
     };
-    let header = if n >= ROW_HEADER_BYTES { decode(bytes) } else { None };
+    let header = if n >= ROW_HEADER_BYTES { decode(bytes)? } else { None };
     let bytes = whole.then(|| buffer.into_bytes().slice(ROW_HEADER_BYTES..));
     Ok(Fetched { header, bytes })
 }
@@ -182,18 +224,29 @@ struct Row<'a> {
     pieces: Vec<Piece>,
     /// Cells that can't be read now, and why.
     missing: Vec<(usize, String)>,
+    /// Cells of slow drives, which are waited for only when there is no other way.
+    slow: Vec<usize>,
 }
 
 impl<'a> Row<'a> {
     fn new(cells: &'a RowCells<'a>, place: RowPlace) -> Row<'a> {
-        Row { cells, place, header: None, pieces: Vec::new(), missing: Vec::new() }
+        Row {
+            cells,
+            place,
+            header: None,
+            pieces: Vec::new(),
+            missing: Vec::new(),
+            slow: Vec::new(),
+        }
     }
 
     /// Appends `part` of the row's payload to `out`, in pieces.
     fn read(mut self, part: Range<usize>, out: &mut Vec<Bytes>) -> Result<(), Error> {
         let parts: Vec<(usize, Range<usize>)> = self.place.cells_of(part).collect();
         let place = self.place;
-        self.fetch(parts.iter().map(|(cell, part)| (*cell, place.window(part))).collect())?;
+        let wanted = parts.iter().map(|(cell, part)| (*cell, place.window(part))).collect();
+        let has_other_way = self.cells.geometry.m > 0;
+        self.fetch(wanted, if has_other_way { Patience::Hedged } else { Patience::Full })?;
         for (cell, part) in parts {
             let window = place.window(&part);
             let bytes = match self.right(cell, &window) {
@@ -207,16 +260,21 @@ impl<'a> Row<'a> {
 
     /// Reads windows of cells, and verifies all that was read so far as soon as there is a header.
     /// `Corrupt` when the header is of another row than expected.
-    fn fetch(&mut self, wanted: Vec<(usize, Range<usize>)>) -> Result<(), Error> {
-        for (cell, window, fetched) in self.cells.fetch(self.place, wanted) {
+    fn fetch(
+        &mut self,
+        wanted: Vec<(usize, Range<usize>)>,
+        patience: Patience,
+    ) -> Result<(), Error> {
+        for (cell, window, fetched) in self.cells.fetch_with(self.place, wanted, patience) {
             match fetched {
+                Ok(None) => self.slow.push(cell),
                 Err(e) => {
                     if self.cells.inner.set.is_live(self.cells.members[cell]) {
                         tracing::warn!("{}: {e}", self.cells.describe(cell, self.place));
                     }
                     self.missing.push((cell, e.to_string()));
                 }
-                Ok(Fetched { header, bytes }) => {
+                Ok(Some(Fetched { header, bytes })) => {
                     if header.is_none() {
                         let what = self.cells.describe(cell, self.place);
                         tracing::warn!("no valid header before {what}");
@@ -286,14 +344,19 @@ impl<'a> Row<'a> {
             }
             let tried = |i: usize| {
                 self.missing.iter().any(|(missing, _)| *missing == i)
+                    || self.slow.contains(&i)
                     || self.pieces.iter().any(|p| p.cell == i && p.covers(&block))
             };
             let untried = (0..geometry.cells()).filter(|i| !tried(*i)).take(k - have);
             let untried: Vec<_> = untried.map(|i| (i, window.clone())).collect();
-            if untried.is_empty() {
+            if !untried.is_empty() {
+                self.fetch(untried, Patience::Hedged)?;
+            } else if let Some(slow) = self.slow.pop() {
+                // There is no other way than to wait.
+                self.fetch(vec![(slow, window.clone())], Patience::Full)?;
+            } else {
                 return Err(self.too_few(cell, &block, have));
             }
-            self.fetch(untried)?;
         };
         let cells: Vec<Option<&[u8]>> = sources.iter().map(|s| s.as_deref()).collect();
         let rebuilt = Coder::new(geometry).reconstruct(&cells, cell).expect("k cells are there");

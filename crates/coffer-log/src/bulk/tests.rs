@@ -367,9 +367,8 @@ fn writers_that_wait_for_memory_get_it_as_rows_are_written() {
     let seams = Seams {
         clock: Arc::new(StillClock),
         rng: Arc::new(SeededRng::new(13)),
-        lane_pool: pool("lane"),
+        drives: crate::DriveThreads::Own,
         background: pool("background"),
-        pool: pool("bulk"),
     };
     let drives = (0..3).map(|i| world.drive(&format!("d{i}")) as Arc<dyn Drive>);
     // Memory for two rows of 128 KiB cells.
@@ -420,9 +419,8 @@ fn real_drives_take_parallel_writers_and_are_trimmed() {
     let seams = Seams {
         clock: Arc::new(StillClock),
         rng: Arc::new(SeededRng::new(10)),
-        lane_pool: pool("lane"),
+        drives: crate::DriveThreads::Own,
         background: pool("background"),
-        pool: pool("bulk"),
     };
     let options = LogOptions { cell_bytes_max: 1 << 20, bulk_file_bytes: 8 << 20, ..options(2, 1) };
     let (log, lane, _) = Log::open(drives, options, seams).unwrap();

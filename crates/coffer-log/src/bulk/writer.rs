@@ -4,11 +4,12 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use coffer_base::pool::map_all;
+use coffer_base::drive::DriveQueue;
+use coffer_base::drive::queue::{Patience, Work};
 use coffer_base::{DriveId, SegmentId};
 
 use super::buffer::{RowBuffer, choose_cell_bytes, limit_cell_bytes};
-use super::lanes::{OpenSegment, take_out_failed};
+use super::lanes::{MemberFile, OpenSegment, take_out_failed};
 use super::reader::read_bulk;
 use super::row::{ROW_HEADER_BYTES, RowPlace};
 use super::writing::{Outcome, Writing};
@@ -260,15 +261,16 @@ impl BulkWriter {
             for (member, file) in segment.members.iter().zip(&segment.files) {
                 if self.inner.set.is_live(*member) {
                     members.push(*member);
-                    files.push(file.clone());
+                    files.push((self.inner.set.queue(*member), file.clone()));
                 }
             }
         }
-        let synced = map_all(&*self.inner.seams.pool, files, |file| {
+        let sync = |file: Arc<MemberFile>| {
             let synced = file.sync();
             coffer_base::failpoint::pass("bulk.synced");
             synced
-        });
+        };
+        let synced = DriveQueue::each(files, Work::Write, Patience::Full, sync);
         let failed: Vec<(DriveId, io::Error)> = members
             .into_iter()
             .zip(synced)

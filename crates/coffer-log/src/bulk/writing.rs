@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 
 use coffer_base::AlignedBuf;
+use coffer_base::drive::queue::Work;
 
 use super::buffer::RowBuffer;
 use super::lanes::{Lane, MemberFile, OpenSegment, reserve, take_out_failed};
@@ -41,8 +42,9 @@ struct Progress {
 struct State {
     /// Members that are not done.
     left: usize,
-    /// One a member; `None` until it is done.
-    done: Vec<Option<(AlignedBuf, io::Result<()>)>>,
+    /// One a member; `None` until it is done. Shared with a write that a drive still has in hand
+    /// though it was given up.
+    done: Vec<Option<(Arc<AlignedBuf>, io::Result<()>)>>,
     /// The row's memory. Gone when the row has been written.
     space: Option<RowSpace>,
     lane: Option<Lane>,
@@ -73,13 +75,16 @@ impl Writing {
             state: Mutex::new(state),
             ended: Condvar::new(),
         });
-        for (index, (member, cell)) in segment.files.iter().zip(cells).enumerate() {
-            let (member, ending) = (member.clone(), Ending(progress.clone()));
-            inner.seams.pool.spawn(Box::new(move || {
-                let result = write_cell(&member, &cell, place, reserve_to, durably);
+        for (index, (file, cell)) in segment.files.iter().zip(cells).enumerate() {
+            let (file, ending, cell) = (file.clone(), Ending(progress.clone()), Arc::new(cell));
+            let written = cell.clone();
+            let work = move || write_cell(&file, &written, place, reserve_to, durably);
+            inner.set.queue(segment.members[index]).start(Work::Write, work, move |result| {
                 let mut state = ending.0.state.lock().expect("no holder panics");
                 state.done[index] = Some((cell, result));
-            }));
+                drop(state);
+                drop(ending);
+            });
         }
         Writing { progress, row, segment, place, durably }
     }
@@ -94,7 +99,7 @@ impl Writing {
                 None => state = self.progress.ended.wait(state).expect("no holder panics"),
             }
         };
-        let cells = state.done.drain(..).flatten().map(|(cell, _)| cell);
+        let cells = state.done.drain(..).flatten().map(|(cell, _)| own(cell));
         self.row.cells = cells.collect();
         self.row.space = state.space.take();
         let outcome = match failure {
@@ -103,6 +108,15 @@ impl Writing {
         };
         (self.row, outcome)
     }
+}
+
+/// The bytes of a cell for who goes on with them: a copy while a drive still has them in hand.
+fn own(cell: Arc<AlignedBuf>) -> AlignedBuf {
+    Arc::try_unwrap(cell).unwrap_or_else(|cell| {
+        let mut copy = AlignedBuf::zeroed(cell.len());
+        copy.copy_from_slice(&cell);
+        copy
+    })
 }
 
 fn write_cell(
@@ -154,7 +168,7 @@ impl Drop for Ending {
         if failed.is_empty() && !panicked {
             let cells = std::mem::take(&mut state.done).into_iter().flatten();
             if let Some(space) = state.space.take() {
-                space.give_back(cells.map(|(cell, _)| cell));
+                space.give_back(cells.map(|(cell, _)| own(cell)));
             }
         }
         drop(state);

@@ -36,6 +36,15 @@ pub fn render(report: &Report, requests: &str) -> String {
     };
     let active = each(&|d| f64::from(u8::from(d.state == "active")));
     family("coffer_drive_active", "gauge", "1 if the drive takes part.", &active);
+    let fenced = each(&|d| f64::from(u8::from(d.state == "fenced")));
+    family("coffer_drive_fenced", "gauge", "1 if nothing on it is trusted.", &fenced);
+    let slow = each(&|d| f64::from(u8::from(d.slow)));
+    family("coffer_drive_slow", "gauge", "1 if reads avoid it, as it answers late.", &slow);
+    let stalled = each(&|d| f64::from(u8::from(d.stalled)));
+    family("coffer_drive_stalled", "gauge", "1 if it was given up, as it hung.", &stalled);
+    let hedged = each(&|d| d.hedged_reads as f64);
+    let help = "Reads taken from other drives, as it answered late.";
+    family("coffer_drive_hedged_reads_total", "counter", help, &hedged);
     let total = each(&|d| d.total_bytes as f64);
     family("coffer_drive_total_bytes", "gauge", "Size of its file system.", &total);
     let free = each(&|d| d.free_bytes as f64);

@@ -52,12 +52,24 @@ pub struct Drive {
     pub state: String,
     /// Why it isn't active.
     pub why: Option<String>,
+    /// Since when it isn't active, if that is known.
+    #[serde(default)]
+    pub since: Option<String>,
+    /// How many drives had its place in the set before it.
+    #[serde(default)]
+    pub replaced: u32,
     /// Size of its file system in bytes.
     pub total_bytes: u64,
     /// What can still be written, in bytes.
     pub free_bytes: u64,
     /// Durability barriers since the start.
     pub barriers: u64,
+    /// It takes part but does not answer in time: reads go elsewhere.
+    pub slow: bool,
+    /// It was given up since the start, because it hung.
+    pub stalled: bool,
+    /// Reads that went elsewhere since the start, because it did not answer in time.
+    pub hedged_reads: u64,
 }
 
 /// Segments of one kind in one state.

@@ -29,9 +29,8 @@ impl Store {
         let seams = Seams {
             clock: Arc::new(StillClock),
             rng: Arc::new(SeededRng::new(1)),
-            lane_pool: pool("lane"),
+            drives: crate::DriveThreads::Own,
             background: pool("background"),
-            pool: pool("drive"),
         };
         let options = LogOptions {
             k,

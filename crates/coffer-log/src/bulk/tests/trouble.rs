@@ -63,9 +63,8 @@ fn parallel_writers_go_on_over_the_drives_that_are_left() {
     let seams = Seams {
         clock: Arc::new(StillClock),
         rng: Arc::new(SeededRng::new(11)),
-        lane_pool: pool("lane"),
+        drives: crate::DriveThreads::Own,
         background: pool("background"),
-        pool: pool("bulk"),
     };
     let drives = (0..6).map(|i| world.drive(&format!("d{i}")) as Arc<dyn Drive>);
     let (log, _lane, _) = Log::open(drives.collect(), options(4, 2), seams).unwrap();

@@ -1,0 +1,753 @@
+//! A drive's own threads, and what is known of how it answers.
+//!
+//! A drive may hang: no error, just no answer, for seconds or for ever. So whatever asks a drive
+//! does so on threads that belong to this drive alone, and a caller waits for the answer only as
+//! long as somebody believes in it. Two clocks run:
+//!
+//! - A *read* that has not come after the hedge delay (a few times what reads of this set usually
+//!   take) is given up by its reader, who takes the bytes from elsewhere. While it is outstanding,
+//!   and for some time after it came late, the drive is *slow*: readers that have another way do
+//!   not ask it.
+//! - A drive that does not move for the stall limit, while others do, is *given up* for good:
+//!   every caller that waits for it is told so at once, nothing that is queued is begun, and
+//!   nothing is ever sent to it again. What was inside the drive at that moment may still land
+//!   later; a job owns all that it touches.
+//!
+//! Time counts against a drive only while another one of the set proves that it is this drive:
+//! by finishing work of the same kind begun no earlier (in full), or by having nothing to do and
+//! no trouble (a quarter). A machine that was paused, or a disk that all drives share, gives up
+//! none. The only drive of a set is never given up.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak, mpsc};
+use std::time::{Duration, Instant};
+
+/// Threads for commits: the open segment, and what is left of the one before.
+const COMMIT_THREADS: usize = 2;
+/// Threads for everything else: as many operations are inside one drive at once.
+const OTHER_THREADS: usize = 16;
+
+/// A read is not given up by its reader before this, however fast reads are otherwise.
+const HEDGE_MIN: Duration = Duration::from_millis(20);
+/// Nor is it waited for longer than this if there is another way.
+const HEDGE_MAX: Duration = Duration::from_millis(500);
+/// The hedge delay as a multiple of the usual time.
+const HEDGE_FACTOR: u32 = 8;
+/// How long a drive whose read came late is left alone, as a multiple of how late it was.
+const SHUN_FACTOR: u32 = 8;
+const SHUN_MIN: Duration = Duration::from_secs(1);
+const SHUN_MAX: Duration = Duration::from_secs(10);
+
+/// What a job is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// A group of the commit lane: never waits behind other work.
+    Commit,
+    /// Reading.
+    Read,
+    /// Asking how it is: like reading, but not counted as a read.
+    Look,
+    /// Writing, syncing, changing names.
+    Write,
+}
+
+/// How long to wait for a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// There is another way to the bytes: not longer than the hedge delay, and not at all while
+    /// the drive is slow. Then the error is one that [`is_slow`] knows.
+    Hedged,
+    /// Until it comes, or the drive is given up.
+    Full,
+}
+
+/// What one call to a drive proves when it comes back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// That the drive answers.
+    Answers,
+    /// That it makes things durable.
+    Durable,
+    /// Nothing: memory may have taken it.
+    None,
+}
+
+#[derive(Debug)]
+struct Late(String);
+
+impl std::fmt::Display for Late {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Late {}
+
+/// Whether `e` says that a read was not waited for, see [`Patience::Hedged`].
+pub fn is_slow(e: &io::Error) -> bool {
+    e.kind() == io::ErrorKind::WouldBlock && e.get_ref().is_some_and(|inner| inner.is::<Late>())
+}
+
+/// Whether `e` says that the drive was given up because it does not answer.
+pub fn is_given_up(e: &io::Error) -> bool {
+    e.kind() == io::ErrorKind::TimedOut && e.get_ref().is_some_and(|inner| inner.is::<Late>())
+}
+
+/// The threads of one drive. Cheap to clone; the threads end with the last clone.
+#[derive(Clone)]
+pub struct DriveQueue(Option<Arc<Handle>>);
+
+/// The queue of drives without threads: everything runs at once where it is called.
+pub(super) static INLINE: DriveQueue = DriveQueue(None);
+
+struct Handle(Arc<Shared>);
+
+struct Shared {
+    number: u64,
+    label: String,
+    /// The only drive of its set: there is no other way, so callers wait where they are.
+    alone: bool,
+    pace: Arc<Pace>,
+    commit: Arc<Crew>,
+    other: Arc<Crew>,
+    jobs: Mutex<Jobs>,
+    given_up: AtomicBool,
+    /// Not part of the set any more: proves nothing for or against others.
+    retired: AtomicBool,
+    /// Reads that nobody waits for any more and that have not come.
+    overdue: AtomicUsize,
+    /// Milliseconds of the pace's clock until which it is left alone.
+    shunned_until: AtomicU64,
+    /// Something has not moved for a quarter of the stall limit.
+    troubled: AtomicBool,
+    answers: AtomicU64,
+    durable: AtomicU64,
+    hedged: AtomicU64,
+}
+
+#[derive(Default)]
+struct Jobs {
+    next: u64,
+    waiting: BTreeMap<u64, Entry>,
+    /// Why nothing is begun any more.
+    closed: Option<String>,
+}
+
+/// A job that has not ended.
+struct Entry {
+    work: Work,
+    submitted: Instant,
+    /// `None` until it runs.
+    progress: Option<Arc<Progress>>,
+    overdue: bool,
+    /// Tells its caller that the drive was given up.
+    abandon: Box<dyn FnOnce(io::Error) + Send>,
+    /// `Progress::moves` when the watch looked last, and for how long that has been so.
+    seen: u64,
+    still: Duration,
+    /// How much of that counts against the drive.
+    charged: Duration,
+}
+
+/// How far a running job is.
+#[derive(Default)]
+struct Progress {
+    /// Counts the beginnings and ends of its calls to the drive: odd while it is in one.
+    moves: AtomicU64,
+    /// What the other drives had answered and made durable when it moved last.
+    answers_before: AtomicU64,
+    durable_before: AtomicU64,
+}
+
+/// What the drives of a set have in common.
+struct Pace {
+    began: Instant,
+    /// What a read usually takes.
+    read_ns: AtomicU64,
+    /// Over all drives that are part of the set.
+    answers: AtomicU64,
+    durable: AtomicU64,
+}
+
+impl Pace {
+    fn new() -> Pace {
+        let zero = || AtomicU64::new(0);
+        let read_ns = AtomicU64::new(1_000_000);
+        Pace { began: Instant::now(), read_ns, answers: zero(), durable: zero() }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
+    }
+
+    fn hedge_delay(&self) -> Duration {
+        let usual = Duration::from_nanos(self.read_ns.load(Relaxed));
+        (usual * HEDGE_FACTOR).clamp(HEDGE_MIN, HEDGE_MAX)
+    }
+
+    /// A moving mean; what is far off counts little, so that a stall doesn't become usual.
+    fn add(&self, took: Duration) {
+        let usual = self.read_ns.load(Relaxed);
+        let took = (took.as_nanos() as u64).min(usual * 4 + 1_000_000);
+        self.read_ns.store(usual - usual / 16 + took / 16, Relaxed);
+    }
+}
+
+/// Threads over one queue, started when they are needed.
+struct Crew {
+    state: Mutex<CrewState>,
+    wake: Condvar,
+    name: String,
+    threads_max: usize,
+}
+
+#[derive(Default)]
+struct CrewState {
+    tasks: VecDeque<Task>,
+    threads: usize,
+    idle: usize,
+    ended: bool,
+}
+
+type Task = Box<dyn FnOnce() + Send>;
+
+impl Crew {
+    fn new(name: String, threads_max: usize) -> io::Result<Arc<Crew>> {
+        let (state, wake) = (Mutex::default(), Condvar::new());
+        let crew = Arc::new(Crew { state, wake, name, threads_max });
+        // The first one must be there; others are help.
+        let mut state = crew.state();
+        crew.hire(&mut state)?;
+        drop(state);
+        Ok(crew)
+    }
+
+    fn state(&self) -> MutexGuard<'_, CrewState> {
+        self.state.lock().expect("no holder panics")
+    }
+
+    fn hire(self: &Arc<Self>, state: &mut CrewState) -> io::Result<()> {
+        let crew = self.clone();
+        let name = format!("{}-{}", self.name, state.threads);
+        std::thread::Builder::new().name(name).spawn(move || crew.work())?;
+        state.threads += 1;
+        Ok(())
+    }
+
+    fn push(self: &Arc<Self>, task: Task) {
+        let mut state = self.state();
+        state.tasks.push_back(task);
+        if state.tasks.len() > state.idle && state.threads < self.threads_max {
+            // Without another thread those that are there do it.
+            let _is_help = self.hire(&mut state);
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    fn work(&self) {
+        let mut state = self.state();
+        loop {
+            match state.tasks.pop_front() {
+                Some(task) => {
+                    drop(state);
+                    task();
+                    state = self.state();
+                }
+                None if state.ended => return,
+                None => {
+                    state.idle += 1;
+                    state = self.wake.wait(state).expect("no holder panics");
+                    state.idle -= 1;
+                }
+            }
+        }
+    }
+}
+
+thread_local! {
+    /// The queue whose job runs on this thread, and how far it is.
+    static HERE: RefCell<Option<(u64, Arc<Progress>)>> = const { RefCell::new(None) };
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        for crew in [&self.0.commit, &self.0.other] {
+            crew.state().ended = true;
+            crew.wake.notify_all();
+        }
+    }
+}
+
+impl DriveQueue {
+    /// Threads for each of the drives of a set, called `labels`, and one that watches them; see
+    /// the module.
+    pub fn for_set(labels: &[String], stall_limit: Duration) -> io::Result<Vec<DriveQueue>> {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        let pace = Arc::new(Pace::new());
+        let mut queues = Vec::with_capacity(labels.len());
+        for (i, label) in labels.iter().enumerate() {
+            queues.push(DriveQueue(Some(Arc::new(Handle(Arc::new(Shared {
+                number: NUMBERS.fetch_add(1, Relaxed),
+                label: label.clone(),
+                alone: labels.len() == 1,
+                pace: pace.clone(),
+                commit: Crew::new(format!("commit{i}"), COMMIT_THREADS)?,
+                other: Crew::new(format!("drive{i}"), OTHER_THREADS)?,
+                jobs: Mutex::default(),
+                given_up: AtomicBool::new(false),
+                retired: AtomicBool::new(false),
+                overdue: AtomicUsize::new(0),
+                shunned_until: AtomicU64::new(0),
+                troubled: AtomicBool::new(false),
+                answers: AtomicU64::new(0),
+                durable: AtomicU64::new(0),
+                hedged: AtomicU64::new(0),
+            }))))));
+        }
+        if queues.len() > 1 {
+            let watched = queues.iter().filter_map(|q| q.0.as_ref().map(Arc::downgrade)).collect();
+            let builder = std::thread::Builder::new().name("stalls".into());
+            builder.spawn(move || watch(watched, stall_limit))?;
+        }
+        Ok(queues)
+    }
+
+    /// Starts `work` on a thread of the drive, and does not wait for it. `done` gets its result,
+    /// once: from that thread, or from another if the drive is given up before. A job on a thread
+    /// of this drive, or of a drive without threads, has ended on return.
+    pub fn start<R: Send + 'static>(
+        &self,
+        kind: Work,
+        work: impl FnOnce() -> io::Result<R> + Send + 'static,
+        done: impl FnOnce(io::Result<R>) + Send + 'static,
+    ) {
+        match self.elsewhere() {
+            Some(shared) => {
+                shared.submit(kind, work, done);
+            }
+            None => done(work()),
+        }
+    }
+
+    /// Runs `work` on each drive, all at once, and returns the results in order. Drives without
+    /// threads are asked one after another.
+    pub fn each<T, R>(
+        items: Vec<(DriveQueue, T)>,
+        kind: Work,
+        patience: Patience,
+        work: impl Fn(T) -> io::Result<R> + Clone + Send + 'static,
+    ) -> Vec<io::Result<R>>
+    where
+        T: Send + 'static,
+        R: Send + 'static,
+    {
+        let mut results: Vec<Option<io::Result<R>>> = items.iter().map(|_| None).collect();
+        let (sender, answers) = mpsc::channel();
+        let mut asked: Vec<Option<(DriveQueue, u64)>> = Vec::with_capacity(items.len());
+        let mut left = 0;
+        let mut delay = Duration::ZERO;
+        for (i, (queue, item)) in items.into_iter().enumerate() {
+            let Some(shared) = queue.elsewhere() else {
+                results[i] = Some(work(item));
+                asked.push(None);
+                continue;
+            };
+            if patience == Patience::Hedged && shared.is_slow() {
+                results[i] = Some(Err(shared.hedge(kind)));
+                asked.push(None);
+                continue;
+            }
+            delay = shared.pace.hedge_delay();
+            let (work, sender) = (work.clone(), sender.clone());
+            // Nobody listens any more once a read was given up.
+            let done = move |result| drop(sender.send((i, result)));
+            let id = shared.submit(kind, move || work(item), done);
+            asked.push(Some((queue, id)));
+            left += 1;
+        }
+        drop(sender);
+        let until = Instant::now() + delay;
+        while left > 0 {
+            let answer = match patience {
+                Patience::Full => answers.recv().ok(),
+                Patience::Hedged => {
+                    answers.recv_timeout(until.saturating_duration_since(Instant::now())).ok()
+                }
+            };
+            let Some((i, result)) = answer else { break };
+            results[i] = Some(result);
+            left -= 1;
+        }
+        let late = results.into_iter().zip(asked).map(|(result, asked)| match (result, asked) {
+            (Some(result), _) => result,
+            (None, Some((queue, id))) => {
+                Err(queue.0.as_ref().map_or_else(gone, |handle| handle.0.overdue(id, kind)))
+            }
+            (None, None) => Err(gone()),
+        });
+        late.collect()
+    }
+
+    /// One call to the drive, from anywhere; `proof` is what its success says.
+    pub(super) fn call<R: Send + 'static>(
+        &self,
+        kind: Work,
+        proof: Proof,
+        patience: Patience,
+        work: impl FnOnce() -> io::Result<R> + Send + 'static,
+    ) -> io::Result<R> {
+        let Some(Handle(shared)) = self.0.as_deref() else { return work() };
+        if self.is_here() {
+            return self.call_here(proof, work);
+        }
+        if patience == Patience::Hedged && shared.is_slow() {
+            return Err(shared.hedge(kind));
+        }
+        let (sender, answer) = mpsc::sync_channel(1);
+        let here = self.clone();
+        let work = move || here.call_here(proof, work);
+        let id = shared.submit(kind, work, move |result| drop(sender.send(result)));
+        match patience {
+            Patience::Full => answer.recv().unwrap_or_else(|_| Err(gone())),
+            Patience::Hedged => match answer.recv_timeout(shared.pace.hedge_delay()) {
+                Ok(result) => result,
+                Err(mpsc::RecvTimeoutError::Timeout) => Err(shared.overdue(id, kind)),
+                Err(mpsc::RecvTimeoutError::Disconnected) => Err(gone()),
+            },
+        }
+    }
+
+    /// One call from a job on a thread of this drive; refused once the drive was given up.
+    pub(super) fn call_here<R>(
+        &self,
+        proof: Proof,
+        work: impl FnOnce() -> io::Result<R>,
+    ) -> io::Result<R> {
+        let Some(Handle(shared)) = self.0.as_deref() else { return work() };
+        if shared.given_up.load(Relaxed) {
+            return Err(shared.given_up_error());
+        }
+        shared.moved();
+        let result = work();
+        shared.moved();
+        if result.is_ok() && !shared.retired.load(Relaxed) {
+            let (own, all) = match proof {
+                Proof::Answers => (&shared.answers, &shared.pace.answers),
+                Proof::Durable => (&shared.durable, &shared.pace.durable),
+                Proof::None => return result,
+            };
+            own.fetch_add(1, Relaxed);
+            all.fetch_add(1, Relaxed);
+        }
+        result
+    }
+
+    /// Whether calls from this thread may go straight to the drive.
+    pub(super) fn is_here(&self) -> bool {
+        self.0.as_ref().is_none_or(|handle| handle.0.alone) || self.elsewhere().is_none()
+    }
+
+    /// The queue of a drive without threads: everything runs at once where it is called.
+    pub fn inline() -> DriveQueue {
+        INLINE.clone()
+    }
+
+    /// As [`DriveQueue::inline`], borrowed.
+    pub fn none() -> &'static DriveQueue {
+        &INLINE
+    }
+
+    /// Whether readers that have another way leave it alone.
+    pub fn is_slow(&self) -> bool {
+        self.0.as_ref().is_some_and(|handle| handle.0.is_slow())
+    }
+
+    /// Whether it was given up: nothing is sent to it any more.
+    pub fn is_given_up(&self) -> bool {
+        self.0.as_ref().is_some_and(|handle| handle.0.given_up.load(Relaxed))
+    }
+
+    /// Why it was given up, if so.
+    pub fn given_up(&self) -> Option<String> {
+        self.0.as_ref()?.0.jobs().closed.clone()
+    }
+
+    /// Says that the drive is not part of the set any more; it stays usable.
+    pub fn retire(&self) {
+        if let Some(handle) = &self.0 {
+            handle.0.retired.store(true, Relaxed);
+        }
+    }
+
+    /// Reads that were taken from elsewhere because this drive did not answer.
+    pub fn hedged_reads(&self) -> u64 {
+        self.0.as_ref().map_or(0, |handle| handle.0.hedged.load(Relaxed))
+    }
+
+    /// The drive's shared state, unless calls from this thread go straight to the drive.
+    fn elsewhere(&self) -> Option<&Arc<Shared>> {
+        let shared = &self.0.as_ref()?.0;
+        let here = HERE.with_borrow(|here| here.as_ref().map(|(number, _)| *number));
+        (here != Some(shared.number)).then_some(shared)
+    }
+}
+
+fn gone() -> io::Error {
+    io::Error::other("a thread of the drive ended without an answer")
+}
+
+impl Shared {
+    fn jobs(&self) -> MutexGuard<'_, Jobs> {
+        self.jobs.lock().expect("no holder panics")
+    }
+
+    fn submit<R: Send + 'static>(
+        self: &Arc<Self>,
+        kind: Work,
+        work: impl FnOnce() -> io::Result<R> + Send + 'static,
+        done: impl FnOnce(io::Result<R>) + Send + 'static,
+    ) -> u64 {
+        // Whoever takes it calls it: the job when it ends, or the watch.
+        let done = Arc::new(Mutex::new(Some(done)));
+        let take = |done: &Mutex<Option<_>>| done.lock().expect("no holder panics").take();
+        let abandoned = done.clone();
+        let mut jobs = self.jobs();
+        if jobs.closed.is_some() {
+            drop(jobs);
+            if let Some(done) = take(&done) {
+                done(Err(self.given_up_error()));
+            }
+            return 0;
+        }
+        jobs.next += 1;
+        let id = jobs.next;
+        jobs.waiting.insert(
+            id,
+            Entry {
+                work: kind,
+                submitted: Instant::now(),
+                progress: None,
+                overdue: false,
+                abandon: Box::new(move |e| {
+                    if let Some(done) = take(&abandoned) {
+                        done(Err(e));
+                    }
+                }),
+                seen: 0,
+                still: Duration::ZERO,
+                charged: Duration::ZERO,
+            },
+        );
+        drop(jobs);
+        let shared = self.clone();
+        let task = Box::new(move || {
+            if !shared.begin(id) {
+                return;
+            }
+            let result = catch_unwind(AssertUnwindSafe(work));
+            let result = result.unwrap_or_else(|_| Err(io::Error::other("a drive's job panicked")));
+            shared.end(id);
+            if let Some(done) = take(&done) {
+                done(result);
+            }
+        });
+        match kind {
+            Work::Commit => self.commit.push(task),
+            Work::Read | Work::Look | Work::Write => self.other.push(task),
+        }
+        id
+    }
+
+    fn begin(&self, id: u64) -> bool {
+        let mut jobs = self.jobs();
+        let Some(entry) = jobs.waiting.get_mut(&id) else { return false };
+        let progress = Arc::new(Progress::default());
+        entry.progress = Some(progress.clone());
+        drop(jobs);
+        HERE.set(Some((self.number, progress)));
+        true
+    }
+
+    /// The job of this thread begins a call to the drive, or ends one.
+    fn moved(&self) {
+        HERE.with_borrow(|here| {
+            let Some((_, progress)) = here else { return };
+            let (answers, durable) = self.by_others();
+            progress.answers_before.store(answers, Relaxed);
+            progress.durable_before.store(durable, Relaxed);
+            progress.moves.fetch_add(1, Relaxed);
+        });
+    }
+
+    /// What the other drives of the set have answered and made durable.
+    fn by_others(&self) -> (u64, u64) {
+        // Own ones are counted apart first, so that the difference is never too large.
+        let answers = self.pace.answers.load(Relaxed);
+        let durable = self.pace.durable.load(Relaxed);
+        (
+            answers.saturating_sub(self.answers.load(Relaxed)),
+            durable.saturating_sub(self.durable.load(Relaxed)),
+        )
+    }
+
+    fn end(&self, id: u64) {
+        HERE.set(None);
+        let entry = self.jobs().waiting.remove(&id);
+        let Some(entry) = entry else { return };
+        let took = entry.submitted.elapsed();
+        if entry.overdue {
+            if took > 2 * self.pace.hedge_delay() {
+                let shun = (took * SHUN_FACTOR).clamp(SHUN_MIN, SHUN_MAX);
+                self.shunned_until.store(self.pace.now_ms() + shun.as_millis() as u64, Relaxed);
+            }
+            self.overdue.fetch_sub(1, Relaxed);
+        }
+        if entry.work == Work::Read {
+            self.pace.add(took);
+        }
+    }
+
+    fn is_slow(&self) -> bool {
+        self.overdue.load(Relaxed) > 0
+            || self.troubled.load(Relaxed)
+            || self.shunned_until.load(Relaxed) > self.pace.now_ms()
+    }
+
+    /// Counts a read that goes elsewhere.
+    fn hedge(&self, kind: Work) -> io::Error {
+        self.hedged.fetch_add(u64::from(kind == Work::Read), Relaxed);
+        let what = format!("{} is slow", self.label);
+        io::Error::new(io::ErrorKind::WouldBlock, Late(what))
+    }
+
+    /// Nobody waits for read `id` any more.
+    fn overdue(&self, id: u64, kind: Work) -> io::Error {
+        if let Some(entry) = self.jobs().waiting.get_mut(&id) {
+            entry.overdue = true;
+            self.overdue.fetch_add(1, Relaxed);
+        }
+        self.hedge(kind)
+    }
+
+    fn given_up_error(&self) -> io::Error {
+        let why = self.jobs().closed.clone().unwrap_or_default();
+        io::Error::new(io::ErrorKind::TimedOut, Late(why))
+    }
+
+    /// Begins nothing any more; returns the jobs that have not ended.
+    fn close(&self, why: String) -> Vec<Entry> {
+        let mut jobs = self.jobs();
+        jobs.closed = Some(why);
+        self.given_up.store(true, Relaxed);
+        let waiting = std::mem::take(&mut jobs.waiting);
+        drop(jobs);
+        let mut dropped = Vec::new();
+        for crew in [&self.commit, &self.other] {
+            dropped.extend(std::mem::take(&mut crew.state().tasks));
+        }
+        waiting.into_values().collect()
+    }
+
+    /// Tells those that wait for the jobs.
+    fn tell(&self, waiting: Vec<Entry>) {
+        for entry in waiting {
+            (entry.abandon)(self.given_up_error());
+        }
+    }
+
+    /// The longest that a call to the drive has taken; counts `elapsed` for those under way.
+    fn stillness(&self, elapsed: Duration) -> Duration {
+        let mut most = Duration::ZERO;
+        for entry in self.jobs().waiting.values_mut() {
+            let Some(progress) = &entry.progress else { continue };
+            let now = progress.moves.load(Relaxed);
+            if now == entry.seen && now % 2 == 1 {
+                entry.still += elapsed;
+            } else {
+                (entry.still, entry.charged) = Default::default();
+                entry.seen = now;
+            }
+            most = most.max(entry.still);
+        }
+        most
+    }
+
+    /// Charges what did not move. The most charged so far.
+    fn charge(&self, elapsed: Duration, other_well: bool) -> Duration {
+        let mut most = Duration::ZERO;
+        let (answers, durable) = self.by_others();
+        for entry in self.jobs().waiting.values_mut() {
+            let Some(progress) = entry.progress.as_ref().filter(|_| !entry.still.is_zero()) else {
+                continue;
+            };
+            let made_durable = durable > progress.durable_before.load(Relaxed);
+            let answered = answers > progress.answers_before.load(Relaxed);
+            let only_asked = matches!(entry.work, Work::Read | Work::Look);
+            let proven = made_durable || (answered && only_asked);
+            if proven {
+                entry.charged += elapsed;
+            } else if other_well {
+                entry.charged += elapsed / 4;
+            }
+            most = most.max(entry.charged);
+        }
+        most
+    }
+}
+
+/// Charges drives that do not move with the time that passes, and gives up those that reach
+/// `limit`. Ends when the set is gone.
+fn watch(set: Vec<Weak<Handle>>, limit: Duration) {
+    let tick = (limit / 20).clamp(Duration::from_millis(2), Duration::from_millis(100));
+    let mut last = Instant::now();
+    loop {
+        std::thread::sleep(tick);
+        let handles: Vec<Arc<Handle>> = set.iter().filter_map(Weak::upgrade).collect();
+        if handles.is_empty() {
+            return;
+        }
+        // Time in which this thread was not let run, or the machine was paused, is nobody's fault.
+        let now = Instant::now();
+        let elapsed = (now - last).min(2 * tick);
+        last = now;
+        let queues: Vec<&Arc<Shared>> =
+            handles.iter().map(|h| &h.0).filter(|q| !q.given_up.load(Relaxed)).collect();
+        let still: Vec<Duration> = queues.iter().map(|q| q.stillness(elapsed)).collect();
+        for (queue, still) in queues.iter().zip(&still) {
+            queue.troubled.store(*still >= limit / 4, Relaxed);
+        }
+        for (i, queue) in queues.iter().enumerate() {
+            if still[i].is_zero() {
+                continue;
+            }
+            let mut others = queues.iter().enumerate();
+            let other_well = others
+                .any(|(j, other)| j != i && !other.retired.load(Relaxed) && still[j] < limit / 4);
+            if queue.charge(elapsed, other_well) >= limit {
+                let why = format!("it does not answer for over {limit:?}");
+                let waiting = queue.close(why);
+                // Who is told may ask other drives, which this thread watches.
+                let waiting = Arc::new(Mutex::new(Some(waiting)));
+                let tell = {
+                    let (queue, waiting) = ((*queue).clone(), waiting.clone());
+                    move || {
+                        let waiting = waiting.lock().expect("no holder panics").take();
+                        queue.tell(waiting.unwrap_or_default());
+                    }
+                };
+                let teller = std::thread::Builder::new().name("given-up".into());
+                if teller.spawn(tell.clone()).is_err() {
+                    tell();
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
