@@ -38,6 +38,18 @@ const CAMPAIGNS: &[Campaign] = &[
         settings: &[("COFFER_CRASH_ROUNDS", 200.0)],
     },
     Campaign {
+        name: "power",
+        what: "1,000 states that a power cut could leave of a running server",
+        tests: "tests/soak/test_power.py",
+        settings: &[("COFFER_POWER_STATES", 1000.0)],
+    },
+    Campaign {
+        name: "drive-faults",
+        what: "drives that fail, lie, fill up, go away and hang under the real server",
+        tests: "tests/e2e/test_drive_faults.py",
+        settings: &[("COFFER_FAULT_ROUNDS", 5.0), ("COFFER_FAULT_P99_PERCENT", 200.0)],
+    },
+    Campaign {
         name: "failpoints",
         what: "1,000 kills at named points, on one drive, 2+1 and 4+2",
         tests: "tests/soak/test_failpoints.py",
@@ -80,6 +92,12 @@ const CAMPAIGNS: &[Campaign] = &[
         settings: &[("COFFER_MILLION", 1_000_000.0)],
     },
     Campaign {
+        name: "history",
+        what: "an hour of concurrent clients over kills, pauses and lost drives, linearisable",
+        tests: "tests/soak/test_history.py",
+        settings: &[("COFFER_HISTORY_SECONDS", 3600.0)],
+    },
+    Campaign {
         name: "sdk-rust",
         what: "the AWS SDK for Rust, unmodified",
         tests: "tests/soak/test_sdk_rust.py",
@@ -96,7 +114,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
         match argument.as_str() {
             "--list" => {
                 for campaign in CAMPAIGNS {
-                    println!("{:<10} {}", campaign.name, campaign.what);
+                    println!("{:<12} {}", campaign.name, campaign.what);
                 }
                 return Ok(());
             }
@@ -112,9 +130,20 @@ pub fn run(arguments: &[String]) -> Result<()> {
         }
     }
 
+<<<<<<< HEAD
     // These have builds of their own.
     if names.is_empty() || names.iter().any(|name| !["failpoints", "schedules"].contains(name)) {
         shell::cargo(&["build", "--release", "--locked", "--package", "coffer"])?;
+=======
+    // Failpoints have a build of their own.
+    if names.is_empty() || names.iter().any(|name| *name != "failpoints") {
+        let packages = ["--package", "coffer", "--package", "coffer-faultfs"];
+        shell::cargo(&[&["build", "--release", "--locked"], &packages[..]].concat())?;
+    }
+    if names.is_empty() || names.contains(&"history") {
+        // The checker.
+        shell::cargo(&["build", "--release", "--locked", "--package", "coffer-sim"])?;
+>>>>>>> main
     }
     let binary = shell::target().join("release/coffer");
     let prepared = python::prepare(&[test::REQUIREMENTS]);

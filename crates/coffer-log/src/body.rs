@@ -509,6 +509,19 @@ impl<'a> BodyReader<'a> {
         (0..self.sources.len()).find_map(|source| self.group_from(source, offset))
     }
 
+    /// Says so if a newer program wrote the group at `offset`.
+    pub fn newer_group(&mut self, offset: u64) -> Option<String> {
+        let mut head = [0u8; GROUP_HEADER_BYTES];
+        let version = (0..self.sources.len()).find_map(|source| {
+            self.sources[source].read(offset, &mut head)?;
+            GroupHeader::newer_version(&head, self.id, offset)
+        })?;
+        Some(format!(
+            "the group at {offset} of segment {} has version {version}: a newer Coffer wrote it",
+            self.id
+        ))
+    }
+
     fn group_from(&mut self, source: usize, offset: u64) -> Option<StoredGroup> {
         let mut head = [0u8; GROUP_HEADER_BYTES];
         self.sources[source].read(offset, &mut head)?;

@@ -66,6 +66,7 @@ pub use mark::{Chain, Mark};
 pub use options::{DriveThreads, LogOptions, Seams};
 pub use recovery::Recovery;
 pub use replay::ReplayedGroup;
+pub use segment::is_segment_name;
 pub use set::DriveState;
 pub use status::{DriveStatus, LogStatus, SegmentCounts};
 pub use superblock::Checkpoint;

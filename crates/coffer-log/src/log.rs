@@ -131,6 +131,15 @@ impl Log {
         status::status(&self.0)
     }
 
+    /// Why the drive at `label` was given up, if it hangs: who uses it beside the log should not,
+    /// either.
+    pub fn hung(&self, label: &str) -> Option<String> {
+        self.0.inner.set.with(|slots| {
+            let slot = slots.iter().find(|s| s.label == label)?;
+            slot.queue().given_up()
+        })
+    }
+
     /// The settings it was opened with.
     pub fn options(&self) -> &LogOptions {
         &self.0.inner.options

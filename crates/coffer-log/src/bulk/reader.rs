@@ -101,8 +101,17 @@ impl<'a> RowCells<'a> {
     ) -> Vec<(usize, Range<usize>, MaybeFetched)> {
         let (store, segment, geometry) = (self.inner.set.store, self.segment, self.geometry);
         let decode = move |cell: usize, bytes: &[u8]| {
-            RowHeader::decode(bytes)
-                .filter(|h| h.is_at(store, segment, geometry, cell, place.offset))
+            let here = |h: &RowHeader| h.is_at(store, segment, geometry, cell, place.offset);
+            if let Some(header) = RowHeader::decode(bytes) {
+                return Ok(Some(header).filter(here));
+            }
+            match RowHeader::newer_version(bytes) {
+                None => Ok(None),
+                Some(version) => {
+                    let what = format!("a row of version {version}, which a newer Coffer wrote");
+                    Err(std::io::Error::new(std::io::ErrorKind::Unsupported, what))
+                }
+            }
         };
         let buffers = self.inner.read_buffers.clone();
         let read = move |(cell, window, file): (usize, Range<usize>, Arc<dyn DriveFile>)| {
@@ -163,7 +172,7 @@ fn read_window(
     place: RowPlace,
     window: &Range<usize>,
     mut buffer: Lent,
-    decode: impl Fn(&[u8]) -> Option<RowHeader>,
+    decode: impl Fn(&[u8]) -> std::io::Result<Option<RowHeader>>,
 ) -> std::io::Result<Fetched> {
     let bytes = buffer.bytes_mut();
     let (n, whole) = if window.start == 0 {
@@ -175,7 +184,7 @@ fn read_window(
         let at = place.cells_at() + window.start as u64;
         (n, read_at(body, at)? == body.len())
     };
-    let header = if n >= ROW_HEADER_BYTES { decode(bytes) } else { None };
+    let header = if n >= ROW_HEADER_BYTES { decode(bytes)? } else { None };
     let bytes = whole.then(|| buffer.into_bytes().slice(ROW_HEADER_BYTES..));
     Ok(Fetched { header, bytes })
 }

@@ -146,6 +146,9 @@ pub(super) fn read_open(
         let within = bound.is_none_or(|bound| group.header.position <= bound);
         Ok::<bool, OpenError>(within)
     })?;
+    if let Some(newer) = reader.newer_group(end) {
+        return Err(OpenError::NewerFormat(format!("{newer}; nothing was changed")));
+    }
     let sealed_further = files.cells.iter().any(|(_, header)| {
         header.sealed.last > last && bound.is_none_or(|bound| header.sealed.last <= bound)
     });
