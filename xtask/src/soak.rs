@@ -130,20 +130,14 @@ pub fn run(arguments: &[String]) -> Result<()> {
         }
     }
 
-<<<<<<< HEAD
     // These have builds of their own.
     if names.is_empty() || names.iter().any(|name| !["failpoints", "schedules"].contains(name)) {
-        shell::cargo(&["build", "--release", "--locked", "--package", "coffer"])?;
-=======
-    // Failpoints have a build of their own.
-    if names.is_empty() || names.iter().any(|name| *name != "failpoints") {
         let packages = ["--package", "coffer", "--package", "coffer-faultfs"];
         shell::cargo(&[&["build", "--release", "--locked"], &packages[..]].concat())?;
     }
     if names.is_empty() || names.contains(&"history") {
         // The checker.
         shell::cargo(&["build", "--release", "--locked", "--package", "coffer-sim"])?;
->>>>>>> main
     }
     let binary = shell::target().join("release/coffer");
     let prepared = python::prepare(&[test::REQUIREMENTS]);
