@@ -519,6 +519,8 @@ struct Window {
     start: u64,
     valid: usize,
     buf: AlignedBuf,
+    /// The first error of the file. No bytes there is one thing, not knowing is another.
+    failed: Option<io::Error>,
 }
 
 const WINDOW_BYTES: usize = 1 << 20;
@@ -610,18 +612,35 @@ impl<'a> BodyReader<'a> {
     }
 
     /// The length of the longest source, in body bytes.
-    pub fn longest(&self) -> u64 {
-        let length = |source: &Source<'_>| match source {
-            Source::File { file, .. } => file.len().unwrap_or(0).saturating_sub(HEADER_BYTES),
-            Source::Plain { .. } | Source::Verified { .. } => self.end,
+    pub fn longest(&mut self) -> u64 {
+        let end = self.end;
+        let length = |source: &mut Source<'_>| match source {
+            Source::File { window, file, .. } => match file.len() {
+                Ok(len) => len.saturating_sub(HEADER_BYTES),
+                Err(e) => {
+                    window.failed.get_or_insert(e);
+                    0
+                }
+            },
+            Source::Plain { .. } | Source::Verified { .. } => end,
         };
-        self.sources.iter().map(length).max().unwrap_or(0)
+        self.sources.iter_mut().map(length).max().unwrap_or(0)
+    }
+
+    /// The files, by their place in what [`BodyReader::of_files`] was given, that could not be read
+    /// somewhere: what is missing from them may be there.
+    pub fn failures(&mut self) -> Vec<(usize, io::Error)> {
+        let failed = |(i, source): (usize, &mut Source<'_>)| match source {
+            Source::File { window, .. } => window.failed.take().map(|e| (i, e)),
+            Source::Plain { .. } | Source::Verified { .. } => None,
+        };
+        self.sources.iter_mut().enumerate().filter_map(failed).collect()
     }
 }
 
 impl Source<'_> {
     fn file(file: Arc<dyn DriveFile>, aligned: bool) -> Self {
-        let window = Window { start: 0, valid: 0, buf: AlignedBuf::zeroed(0) };
+        let window = Window { start: 0, valid: 0, buf: AlignedBuf::zeroed(0), failed: None };
         Source::File { window, file, aligned }
     }
 
@@ -629,11 +648,11 @@ impl Source<'_> {
     fn read(&mut self, offset: u64, buf: &mut [u8]) -> Option<()> {
         match self {
             Source::File { window, file, aligned } => {
-                if !*aligned && buf.len() > WINDOW_BYTES {
-                    let at = HEADER_BYTES + offset;
-                    return coffer_base::drive::read_exact_at(file.as_ref(), buf, at).ok();
-                }
                 let at = HEADER_BYTES + offset;
+                if !*aligned && buf.len() > WINDOW_BYTES {
+                    let n = window.note(file.read_at(buf, at))?;
+                    return (n == buf.len()).then_some(());
+                }
                 window.read(file.as_ref(), at, buf)
             }
             Source::Plain { cells, ahead } => {
@@ -663,6 +682,10 @@ impl Source<'_> {
 }
 
 impl Window {
+    fn note(&mut self, read: io::Result<usize>) -> Option<usize> {
+        read.map_err(|e| self.failed.get_or_insert(e)).ok()
+    }
+
     fn read(&mut self, file: &dyn DriveFile, at: u64, buf: &mut [u8]) -> Option<()> {
         let has = at >= self.start && at + buf.len() as u64 <= self.start + self.valid as u64;
         if !has {
@@ -672,7 +695,9 @@ impl Window {
                 self.buf = AlignedBuf::zeroed(need.max(WINDOW_BYTES));
             }
             self.start = start;
-            self.valid = file.read_at(&mut self.buf, start).unwrap_or(0);
+            self.valid = 0;
+            let read = file.read_at(&mut self.buf, start);
+            self.valid = self.note(read)?;
             if at + buf.len() as u64 > self.start + self.valid as u64 {
                 return None;
             }
