@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use coffer_base::checksum::{checksum, place_seed};
 use coffer_base::drive::queue::{Patience, Work, is_slow};
-use coffer_base::drive::{Access, DriveFile, DriveQueue, read_exact_at};
+use coffer_base::drive::{Access, Drive, DriveFile, DriveQueue, read_exact_at};
 use coffer_base::{AlignedBuf, DriveId, Position, SegmentId, StoreId};
 
 use crate::erasure::Coder;
@@ -391,6 +391,36 @@ impl<'a> Cells<'a> {
         blocks
     }
 
+    /// A block of each of `cells`, however long their drives take; `take` gets each as it comes,
+    /// until it has enough.
+    fn wait_for_blocks(
+        &self,
+        sealed: &Sealed,
+        cells: Vec<usize>,
+        block: usize,
+        mut take: impl FnMut(usize, Result<Vec<u8>, Error>) -> bool,
+    ) {
+        let (len, name) = (self.block_bytes(block), self.name.clone());
+        let at = self.header_bytes + (block * BLOCK_BYTES) as u64;
+        let here = |cell: &usize| {
+            let drive = self.inner.set.drive(self.members[*cell]).ok()?;
+            Some((*cell, (drive.queue().clone(), drive)))
+        };
+        let (cells, drives): (Vec<usize>, Vec<_>) = cells.iter().filter_map(here).unzip();
+        let read = move |drive: Arc<dyn Drive>| {
+            let mut data = vec![0u8; len];
+            let file = drive.open(&name, Access::Buffered)?;
+            read_exact_at(file.as_ref(), &mut data, at).map(|()| data)
+        };
+        DriveQueue::first(drives, Work::Read, read, |i, read| {
+            let cell = cells[i];
+            let read = read.map_err(|e| Error::io(&self.inner.set.label(self.members[cell]), &e));
+            let verify =
+                |data: Vec<u8>| self.check_block(sealed, cell, block, &data).map(|()| data);
+            take(cell, read.and_then(verify))
+        });
+    }
+
     fn check_block(
         &self,
         sealed: &Sealed,
@@ -446,19 +476,23 @@ impl<'a> Cells<'a> {
                 }
             }
         }
-        // Waited for only now that there is no other way; its own drive first.
-        for late in slow {
-            if have == k {
-                break;
-            }
-            match self.stored_block(sealed, late, block) {
-                Ok(data) if late == cell => return Ok(data),
-                Ok(data) => {
-                    cells[late] = Some(data);
-                    have += 1;
+        // Waited for only now that there is no other way, and only until there is enough.
+        if have < k {
+            let mut own = None;
+            self.wait_for_blocks(sealed, slow, block, |late, read| {
+                match read {
+                    Ok(data) if late == cell => own = Some(data),
+                    Ok(data) => {
+                        cells[late] = Some(data);
+                        have += 1;
+                    }
+                    Err(e) if late == cell => first = e,
+                    Err(_) => {}
                 }
-                Err(e) if late == cell => first = e,
-                Err(_) => {}
+                own.is_some() || have == k
+            });
+            if let Some(own) = own {
+                return Ok(own);
             }
         }
         if have < k {
