@@ -73,6 +73,12 @@ const CAMPAIGNS: &[Campaign] = &[
         settings: &[("COFFER_MILLION", 1_000_000.0)],
     },
     Campaign {
+        name: "flips",
+        what: "10,000 flipped bits in a running server's files, two drives at a time",
+        tests: "tests/soak/test_flips.py",
+        settings: &[("COFFER_FLIPS", 10_000.0)],
+    },
+    Campaign {
         name: "sdk-rust",
         what: "the AWS SDK for Rust, unmodified",
         tests: "tests/soak/test_sdk_rust.py",
