@@ -409,8 +409,27 @@ def test_deleting_is_idempotent(s3, bucket):
     fill(s3, bucket, "b")
     s3.delete_object(Bucket=bucket, Key="b", VersionId="null")
     assert keys_of(s3.list_objects_v2(Bucket=bucket)) == []
-    fill(s3, bucket, "c")
-    assert refusal(s3.delete_object, Bucket=bucket, Key="c", IfMatch='"x"')[0] == 501
+
+
+def test_conditions_of_deletes(store, s3, bucket):
+    def fails(**condition):
+        return refusal(s3.delete_object, Bucket=bucket, Key="k", **condition)
+
+    for body in (b"inline", b"in bulk rows" * 50_000):
+        for any_etag in ('"x"', "*"):
+            assert fails(IfMatch=any_etag) == (404, "NoSuchKey")
+        etag = s3.put_object(Bucket=bucket, Key="k", Body=body)["ETag"]
+        assert fails(IfMatch='"x"') == (412, "PreconditionFailed")
+        assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == body
+        reply = s3.delete_object(Bucket=bucket, Key="k", IfMatch=etag)
+        assert reply["ResponseMetadata"]["HTTPStatusCode"] == 204
+        assert fails(IfMatch=etag) == (404, "NoSuchKey")
+        s3.put_object(Bucket=bucket, Key="k", Body=body)
+        s3.delete_object(Bucket=bucket, Key="k", IfMatch="*")
+        assert keys_of(s3.list_objects_v2(Bucket=bucket)) == []
+    for name, value in (("if-match", '"a", "b"'), ("if-none-match", "*")):
+        reply = raw.send(store, "DELETE", f"/{bucket}/k", headers={name: value})
+        assert (reply.status, reply.code) == (501, "NotImplemented")
 
 
 def test_many_are_deleted_at_once(s3, bucket):

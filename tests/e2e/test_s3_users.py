@@ -105,6 +105,16 @@ def test_each_key_is_authorised_for_itself(s3, bucket, make_user):
     assert keys_of(s3.list_objects_v2(Bucket=bucket)) == ["keep/a"]
 
 
+def test_a_conditional_delete_needs_to_read_the_etag(s3, bucket, make_user):
+    fill(s3, bucket, "a", "b")
+    etag = s3.head_object(Bucket=bucket, Key="a")["ETag"]
+    user = make_user([{"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": "*"}])
+    assert refusal(user.delete_object, Bucket=bucket, Key="a", IfMatch=etag) == DENIED
+    user.delete_object(Bucket=bucket, Key="b", IfMatch="*")
+    user.delete_object(Bucket=bucket, Key="a")
+    assert keys_of(s3.list_objects_v2(Bucket=bucket)) == []
+
+
 def test_a_copy_needs_both_ends(s3, bucket, make_user):
     fill(s3, bucket, "secret/a", "open/a")
     within = f"arn:aws:s3:::{bucket}/open/*"

@@ -42,6 +42,8 @@ mod overlay;
 mod persister;
 mod rebuild;
 pub mod record;
+#[cfg(all(test, feature = "shuttle"))]
+mod schedules;
 mod sequencer;
 mod snapshot;
 mod txn;

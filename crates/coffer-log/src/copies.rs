@@ -4,12 +4,13 @@
 //! member, groups are written and synced strictly in order, one barrier each.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use coffer_base::drive::queue::{Patience, Work};
 use coffer_base::drive::{Access, Drive, DriveFile, DriveQueue};
+use coffer_base::sync::{Condvar, Mutex, Planted, planted, thread};
 use coffer_base::{DriveId, Position, SegmentId};
 
 use crate::error::Error;
@@ -92,7 +93,9 @@ impl Wave {
             Ok(()) => results.done.push(drive),
             Err(why) => results.failed.push((drive, why)),
         }
-        self.changed.notify_all();
+        if !planted(Planted::ReportWithoutWaking) {
+            self.changed.notify_all();
+        }
     }
 
     /// Waits until `enough` of `members` have synced, or all have answered, or `limit` passed.
@@ -128,6 +131,10 @@ impl CopyWriter {
                 let mut state = self.state.lock().expect("no holder panics");
                 state.since = None;
                 let Some(write) = state.queue.pop_front() else {
+                    if planted(Planted::IdleOutsideLock) {
+                        drop(state);
+                        state = self.state.lock().expect("no holder panics");
+                    }
                     state.running = false;
                     self.idle.notify_all();
                     return;
@@ -136,9 +143,13 @@ impl CopyWriter {
                 (write, state.failed.clone())
             };
             let QueuedWrite { bytes, file_offset, wave, .. } = write;
-            if let Some(why) = failed {
+            if let Some(why) = failed.filter(|_| !planted(Planted::WriteAfterFailure)) {
                 wave.report(self.drive, Err(why));
                 continue;
+            }
+            if planted(Planted::ReportBeforeWrite) {
+                wave.report(self.drive, Ok(()));
+                thread::yield_now();
             }
             let file = self.file.clone();
             let end = file_offset + bytes.len() as u64;
@@ -154,7 +165,9 @@ impl CopyWriter {
                     self.settled.store(end, Ordering::Release);
                 }
                 let result = written.map_err(|e| self.fail(&inner, &e));
-                wave.report(self.drive, result);
+                if !planted(Planted::ReportBeforeWrite) {
+                    wave.report(self.drive, result);
+                }
                 self.go_on(threads, inner);
             });
             return;
@@ -384,3 +397,6 @@ pub(crate) fn remove_copies(inner: &Inner, id: SegmentId, members: &[DriveId]) {
         coffer_base::failpoint::pass("copy.removed");
     }
 }
+
+#[cfg(all(test, feature = "shuttle"))]
+mod schedules;

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::geometry::Geometry;
 use crate::health::Health;
 use crate::options::{LogOptions, Seams};
+use crate::sealed_headers::SealedHeaders;
 use crate::segment::SegmentTable;
 use crate::set::Set;
 use crate::superblock::Epoch;
@@ -22,6 +23,7 @@ pub(crate) struct Inner {
     pub table: SegmentTable,
     pub bulk: BulkLanes,
     pub read_buffers: ReadBuffers,
+    pub sealed: SealedHeaders,
     pub supers: Supers,
     pub health: Health,
     pub epoch: Epoch,
@@ -39,9 +41,22 @@ impl Inner {
     ) -> Self {
         let bulk = BulkLanes::default();
         let read_buffers = ReadBuffers::default();
+        let sealed = SealedHeaders::default();
         let next_segment = AtomicU32::new(1);
         let health = Health::default();
-        Self { options, seams, set, table, bulk, read_buffers, supers, health, epoch, next_segment }
+        Self {
+            options,
+            seams,
+            set,
+            table,
+            bulk,
+            read_buffers,
+            sealed,
+            supers,
+            health,
+            epoch,
+            next_segment,
+        }
     }
 
     /// A segment id that was never used.

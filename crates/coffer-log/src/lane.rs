@@ -8,13 +8,14 @@
 //! What a power cut leaves at each step: before any member has synced, the group may or may not
 //! be found by recovery (nobody was told); after the level's members have, it is found on each.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use coffer_base::buffer::align_up;
 use coffer_base::drive::DriveQueue;
 use coffer_base::drive::queue::{Patience, Work, is_given_up, is_slow};
+use coffer_base::sync::{Condvar, Mutex, MutexGuard};
 use coffer_base::{Ack, Drive, DriveId, Position, SegmentId};
 
 use crate::copies::{ClosedSegment, OpenSegment, WaveResults};

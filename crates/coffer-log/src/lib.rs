@@ -10,7 +10,7 @@
 //! | `lane` | [`Lane`]: appending to history, one group at a time |
 //! | `group` | [`Group`]: what is appended and synced at once |
 //! | `copies` | the open commit segment on its `m + 1` drives |
-//! | `seal` | re-encoding a full commit segment `k + m` |
+//! | `seal`, `sealed_headers` | re-encoding a full commit segment `k + m`; its headers at hand |
 //! | `body` | reading commit segments: payloads and groups |
 //! | `bulk` | rows of cells for large payloads |
 //! | `erasure` | the code |
@@ -51,6 +51,7 @@ mod recovery;
 mod replay;
 mod scrub;
 mod seal;
+mod sealed_headers;
 mod segment;
 mod set;
 mod status;
@@ -71,6 +72,7 @@ pub use options::{DriveThreads, LogOptions, Seams};
 pub use recovery::Recovery;
 pub use replay::ReplayedGroup;
 pub use scrub::{Covered, Finding, Outcome, ScrubProgress, ScrubReport, ScrubVisitor};
+pub use segment::is_segment_name;
 pub use set::DriveState;
 pub use status::{DriveStatus, LogStatus, SegmentCounts};
 pub use superblock::Checkpoint;

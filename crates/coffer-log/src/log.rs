@@ -134,6 +134,15 @@ impl Log {
         status::status(&self.0)
     }
 
+    /// Why the drive at `label` was given up, if it hangs: who uses it beside the log should not,
+    /// either.
+    pub fn hung(&self, label: &str) -> Option<String> {
+        self.0.inner.set.with(|slots| {
+            let slot = slots.iter().find(|s| s.label == label)?;
+            slot.queue().given_up()
+        })
+    }
+
     /// The settings it was opened with.
     pub fn options(&self) -> &LogOptions {
         &self.0.inner.options
@@ -170,6 +179,12 @@ impl Log {
                 }
             }
         }
+    }
+
+    /// What its parts share.
+    #[cfg(all(test, feature = "shuttle"))]
+    pub(crate) fn inner(&self) -> &Arc<crate::inner::Inner> {
+        &self.0.inner
     }
 
     /// Reads every byte of every live drive that a checksum covers, past the page cache, and heals

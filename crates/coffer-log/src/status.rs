@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use coffer_base::drive::queue::{Patience, Work};
 use coffer_base::drive::{DriveQueue, Space};
-use coffer_base::{Drive, DriveId, StoreId};
+use coffer_base::{Drive, DriveId, StoreId, Timestamp};
 
 use crate::geometry::Geometry;
 use crate::health::DriveHealth;
@@ -30,6 +30,10 @@ pub struct DriveStatus {
     pub stalled: bool,
     /// Reads that went elsewhere since the start, because it did not answer in time.
     pub hedged_reads: u64,
+    /// Since when it is not active; `None` when it is, or when that is not known.
+    pub since: Option<Timestamp>,
+    /// How many drives had its place in the set before it.
+    pub replaced: u32,
     /// Space of its file system; `None` when it can't be asked.
     pub space: Option<Space>,
     /// Durability barriers of its files since the start: fdatasyncs and DSYNC writes.
@@ -92,8 +96,23 @@ pub(crate) const SLOW: &str = "slow: what is read comes from other drives";
 pub(crate) fn status(shared: &Shared) -> LogStatus {
     let inner = &shared.inner;
     let slots: Vec<_> = inner.set.with(|slots| {
-        let copy = |s: &Slot| (s.label.clone(), s.id, s.state, s.why.clone(), s.drive.clone());
-        slots.iter().map(copy).collect()
+        let since =
+            |s: &Slot| Some(s.since).filter(|since| since.0 > 0 && s.state != DriveState::Active);
+        let copy = |s: &Slot| DriveStatus {
+            label: s.label.clone(),
+            id: s.id,
+            state: s.state,
+            why: s.why.clone(),
+            since: since(s),
+            replaced: s.replaced,
+            slow: false,
+            stalled: false,
+            hedged_reads: 0,
+            space: None,
+            barriers: 0,
+            health: DriveHealth::default(),
+        };
+        slots.iter().map(|s| (copy(s), s.drive.clone())).collect()
     });
     // Outside the lock, and no drive is waited for that does not answer.
     let queue = |drive: &Option<Arc<dyn Drive>>| {
@@ -108,20 +127,19 @@ pub(crate) fn status(shared: &Shared) -> LogStatus {
     let drives: Vec<DriveStatus> = slots
         .into_iter()
         .zip(spaces)
-        .map(|((label, id, state, why, drive), space)| {
+        .map(|((status, drive), space)| {
             let queue = drive.as_ref().map_or(DriveQueue::none(), |d| d.queue());
-            let slow = state == DriveState::Active && queue.is_slow();
+            let slow = status.state == DriveState::Active && queue.is_slow();
+            let why = if slow && status.why.is_empty() { SLOW.to_owned() } else { status.why };
             DriveStatus {
-                label,
-                id,
-                state,
-                why: if slow && why.is_empty() { SLOW.to_owned() } else { why },
+                why,
                 slow,
                 stalled: queue.is_given_up(),
                 hedged_reads: queue.hedged_reads(),
                 space: space.ok().flatten(),
                 barriers: drive.as_ref().map_or(0, |d| d.barriers()),
-                health: inner.health.of_drive(id),
+                health: inner.health.of_drive(status.id),
+                ..status
             }
         })
         .collect();
@@ -150,7 +168,10 @@ pub(crate) fn status(shared: &Shared) -> LogStatus {
     let mut degraded: Vec<String> = drives
         .iter()
         .filter(|d| d.state != DriveState::Active)
-        .map(|d| format!("{} is {}: {}", d.label, d.state.name(), d.why))
+        .map(|d| {
+            let since = d.since.map_or(String::new(), |since| format!(" since {since}"));
+            format!("{} is {}{since}: {}", d.label, d.state.name(), d.why)
+        })
         .collect();
     if segments.degraded > 0 {
         degraded.push(format!("{} segments miss a drive", segments.degraded));

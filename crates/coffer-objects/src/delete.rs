@@ -4,6 +4,7 @@ use coffer_base::Ack;
 use coffer_catalog::Txn;
 use coffer_iam::{Action, Grant};
 
+use crate::conditions::WriteCondition;
 use crate::error::{Error, Result};
 use crate::manifest::KnownManifests;
 use crate::objects::{Objects, Refusal, Rows, commit_bytes, object_key, same_bucket};
@@ -20,6 +21,23 @@ impl Objects {
         let key = object_key(grant, Action::DeleteObject)?;
         let bucket = self.bucket_row(grant)?.bucket(grant.bucket().to_owned());
         self.delete_keys(bucket, vec![key]).await
+    }
+
+    /// Deletes an object on a condition, decided in its commit (`DeleteObject` with `If-Match`).
+    /// Where the condition wants an object and there is none, that is `NoSuchKey`.
+    pub async fn delete_if(&self, grant: &Grant, condition: WriteCondition) -> Result<()> {
+        let key = object_key(grant, Action::DeleteObject)?;
+        let bucket = self.bucket_row(grant)?.bucket(grant.bucket().to_owned());
+        let (ack, hint) = (bucket.ack.unwrap_or(Ack::All), commit_bytes(&key, 0));
+        let plan = move |txn: &mut Txn<'_>, known: &KnownManifests| -> Result<(), Refusal> {
+            same_bucket(txn, &bucket)?;
+            let place = Place { bucket: bucket.id, key: &key };
+            match replace::current_if(&*txn, place, &condition)? {
+                Some(old) => replace::remove(txn, known, place, &old),
+                None => Ok(()),
+            }
+        };
+        self.commit(ack, hint, plan).await
     }
 
     /// Deletes many objects, those of one bucket in one commit for each thousand

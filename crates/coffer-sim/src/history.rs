@@ -62,23 +62,23 @@ impl Report {
 }
 
 /// Checks all keys of a history.
-pub fn check(collected: &Collected) -> Report {
+pub fn check(mut collected: Collected) -> Report {
     let mut report = Report {
         records: collected.records,
         unknown: collected.unknown,
         keys: collected.keys.len(),
-        violations: collected.broken_pages.clone(),
+        violations: std::mem::take(&mut collected.broken_pages),
         ..Report::default()
     };
-    for (name, key) in &collected.keys {
+    while let Some((name, key)) = collected.next_key() {
         report.operations += key.operations.len();
-        let checked = search::search(&[register::State::default()], key, &key.all());
+        let checked = search::search(&[register::State::default()], &key, &key.all());
         report.overlap_max = report.overlap_max.max(checked.overlap_max);
         report.orders_max = report.orders_max.max(checked.orders_max);
         match checked.verdict {
             Verdict::Linearisable => {}
             Verdict::Violated(violation) => {
-                report.violations.push(window::show(collected, name, key, &violation));
+                report.violations.push(window::show(&collected, &name, &key, &violation));
             }
             Verdict::Undecided(why) => report.undecided.push(format!("{name:?}: {why}")),
         }

@@ -102,8 +102,17 @@ impl<'a> RowCells<'a> {
     ) -> Vec<(usize, Range<usize>, MaybeFetched)> {
         let (store, segment, geometry) = (self.inner.set.store, self.segment, self.geometry);
         let decode = move |cell: usize, bytes: &[u8]| {
-            RowHeader::decode(bytes)
-                .filter(|h| h.is_at(store, segment, geometry, cell, place.offset))
+            let here = |h: &RowHeader| h.is_at(store, segment, geometry, cell, place.offset);
+            if let Some(header) = RowHeader::decode(bytes) {
+                return Ok(Some(header).filter(here));
+            }
+            match RowHeader::newer_version(bytes) {
+                None => Ok(None),
+                Some(version) => {
+                    let what = format!("a row of version {version}, which a newer Coffer wrote");
+                    Err(std::io::Error::new(std::io::ErrorKind::Unsupported, what))
+                }
+            }
         };
         let buffers = self.inner.read_buffers.clone();
         let read = move |(cell, window, file): (usize, Range<usize>, Arc<dyn DriveFile>)| {
@@ -115,7 +124,8 @@ impl<'a> RowCells<'a> {
             let read = |buf: &mut [u8], offset: u64| read(&*file, buf, offset);
             read_window(read, place, &window, buffer, |bytes| decode(cell, bytes))
         };
-        let in_parallel = self.parallel && wanted.len() > 1;
+        // More than two cells are read of a short range only to rebuild it.
+        let in_parallel = wanted.len() > if self.parallel { 1 } else { 2 };
         let mut fetched = Vec::with_capacity(wanted.len());
         let mut jobs = Vec::with_capacity(wanted.len());
         for (cell, window) in wanted {
@@ -164,7 +174,7 @@ fn read_window(
     place: RowPlace,
     window: &Range<usize>,
     mut buffer: Lent,
-    decode: impl Fn(&[u8]) -> Option<RowHeader>,
+    decode: impl Fn(&[u8]) -> std::io::Result<Option<RowHeader>>,
 ) -> std::io::Result<Fetched> {
     let bytes = buffer.bytes_mut();
     let (n, whole) = if window.start == 0 {
@@ -176,7 +186,7 @@ fn read_window(
         let at = place.cells_at() + window.start as u64;
         (n, read_at(body, at)? == body.len())
     };
-    let header = if n >= ROW_HEADER_BYTES { decode(bytes) } else { None };
+    let header = if n >= ROW_HEADER_BYTES { decode(bytes)? } else { None };
     let bytes = whole.then(|| buffer.into_bytes().slice(ROW_HEADER_BYTES..));
     Ok(Fetched { header, bytes })
 }
@@ -237,8 +247,12 @@ impl<'a> Row<'a> {
         let parts: Vec<(usize, Range<usize>)> = self.place.cells_of(part).collect();
         let place = self.place;
         let wanted = parts.iter().map(|(cell, part)| (*cell, place.window(part))).collect();
-        let has_other_way = self.cells.geometry.m > 0;
-        self.fetch(wanted, if has_other_way { Patience::Hedged } else { Patience::Full })?;
+        if self.cells.geometry.m > 0 {
+            let wanted = self.around_absent(wanted);
+            self.fetch(wanted, Patience::Hedged)?;
+        } else {
+            self.fetch(wanted, Patience::Full)?;
+        }
         for (cell, part) in parts {
             let window = place.window(&part);
             let bytes = match self.right(cell, &window) {
@@ -248,6 +262,23 @@ impl<'a> Row<'a> {
             out.push(bytes.slice(part.start - window.start..part.end - window.start));
         }
         Ok(())
+    }
+
+    /// What to read for `wanted`: when some of it is known not to come in time, also what it is
+    /// rebuilt from, so that this takes one wave, too.
+    fn around_absent(&self, wanted: Vec<(usize, Range<usize>)>) -> Vec<(usize, Range<usize>)> {
+        let (set, members) = (&self.cells.inner.set, self.cells.members);
+        let is_good = |cell: usize| set.is_at_hand(members[cell]);
+        let hull = |a: &Range<usize>, b: &Range<usize>| a.start.min(b.start)..a.end.max(b.end);
+        let absent = wanted.iter().filter(|(cell, _)| !is_good(*cell)).map(|(_, window)| window);
+        let Some(lacking) = absent.cloned().reduce(|a, b| hull(&a, &b)) else { return wanted };
+        let good = wanted.iter().filter(|(cell, _)| is_good(*cell));
+        let mut around: Vec<_> = good.map(|(cell, w)| (*cell, hull(w, &lacking))).collect();
+        let others = (0..members.len()).filter(|i| wanted.iter().all(|(cell, _)| cell != i));
+        let k = usize::from(self.cells.geometry.k);
+        let missing = k.saturating_sub(around.len());
+        around.extend(others.filter(|i| is_good(*i)).take(missing).map(|i| (i, lacking.clone())));
+        if around.len() < k { wanted } else { around }
     }
 
     /// Reads windows of cells, and verifies all that was read so far as soon as there is a header.

@@ -33,6 +33,37 @@ fn writes_happen_only_on_their_condition() {
     store.check();
 }
 
+#[test]
+fn deletes_happen_only_on_their_condition() {
+    let store = Store::new();
+    let delete_if = |etag: &str| {
+        let grant = on(Action::DeleteObject, "k");
+        let condition = only_if(etag).condition;
+        let objects = store.objects.clone();
+        async move { objects.delete_if(&grant, condition).await }
+    };
+    run(async {
+        for size in [0usize, 10, 40 << 10] {
+            for etag in ["x", "*"] {
+                assert_eq!(refused(delete_if(etag).await), Error::NoSuchKey);
+            }
+            let first = store.put("k", &vec![1; size]).await.unwrap();
+            let error = refused(delete_if("x").await);
+            assert_eq!(error, Error::PreconditionFailed { condition: "If-Match" });
+            assert_eq!(store.get("k").await.unwrap(), vec![1; size]);
+            delete_if(&first.etag).await.unwrap();
+            assert_eq!(refused(store.get("k").await), Error::NoSuchKey);
+            // What has been replaced since is not deleted.
+            store.put("k", &vec![1; size]).await.unwrap();
+            store.put("k", b"another").await.unwrap();
+            refused(delete_if(&first.etag).await);
+            delete_if("*").await.unwrap();
+            assert_eq!(store.live_bytes(), 0);
+        }
+    });
+    store.check();
+}
+
 /// Both writers looked when there was no object; the commit decides, and one of them wins.
 #[test]
 fn of_two_writers_that_may_only_create_one_wins() {

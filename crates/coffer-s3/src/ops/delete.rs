@@ -3,9 +3,9 @@
 use coffer_iam::{Action, Grant};
 use http::StatusCode;
 
-use super::ack;
 use super::documents::{self, Digest};
 use super::refuse::{self, unbuilt};
+use super::{ack, conditions};
 use crate::error::{Code, S3Error};
 use crate::request::{Call, CallHead};
 use crate::respond::{Reply, reply_empty, reply_xml};
@@ -19,16 +19,24 @@ const KEYS_MAX: usize = 1000;
 /// escaped.
 const DOCUMENT_BYTES_MAX: usize = 8 << 20;
 
-/// DeleteObject: what is not there is deleted, too.
+/// DeleteObject: what is not there is deleted, too, unless `If-Match` wants it to be there.
+///
+/// "To perform conditional deletes with the If-Match header with the ETag value, you must have the
+/// s3:DeleteObject and s3:GetObject permissions."
 pub(super) async fn one(service: &Service, call: Call) -> Result<Reply, S3Error> {
     let grant = call.grant(Action::DeleteObject)?;
-    for name in ["if-match", "if-none-match"] {
-        if call.headers.contains_key(name) {
-            return Err(unbuilt(&format!("{name} on DeleteObject")));
-        }
+    if call.headers.contains_key("if-none-match") {
+        return Err(unbuilt("if-none-match on DeleteObject"));
+    }
+    let condition = conditions::of_write(&call)?;
+    if condition.if_match.as_deref().is_some_and(|etag| etag != "*") {
+        call.grant(Action::GetObject)?;
     }
     ack::check_bucket_suffices(service, &call, &grant).await?;
-    service.objects.delete(&grant).await?;
+    match condition.if_match {
+        Some(_) => service.objects.delete_if(&grant, condition).await?,
+        None => service.objects.delete(&grant).await?,
+    }
     Ok(reply_empty(StatusCode::NO_CONTENT))
 }
 

@@ -7,7 +7,6 @@
 //! end of the prefix.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Bound;
 
 use super::record::{Action, Entry, Found, Outcome, Record, Value, When};
 use super::register::{Call, Condition, Seen, TextId, UploadId, Version, VersionId};
@@ -108,21 +107,24 @@ impl Texts {
     }
 }
 
-/// A page of a listing, kept until all keys are known.
+/// A page of a listing.
 #[derive(Debug)]
 struct Page {
     base: Operation,
-    prefix: String,
-    after: Option<String>,
+    prefix: TextId,
+    after: Option<TextId>,
     truncated: bool,
-    entries: Vec<Entry>,
+    /// Keys and what is said of them.
+    entries: Vec<(TextId, Seen)>,
 }
 
 /// A history, key by key.
 #[derive(Debug, Default)]
 pub struct Collected {
-    /// Each key with its operations.
+    /// Each key with what was asked of it alone.
     pub keys: BTreeMap<String, Key>,
+    /// The pages that listings can have, for all keys.
+    pages: Vec<Page>,
     /// ETags and digests.
     pub texts: Texts,
     /// How many records there were.
@@ -141,7 +143,6 @@ pub struct Collected {
 #[derive(Debug, Default)]
 pub struct Collector {
     collected: Collected,
-    pages: Vec<Page>,
 }
 
 impl Collector {
@@ -213,62 +214,41 @@ impl Collector {
             }
             Action::List { prefix, after, truncated, entries } => {
                 if answered {
-                    self.pages.push(Page {
-                        base,
-                        prefix: prefix.clone(),
-                        after: after.clone(),
-                        truncated: *truncated,
-                        entries: entries.clone(),
-                    });
+                    let after = after.as_deref();
+                    match broken(prefix, after, *truncated, entries) {
+                        None => self.page(base, (prefix, after, *truncated), entries),
+                        Some(why) => self.broken_page(base, &why),
+                    }
                 }
             }
         }
     }
 
     /// The history, when all records are in.
-    pub fn finish(mut self) -> Collected {
-        for page in std::mem::take(&mut self.pages) {
-            match page.broken() {
-                None => self.add_page(page),
-                Some(why) => {
-                    let (file, line) = page.base.place;
-                    let file = self.collected.files.get(usize::from(file));
-                    self.collected.broken_pages.push(format!(
-                        "BROKEN LISTING: {why} ({}:{line}, client {})",
-                        file.map_or("history", String::as_str),
-                        page.base.client
-                    ));
-                }
-            }
-        }
+    pub fn finish(self) -> Collected {
         self.collected
     }
 
-    fn add_page(&mut self, page: Page) {
-        // Keys that only listings know are keys, too.
-        for entry in &page.entries {
+    fn page(&mut self, base: Operation, asked: (&str, Option<&str>, bool), shown: &[Entry]) {
+        for entry in shown {
+            // Keys that only listings know are keys, too.
             self.key(&entry.key);
         }
+        let (prefix, after, truncated) = asked;
         let texts = &mut self.collected.texts;
-        let mut shown: HashMap<&str, Seen> = HashMap::with_capacity(page.entries.len());
-        for entry in &page.entries {
-            shown.insert(&entry.key, seen(texts, &entry.found));
-        }
-        let from = match page.after.as_deref() {
-            Some(after) if after >= page.prefix.as_str() => Bound::Excluded(after),
-            _ => Bound::Included(page.prefix.as_str()),
-        };
-        let to = match page.entries.last() {
-            Some(last) if page.truncated => Bound::Included(last.key.as_str()),
-            _ => Bound::Unbounded,
-        };
-        for (name, key) in self.collected.keys.range_mut::<str, _>((from, to)) {
-            if !name.starts_with(&page.prefix) {
-                break;
-            }
-            let call = Call::Read(shown.get(name.as_str()).copied());
-            key.operations.push(Operation { call, listed: true, ..page.base });
-        }
+        let (prefix, after) = (texts.id(prefix), after.map(|after| texts.id(after)));
+        let entries = shown.iter().map(|e| (texts.id(&e.key), seen(texts, &e.found))).collect();
+        self.collected.pages.push(Page { base, prefix, after, truncated, entries });
+    }
+
+    fn broken_page(&mut self, base: Operation, why: &str) {
+        let (file, line) = base.place;
+        let file = self.collected.files.get(usize::from(file));
+        let file = file.map_or("history", String::as_str);
+        let client = base.client;
+        self.collected
+            .broken_pages
+            .push(format!("BROKEN LISTING: {why} ({file}:{line}, client {client})"));
     }
 
     fn key(&mut self, name: &str) -> &mut Key {
@@ -310,22 +290,46 @@ fn seen(texts: &mut Texts, found: &Found) -> Seen {
     }
 }
 
-impl Page {
-    /// What no page of a listing may be, whatever the keys hold.
-    fn broken(&self) -> Option<String> {
-        if self.truncated && self.entries.is_empty() {
-            return Some("there is more, and nothing is shown".to_owned());
-        }
-        let mut last = self.after.as_deref();
-        for entry in &self.entries {
-            if !entry.key.starts_with(&self.prefix) {
-                return Some(format!("{:?} does not begin with {:?}", entry.key, self.prefix));
-            }
-            if last.is_some_and(|last| entry.key.as_str() <= last) {
-                return Some(format!("{:?} comes after {:?}", entry.key, last.unwrap_or("")));
-            }
-            last = Some(&entry.key);
-        }
-        None
+impl Collected {
+    /// Takes out the next key, with the pages of listings that speak of it.
+    pub fn next_key(&mut self) -> Option<(String, Key)> {
+        let (name, mut key) = self.keys.pop_first()?;
+        let reads = self.pages.iter().filter_map(|page| page.read_of(&self.texts, &name));
+        key.operations.extend(reads);
+        Some((name, key))
     }
+}
+
+impl Page {
+    /// What it says of a key, if anything.
+    fn read_of(&self, texts: &Texts, key: &str) -> Option<Operation> {
+        let last = self.entries.last().filter(|_| self.truncated).map(|(last, _)| *last);
+        if !key.starts_with(texts.name(self.prefix))
+            || self.after.is_some_and(|after| key <= texts.name(after))
+            || last.is_some_and(|last| key > texts.name(last))
+        {
+            return None;
+        }
+        let place = self.entries.binary_search_by(|(entry, _)| texts.name(*entry).cmp(key));
+        let call = Call::Read(place.ok().map(|place| self.entries[place].1));
+        Some(Operation { call, listed: true, ..self.base })
+    }
+}
+
+/// What no page of a listing may be, whatever the keys hold.
+fn broken(prefix: &str, after: Option<&str>, truncated: bool, shown: &[Entry]) -> Option<String> {
+    if truncated && shown.is_empty() {
+        return Some("there is more, and nothing is shown".to_owned());
+    }
+    let mut last = after;
+    for entry in shown {
+        if !entry.key.starts_with(prefix) {
+            return Some(format!("{:?} does not begin with {prefix:?}", entry.key));
+        }
+        if let Some(last) = last.filter(|last| entry.key.as_str() <= *last) {
+            return Some(format!("{:?} comes after {last:?}", entry.key));
+        }
+        last = Some(&entry.key);
+    }
+    None
 }

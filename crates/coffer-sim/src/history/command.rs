@@ -64,7 +64,7 @@ pub fn run(files: impl Iterator<Item = String>) -> ExitCode {
         }
     };
     let read_s = began.elapsed().as_secs_f64();
-    let report = check(&collected);
+    let report = check(collected);
     let check_s = began.elapsed().as_secs_f64() - read_s;
     tell(&report, read_s, check_s)
 }

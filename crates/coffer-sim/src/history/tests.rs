@@ -20,5 +20,5 @@ fn collect(lines: &[String]) -> Collected {
 }
 
 fn report(lines: &[String]) -> Report {
-    check(&collect(lines))
+    check(collect(lines))
 }

@@ -78,6 +78,8 @@ impl Facts {
             id: drive.id.to_string(),
             state: drive.state.name().to_owned(),
             why: Some(drive.why.clone()).filter(|why| !why.is_empty()),
+            since: drive.since.map(|since| since.to_string()),
+            replaced: drive.replaced,
             total_bytes: drive.space.map_or(0, |space| space.total),
             free_bytes: drive.space.map_or(0, |space| space.free),
             barriers: drive.barriers,

@@ -36,6 +36,8 @@ pub fn render(report: &Report, requests: &str) -> String {
     };
     let active = each(&|d| f64::from(u8::from(d.state == "active")));
     family("coffer_drive_active", "gauge", "1 if the drive takes part.", &active);
+    let fenced = each(&|d| f64::from(u8::from(d.state == "fenced")));
+    family("coffer_drive_fenced", "gauge", "1 if nothing on it is trusted.", &fenced);
     let slow = each(&|d| f64::from(u8::from(d.slow)));
     family("coffer_drive_slow", "gauge", "1 if reads avoid it, as it answers late.", &slow);
     let stalled = each(&|d| f64::from(u8::from(d.stalled)));

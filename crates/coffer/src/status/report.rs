@@ -60,6 +60,12 @@ pub struct Drive {
     pub state: String,
     /// Why it isn't active.
     pub why: Option<String>,
+    /// Since when it isn't active, if that is known.
+    #[serde(default)]
+    pub since: Option<String>,
+    /// How many drives had its place in the set before it.
+    #[serde(default)]
+    pub replaced: u32,
     /// Size of its file system in bytes.
     pub total_bytes: u64,
     /// What can still be written, in bytes.

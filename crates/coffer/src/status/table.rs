@@ -69,7 +69,11 @@ pub fn render(report: &Report) -> String {
             drive.state,
             bytes(drive.free_bytes),
             bytes(drive.total_bytes),
-            drive.why.as_deref().unwrap_or_default()
+            match (&drive.since, &drive.why) {
+                (Some(since), Some(why)) => format!("since {since}: {why}"),
+                (None, Some(why)) => why.clone(),
+                (_, None) => String::new(),
+            }
         ));
     }
     line(String::new());

@@ -47,7 +47,7 @@ fn every_damaged_byte_is_read_or_refused() {
             // Whatever it is, it does not panic; and what is read can be checked.
             let mut collector = Collector::default();
             if read_lines(&mut collector, &damaged[..]).is_ok() {
-                crate::history::check(&collector.finish());
+                crate::history::check(collector.finish());
             }
         }
     }
