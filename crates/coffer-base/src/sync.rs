@@ -136,15 +136,21 @@ mod explored {
     /// changes (PCT), which find rare orders. Panics when one fails, with the schedule.
     pub fn explore(name: &str, test: fn()) {
         let times = schedules();
+        run(test, times);
+        println!("{name}: {} schedules", 2 * times);
+    }
+
+    fn run(test: fn(), times: usize) {
         shuttle::check_random(test, times);
         shuttle::check_pct(test, times, DEPTH);
-        println!("{name}: {} schedules", 2 * times);
     }
 
     /// Asserts that `test` fails under some schedule once `mistake` is planted.
     pub fn explore_planted(mistake: Planted, test: fn()) {
         PLANTED.set(Some(mistake));
-        let caught = catch_unwind(AssertUnwindSafe(|| explore("planted", test))).is_err();
+        // It ends with the first that fails.
+        let times = schedules().max(1000);
+        let caught = catch_unwind(AssertUnwindSafe(|| run(test, times))).is_err();
         PLANTED.set(None);
         assert!(caught, "{mistake:?} was not noticed");
         println!("{mistake:?}: noticed");

@@ -54,7 +54,7 @@ pub use checkpoint::{
     extents as checkpoint_extents, verify as verify_checkpoint,
 };
 pub use engine::{
-    Engine, EngineError, EngineOptions, EngineSnapshot, Entry, LsmEngine, MemEngine, Write,
+    Engine, EngineError, EngineOptions, EngineSnapshot, Entries, Entry, LsmEngine, MemEngine, Write,
 };
 pub use rebuild::{catch_up, replay_records};
 pub use record::decode_counters;

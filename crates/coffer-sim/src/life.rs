@@ -37,9 +37,6 @@ pub struct Knowledge {
     pub harmed: BTreeSet<String>,
     /// The operator has once started half of the drives by force.
     pub forced: bool,
-    /// The last write was acknowledged when so many drives had it, and the others do not have it
-    /// yet: without these drives the store may be as it was before, which is this.
-    pub weak: Option<(usize, Model)>,
     /// Drives can't be trusted to answer well just now.
     pub troubled: bool,
 }
@@ -83,13 +80,6 @@ impl Machine<'_> {
 
     /// Opens the store on the drives that are here, with some index.
     pub fn open(&mut self) -> Result<Store, OpenFailure> {
-        if let Some((copies, before)) = &self.known.weak
-            && self.drives.iter().filter(|d| self.lacks(d)).count() >= *copies
-        {
-            // This start, even if it comes to nothing, may decide so.
-            self.known.states.push(before.clone());
-            self.known.weak = None;
-        }
         let present = self.here();
         let index = self.remembered();
         self.narrate(|| format!("start on {present:?}, with an index: {}", index.is_some()));
@@ -119,7 +109,6 @@ impl Machine<'_> {
 
     /// From here on the store holds `model`.
     fn settle(&mut self, model: Model, doing: String) {
-        self.known.weak = None;
         self.known.states = vec![model];
         self.known.doing = doing;
         (self.tell)(&self.known);
@@ -230,7 +219,6 @@ impl Machine<'_> {
             self.drives.iter().for_each(|drive| self.world.restore_drive(drive));
         }
         let store = self.try_open(changed)?;
-        self.known.weak = None;
         let here = self.here();
         let away = self.drives.iter().filter(|drive| !here.contains(drive)).cloned();
         self.known.harmed.extend(away);
@@ -332,13 +320,6 @@ impl Machine<'_> {
     }
 
     fn step(&mut self, store: &Store) -> Result<Ended, String> {
-        if store.catch_up() {
-            self.known.weak = None;
-            (self.tell)(&self.known);
-            if self.world.is_down() {
-                return Ok(Ended::Cut);
-            }
-        }
         let before = self.model().clone();
         let step = next_step(&self.rng, &before, self.config.weak_acks, self.config.big_parts);
         self.known.doing = step.describe();
@@ -346,35 +327,16 @@ impl Machine<'_> {
         (self.tell)(&self.known);
         self.narrate(|| step.describe());
         let after = format!("after: {}", step.describe());
-        let copies = self.copies_at_once(&step);
-        if let Some(copies) = copies {
-            store.hold_back_after(copies, self.spare() + 1);
-        }
         match step.run(store, &before) {
             Ok(id) => {
-                let mut model = before.clone();
+                let mut model = before;
                 step.apply(&mut model);
                 model.name_upload(id);
                 self.settle(model, after);
-                self.known.weak = copies.map(|copies| (copies, before));
-                (self.tell)(&self.known);
                 Ok(Ended::Done)
             }
             Err(_) if self.world.is_down() => Ok(Ended::Cut),
             Err(failed) => self.excuse(&step, before, failed),
-        }
-    }
-
-    /// How many drives a put asks for, if the others may be late.
-    fn copies_at_once(&self, step: &Step) -> Option<usize> {
-        match step {
-            // One that fails while others are held back would be waited for.
-            _ if self.known.troubled || self.world.will_go_down() => None,
-            Step::Put(_, _, ack) => {
-                let members = self.spare() + 1;
-                Some(ack.copies(members)).filter(|copies| *copies < members)
-            }
-            _ => None,
         }
     }
 

@@ -106,8 +106,12 @@ async fn serve(
         pause: Duration::from_secs(settings.scrub_pause_secs),
     };
     let scrubber = Scrubbing::start(store.objects.catalog().clone(), plan)?;
-    let facts = Facts::new(service.clone(), store.owner_id.clone(), scrubber.scrubbing().clone());
-    let facts = Arc::new(facts);
+    let facts = Arc::new(Facts::new(
+        service.clone(),
+        store.owner_id.clone(),
+        scrubber.scrubbing().clone(),
+        store.index_health.clone(),
+    ));
     readiness.send_replace(Readiness::Serving(facts.clone()));
     let mut talking = JoinSet::new();
     for socket in sockets {

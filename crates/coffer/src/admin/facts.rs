@@ -1,11 +1,13 @@
 //! What a running server knows of itself.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use coffer_objects::Objects;
 use coffer_s3::Service;
 
+use crate::roaming::Health;
 use crate::scrub::Scrubbing;
 use crate::status::{DriveReport, Index, Report, SegmentsReport, Usage};
 
@@ -25,13 +27,19 @@ pub struct Facts {
     service: Arc<Service>,
     owner_id: String,
     scrubbing: Arc<Scrubbing>,
+    index_health: Arc<Health>,
     started: Instant,
 }
 
 impl Facts {
     /// Facts of `service`, which starts now.
-    pub fn new(service: Arc<Service>, owner_id: String, scrubbing: Arc<Scrubbing>) -> Facts {
-        Facts { service, owner_id, scrubbing, started: Instant::now() }
+    pub fn new(
+        service: Arc<Service>,
+        owner_id: String,
+        scrubbing: Arc<Scrubbing>,
+        index_health: Arc<Health>,
+    ) -> Facts {
+        Facts { service, owner_id, scrubbing, index_health, started: Instant::now() }
     }
 
     /// What looks for damage.
@@ -124,6 +132,8 @@ impl Facts {
                 commits: index.commits,
                 rejected: index.rejected,
                 failed: index.failed,
+                remade: self.index_health.remade.load(Ordering::Relaxed),
+                remaking: self.index_health.making(),
                 persist_failure: index.persist_failure,
                 checkpoint_position: index.checkpoints.last.map(|last| last.position.0),
                 checkpoints: index.checkpoints.written,

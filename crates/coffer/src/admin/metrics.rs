@@ -97,6 +97,9 @@ pub fn render(report: &Report, requests: &str) -> String {
     let index = &report.index;
     family("coffer_index_position", "counter", "How far the index is.", &one(index.position));
     family("coffer_index_bytes", "gauge", "Its size on the drive.", &one(index.disk_bytes));
+    family("coffer_index_remade_total", "counter", "Made anew from the log.", &one(index.remade));
+    let remaking = one(u64::from(index.remaking.is_some()));
+    family("coffer_index_remaking", "gauge", "1 while it is made anew.", &remaking);
     let checkpoint = one(index.checkpoint_position.unwrap_or(0));
     family("coffer_checkpoint_position", "gauge", "The last checkpoint's; 0: none.", &checkpoint);
     family("coffer_checkpoints_total", "counter", "Checkpoints written.", &one(index.checkpoints));

@@ -116,6 +116,12 @@ pub struct Index {
     pub rejected: u64,
     /// Commits that failed in the log or the index.
     pub failed: u64,
+    /// Times that the index was made anew while the server ran.
+    #[serde(default)]
+    pub remade: u64,
+    /// Why it is being made anew now.
+    #[serde(default)]
+    pub remaking: Option<String>,
     /// Why the last attempt to make the index durable failed, if it did.
     pub persist_failure: Option<String>,
     /// The position of the checkpoint that a rebuild would start from.

@@ -22,6 +22,9 @@ pub fn render(report: &Report) -> String {
     for why in &report.degraded {
         line(format!("          {why}"));
     }
+    if let Some(why) = &report.index.remaking {
+        line(format!("          the index is being made anew: {why}"));
+    }
     if let Some(why) = &report.index.persist_failure {
         line(format!("          the index can't be made durable: {why}"));
     }
