@@ -94,7 +94,7 @@ const CAMPAIGNS: &[Campaign] = &[
     Campaign {
         name: "flips",
         what: "10,000 flipped bits in a running server's files, two drives at a time",
-        tests: "tests/soak/test_flips.py",
+        tests: "tests/e2e/test_flips.py",
         settings: &[("COFFER_FLIPS", 10_000.0)],
     },
     Campaign {

@@ -13,7 +13,7 @@ import time
 
 import figures
 
-FLIPS = int(os.environ.get("COFFER_FLIPS", "200"))
+FLIPS = int(os.environ.get("COFFER_FLIPS", "80"))
 BATCH = int(os.environ.get("COFFER_FLIPS_BATCH", "40"))
 BUCKET = "flips"
 SIZES = [0, 1, 1000, 4096, 70_000, 300_000, 1 << 20, 3 << 20]
