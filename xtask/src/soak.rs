@@ -92,6 +92,12 @@ const CAMPAIGNS: &[Campaign] = &[
         settings: &[("COFFER_MILLION", 1_000_000.0)],
     },
     Campaign {
+        name: "flips",
+        what: "10,000 flipped bits in a running server's files, two drives at a time",
+        tests: "tests/e2e/test_flips.py",
+        settings: &[("COFFER_FLIPS", 10_000.0)],
+    },
+    Campaign {
         name: "history",
         what: "an hour of concurrent clients over kills, pauses and lost drives, linearisable",
         tests: "tests/soak/test_history.py",
