@@ -119,12 +119,12 @@ pub(crate) fn open(
     recover(plan::created(drives, newest), options, seams)
 }
 
+/// Drives, and what each says of itself.
+type LookedAt = (Vec<Arc<dyn Drive>>, Vec<Looked>);
+
 /// What each drive says of itself, all asked at once. One that fails or hangs is as good as
 /// missing, where that is allowed.
-fn look_at_all(
-    drives: Vec<Arc<dyn Drive>>,
-    may_miss: bool,
-) -> Result<(Vec<Arc<dyn Drive>>, Vec<Looked>), OpenError> {
+fn look_at_all(drives: Vec<Arc<dyn Drive>>, may_miss: bool) -> Result<LookedAt, OpenError> {
     let items = drives.iter().map(|drive| (drive.queue().clone(), drive.clone())).collect();
     let answers = DriveQueue::each(items, Work::Look, Patience::Full, |drive: Arc<dyn Drive>| {
         Ok(look(drive.as_ref()))
