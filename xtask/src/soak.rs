@@ -98,6 +98,12 @@ const CAMPAIGNS: &[Campaign] = &[
         settings: &[("COFFER_HISTORY_SECONDS", 3600.0)],
     },
     Campaign {
+        name: "rebuild",
+        what: "the index of a million objects deleted, damaged, lost with any drive",
+        tests: "tests/e2e/test_rebuild.py",
+        settings: &[("COFFER_REBUILD_OBJECTS", 1_000_000.0)],
+    },
+    Campaign {
         name: "sdk-rust",
         what: "the AWS SDK for Rust, unmodified",
         tests: "tests/soak/test_sdk_rust.py",

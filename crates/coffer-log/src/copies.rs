@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use coffer_base::drive::queue::{Patience, Work};
@@ -47,6 +48,8 @@ pub(crate) struct ClosedSegment {
 pub(crate) struct CopyWriter {
     pub drive: DriveId,
     pub file: Arc<dyn DriveFile>,
+    /// The end of what was written and synced in the file.
+    settled: Arc<AtomicU64>,
     state: Mutex<WriterState>,
     idle: Condvar,
 }
@@ -149,6 +152,7 @@ impl CopyWriter {
                 thread::yield_now();
             }
             let file = self.file.clone();
+            let end = file_offset + bytes.len() as u64;
             let work = move || {
                 coffer_base::failpoint::pass("lane.before-write");
                 let written = file.write_at(&bytes, file_offset, true);
@@ -157,6 +161,9 @@ impl CopyWriter {
             };
             let queue = threads.clone();
             queue.start(Work::Commit, work, move |written| {
+                if written.is_ok() {
+                    self.settled.store(end, Ordering::Release);
+                }
                 let result = written.map_err(|e| self.fail(&inner, &e));
                 if !planted(Planted::ReportBeforeWrite) {
                     wave.report(self.drive, result);
@@ -212,14 +219,14 @@ impl OpenSegment {
             match create_copies(inner, id, geometry, &members, body_bytes) {
                 Ok(files) => {
                     let copies: Vec<_> = members.iter().copied().zip(files).collect();
-                    inner.table.insert(Segment { id, layout: Layout::Copies(copies.clone()) });
-                    let members = copies
-                        .into_iter()
-                        .map(|(drive, file)| {
-                            let (state, idle) = (Mutex::default(), Condvar::new());
-                            Arc::new(CopyWriter { drive, file, state, idle })
-                        })
-                        .collect();
+                    let writer = |(drive, file): (DriveId, Arc<dyn DriveFile>)| {
+                        let (state, idle) = (Mutex::default(), Condvar::new());
+                        let settled = Arc::new(AtomicU64::new(HEADER_BYTES));
+                        inner.health.track(id, drive, &settled);
+                        Arc::new(CopyWriter { drive, file, settled, state, idle })
+                    };
+                    let members = copies.iter().cloned().map(writer).collect();
+                    inner.table.insert(Segment { id, layout: Layout::Copies(copies) });
                     return Ok(OpenSegment {
                         id,
                         members,

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 
-use coffer_base::drive::SimWorld;
+use coffer_base::drive::{Faults, SimWorld};
 use coffer_base::rng::{Rng, SeededRng};
 use coffer_objects::Error;
 
@@ -144,10 +144,11 @@ impl Machine<'_> {
             self.cut();
             return Ok(());
         }
-        self.world.cut_power_at(u64::MAX);
+        self.world.keep_power();
         match closed {
             Ok(()) => Ok(()),
-            Err(_) if self.known.troubled && (self.spare() == 0 || self.is_full()) => Ok(()),
+            // What could not be sealed, or read back, keeps its copies.
+            Err(_) if self.known.troubled => Ok(()),
             Err(what) => Err(what),
         }
     }
@@ -209,6 +210,11 @@ impl Machine<'_> {
     /// Opens the store, with what an operator does when it refuses. `changed`: other drives than
     /// now took part in the last start. Drives that are not here may lack something from then on.
     pub fn open_somehow(&mut self, changed: bool) -> Result<Store, String> {
+        if !self.known.harmed.is_empty() {
+            // A start with full drives reads a segment from the copies of a drive that was away,
+            // if it has one, and needs that drive from then on.
+            self.make_room();
+        }
         if self.spare() == 0 {
             self.drives.iter().for_each(|drive| self.world.restore_drive(drive));
         }
@@ -218,6 +224,11 @@ impl Machine<'_> {
         self.known.harmed.extend(away);
         assert!(self.known.harmed.len() <= self.spare(), "too many drives are harmed");
         Ok(store)
+    }
+
+    /// Whether a drive may not have what it should have.
+    fn lacks(&self, drive: &String) -> bool {
+        !self.world.is_here(drive) || self.known.harmed.contains(drive)
     }
 
     fn try_open(&mut self, changed: bool) -> Result<Store, String> {
@@ -272,6 +283,9 @@ impl Machine<'_> {
     /// The store holds what it should, and where no drive is harmed, every byte on the drives is
     /// as it should be.
     pub fn check(&self, store: &Store) -> Result<(), String> {
+        if self.spare() == 0 && self.known.troubled {
+            return Ok(());
+        }
         let seen = block_on(observe(store))?;
         if let Some(difference) = self.model().difference(&seen) {
             return Err(difference);
@@ -351,20 +365,36 @@ impl Machine<'_> {
         }
     }
 
+    /// There is space again.
+    fn make_room(&self) {
+        for drive in &self.drives {
+            let faults = self.world.faults(drive);
+            let faults = Faults { full: false, full_for_overwrites: false, ..faults };
+            self.world.set_faults(drive, faults);
+        }
+    }
+
+    /// No drive has space left.
+    pub fn fill_all(&mut self) {
+        self.narrate(|| "all drives are full".to_owned());
+        for drive in &self.drives {
+            let faults = self.world.faults(drive);
+            self.world.set_faults(drive, Faults { full: true, ..faults });
+        }
+        self.known.troubled = true;
+    }
+
     /// Something goes wrong with a drive at one of the next operations. A drive that is full
     /// may have space again.
     pub fn cause_trouble(&mut self) {
         if self.is_full() && chance(&self.rng, 1, 3) {
-            for drive in &self.drives {
-                let faults = self.world.faults(drive);
-                self.world.set_faults(drive, coffer_base::drive::Faults { full: false, ..faults });
-            }
+            self.make_room();
         }
         let trouble = Trouble::draw(&self.rng, self.spare() > 0);
         let drive = pick(&self.rng, &self.drives).clone();
         if trouble.harms() && self.spare() > 0 {
-            let more = usize::from(!self.known.harmed.contains(&drive));
-            if self.known.harmed.len() + more > self.spare() {
+            let others = self.drives.iter().filter(|d| **d != drive && self.lacks(d)).count();
+            if others + 1 > self.spare() {
                 return;
             }
             self.known.harmed.insert(drive.clone());

@@ -15,6 +15,7 @@ use crate::erasure::Coder;
 use crate::error::Error;
 use crate::extent::Extent;
 use crate::geometry::Geometry;
+use crate::health::Suspect;
 use crate::inner::Inner;
 use crate::segment::{BLOCK_BYTES, FileKind, Layout, Segment};
 
@@ -123,7 +124,8 @@ impl<'a> RowCells<'a> {
             let read = |buf: &mut [u8], offset: u64| read(&*file, buf, offset);
             read_window(read, place, &window, buffer, |bytes| decode(cell, bytes))
         };
-        let in_parallel = self.parallel && wanted.len() > 1;
+        // More than two cells are read of a short range only to rebuild it.
+        let in_parallel = wanted.len() > if self.parallel { 1 } else { 2 };
         let mut fetched = Vec::with_capacity(wanted.len());
         let mut jobs = Vec::with_capacity(wanted.len());
         for (cell, window) in wanted {
@@ -245,8 +247,12 @@ impl<'a> Row<'a> {
         let parts: Vec<(usize, Range<usize>)> = self.place.cells_of(part).collect();
         let place = self.place;
         let wanted = parts.iter().map(|(cell, part)| (*cell, place.window(part))).collect();
-        let has_other_way = self.cells.geometry.m > 0;
-        self.fetch(wanted, if has_other_way { Patience::Hedged } else { Patience::Full })?;
+        if self.cells.geometry.m > 0 {
+            let wanted = self.around_absent(wanted);
+            self.fetch(wanted, Patience::Hedged)?;
+        } else {
+            self.fetch(wanted, Patience::Full)?;
+        }
         for (cell, part) in parts {
             let window = place.window(&part);
             let bytes = match self.right(cell, &window) {
@@ -256,6 +262,23 @@ impl<'a> Row<'a> {
             out.push(bytes.slice(part.start - window.start..part.end - window.start));
         }
         Ok(())
+    }
+
+    /// What to read for `wanted`: when some of it is known not to come in time, also what it is
+    /// rebuilt from, so that this takes one wave, too.
+    fn around_absent(&self, wanted: Vec<(usize, Range<usize>)>) -> Vec<(usize, Range<usize>)> {
+        let (set, members) = (&self.cells.inner.set, self.cells.members);
+        let is_good = |cell: usize| set.is_at_hand(members[cell]);
+        let hull = |a: &Range<usize>, b: &Range<usize>| a.start.min(b.start)..a.end.max(b.end);
+        let absent = wanted.iter().filter(|(cell, _)| !is_good(*cell)).map(|(_, window)| window);
+        let Some(lacking) = absent.cloned().reduce(|a, b| hull(&a, &b)) else { return wanted };
+        let good = wanted.iter().filter(|(cell, _)| is_good(*cell));
+        let mut around: Vec<_> = good.map(|(cell, w)| (*cell, hull(w, &lacking))).collect();
+        let others = (0..members.len()).filter(|i| wanted.iter().all(|(cell, _)| cell != i));
+        let k = usize::from(self.cells.geometry.k);
+        let missing = k.saturating_sub(around.len());
+        around.extend(others.filter(|i| is_good(*i)).take(missing).map(|i| (i, lacking.clone())));
+        if around.len() < k { wanted } else { around }
     }
 
     /// Reads windows of cells, and verifies all that was read so far as soon as there is a header.
@@ -271,6 +294,7 @@ impl<'a> Row<'a> {
                 Err(e) => {
                     if self.cells.inner.set.is_live(self.cells.members[cell]) {
                         tracing::warn!("{}: {e}", self.cells.describe(cell, self.place));
+                        self.suspect(matches!(e, Error::Unavailable(_)));
                     }
                     self.missing.push((cell, e.to_string()));
                 }
@@ -278,6 +302,7 @@ impl<'a> Row<'a> {
                     if header.is_none() {
                         let what = self.cells.describe(cell, self.place);
                         tracing::warn!("no valid header before {what}");
+                        self.suspect(false);
                     }
                     self.header = self.header.take().or(header);
                     self.pieces.push(Piece { cell, window, bytes, good: Vec::new() });
@@ -293,6 +318,7 @@ impl<'a> Row<'a> {
                 self.place.offset, self.cells.segment, header.place.data_len, self.place.data_len
             )));
         }
+        let mut any_wrong = false;
         for piece in self.pieces.iter_mut().filter(|piece| piece.good.is_empty()) {
             piece.good = match &piece.bytes {
                 Some(bytes) => header.right_blocks(piece.cell, &piece.window, bytes).collect(),
@@ -302,9 +328,22 @@ impl<'a> Row<'a> {
                 let block = piece.window.start / BLOCK_BYTES + wrong;
                 let what = self.cells.describe(piece.cell, self.place);
                 tracing::warn!("block {block} of {what} is wrong");
+                any_wrong = true;
             }
         }
+        if any_wrong {
+            self.suspect(false);
+        }
         Ok(())
+    }
+
+    /// Has the row healed, or with `file` all of the segment, since a member has no file.
+    fn suspect(&self, file: bool) {
+        let (segment, offset) = (self.cells.segment, self.place.offset);
+        self.cells.inner.health.suspect(match file {
+            true => Suspect::Files { segment },
+            false => Suspect::Row { segment, offset },
+        });
     }
 
     fn right(&self, cell: usize, window: &Range<usize>) -> Option<Bytes> {

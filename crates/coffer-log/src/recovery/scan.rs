@@ -8,7 +8,7 @@ use coffer_base::checksum::checksum;
 use coffer_base::drive::queue::{Patience, Work};
 use coffer_base::drive::{Access, Drive, DriveFile, DriveQueue};
 use coffer_base::wire::Put;
-use coffer_base::{DriveId, SegmentId, StoreId};
+use coffer_base::{DriveId, Position, SegmentId, StoreId};
 
 use crate::body::{BodyReader, read_header};
 use crate::error::OpenError;
@@ -33,6 +33,15 @@ pub(super) struct CommitFiles {
     /// Drives with a copy.
     pub(super) copies: Vec<DriveId>,
     pub(super) cells: Vec<(DriveId, CellHeader)>,
+}
+
+impl CommitFiles {
+    /// Whether there are only cells, all of which go beyond `bound`.
+    pub(super) fn is_dead(&self, bound: Option<Position>) -> bool {
+        let dead = |cell: &CellHeader| bound.is_some_and(|bound| cell.sealed.last > bound);
+        let mut cells = self.cells.iter().map(|(_, header)| header);
+        self.copies.is_empty() && !self.cells.is_empty() && cells.all(dead)
+    }
 }
 
 /// The header of a cell, without the checksums of all blocks.
