@@ -289,6 +289,7 @@ impl Inner {
 
     fn make(&self, at: usize, home: PathBuf) -> Result<(), EngineError> {
         let (placed, _) = Placed::open(at, home)?;
+        coffer_base::failpoint::pass("roaming.opened");
         let catch_up = || {
             catch_up(&self.log, &placed.engine).map_err(|error| match error {
                 coffer_catalog::Error::Index(error) => error,
