@@ -282,7 +282,8 @@ class Field:
         if store.process:
             store.kill()
         store.start()
-        oracle.verify(self.store, self.workers)
+        store.flags = []
+        oracle.verify(store, self.workers)
         oracle.abort_uploads(store, BUCKET)
 
     def fsck(self):
@@ -359,6 +360,7 @@ class Field:
         self.warm_up()
         shutil.rmtree(self.store.drives[-1])
         self.store.drives[-1].mkdir()
+        self.store.flags = ["--replace"]
         return not self.store.start_armed(name, nth)
 
     def play_damaged(self, name, nth) -> bool:
