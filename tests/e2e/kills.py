@@ -32,6 +32,7 @@ SCENES = {
     "format.": ["fresh"],
     "supers.": ["load", "start", "drive"],
     "recovery.": ["start"],
+    "recovery.joined": ["replaced"],
     "copy.": ["load"],
     "lane.": ["load"],
     "lane.reform-": ["drive"],
@@ -60,7 +61,7 @@ SCENES = {
 }
 
 # Scenes with something to leave need another drive to go to.
-SEVERAL_DRIVES = {"drive", "roam"}
+SEVERAL_DRIVES = {"drive", "roam", "replaced"}
 
 # A point is passed so often before it counts; as far as the scene gets there.
 TIMES = [1, 1, 2, 3, 5]
@@ -70,7 +71,7 @@ TIMES_OF_FREQUENT = [1, 3, 8, 21, 55]
 FREQUENT = ("lane.before", "lane.s", "lane.w", "lane.com", "sequencer.", "reply.")
 
 # Scenes that pass a point but a few times.
-TIMES_OF = {"roam": [1], "damaged": [1], "keys": [1], "fresh": [1, 1, 2, 3]}
+TIMES_OF = {"roam": [1], "replaced": [1], "damaged": [1], "keys": [1], "fresh": [1, 1, 2, 3]}
 
 # How long a scene may go on without dying.
 SCENE_S = 8.0
@@ -281,7 +282,8 @@ class Field:
         if store.process:
             store.kill()
         store.start()
-        oracle.verify(self.store, self.workers)
+        store.flags = []
+        oracle.verify(store, self.workers)
         oracle.abort_uploads(store, BUCKET)
 
     def fsck(self):
@@ -352,6 +354,14 @@ class Field:
         if not self.store.start_armed(name, nth):
             return True
         return self.store.died(name, 0.5)
+
+    def play_replaced(self, name, nth) -> bool:
+        """An empty drive takes the place of the one that goes away otherwise."""
+        self.warm_up()
+        shutil.rmtree(self.store.drives[-1])
+        self.store.drives[-1].mkdir()
+        self.store.flags = ["--replace"]
+        return not self.store.start_armed(name, nth)
 
     def play_damaged(self, name, nth) -> bool:
         self.warm_up()
