@@ -64,6 +64,9 @@ SEVERAL_DRIVES = {"drive", "roam"}
 # A point is passed so often before it counts; as far as the scene gets there.
 TIMES = [1, 1, 2, 3, 5, 8, 13, 34]
 
+# Scenes that pass a point but a few times.
+TIMES_OF = {"roam": [1], "damaged": [1], "keys": [1], "fresh": [1, 1, 2, 3]}
+
 # How long a scene may go on without dying.
 SCENE_S = 8.0
 
@@ -326,8 +329,10 @@ class Field:
     def play_roam(self, name, nth) -> bool:
         """The directory of the index goes away under a running server."""
         index = self.store.drives[0] / "index"
-        away = self.folder / f"index-{self.kills}"
-        return self.play_load(name, nth, meanwhile=lambda: index.rename(away))
+        away = self.folder / "index-away"
+        dead = self.play_load(name, nth, meanwhile=lambda: index.rename(away))
+        shutil.rmtree(away, ignore_errors=True)
+        return dead
 
     def warm_up(self):
         """Some load on a server without a point, and its end by kill."""
@@ -426,12 +431,14 @@ def campaign(
             if field is None:
                 field = Field(folder / f"field-{result['kills']}", drives, dice.getrandbits(32))
             name, scene = todo.pop() if todo else dice.choice(wanted)
-            nth = min(dice.choice(times), most.get((name, scene), max(times)))
+            nth = dice.choice(TIMES_OF.get(scene, times))
+            nth = min(nth, most.get((name, scene), nth))
             while True:
                 try:
                     field.kill_at(name, scene, nth)
                     result["reached"].append((name, scene, nth))
                     result["kills"] += 1
+                    tell(result)
                     break
                 except Missed:
                     result["missed"] += 1
@@ -452,6 +459,12 @@ def campaign(
         retire(field, result)
     result["seconds"] = round(time.monotonic() - began, 1)
     return result
+
+
+def tell(result: dict):
+    """Says how far a long campaign is."""
+    if result["kills"] % 50 == 0:
+        print(f"{result['drives']} drives: {result['kills']} kills", flush=True)
 
 
 def retire(field: Field, result: dict):

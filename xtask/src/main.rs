@@ -11,6 +11,7 @@
 //! | [`test`] | all tests |
 //! | [`tidy`] | rules that the compiler does not check |
 //! | [`failpoints`] | the build that can kill itself at named points |
+//! | [`schedules`] | the commit path's primitives under many schedules |
 //! | [`soak`] | the campaigns in full size |
 //! | [`bench`] | the figures of `docs/benchmarks.md` |
 //!
@@ -26,6 +27,7 @@ mod bench;
 mod count;
 mod failpoints;
 mod python;
+mod schedules;
 mod shell;
 mod soak;
 mod test;

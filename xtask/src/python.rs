@@ -40,6 +40,12 @@ const PROGRAMS: &[Program] = &[
         here: || shell::has("strace"),
         without: "barriers as the kernel counts them (tests/e2e/test_one_wave.py)",
     },
+    Program {
+        package: "fuse3",
+        here: || Path::new("/dev/fuse").exists() && (is_root() || shell::has("fusermount3")),
+        without: "power cuts and drive faults of the real server, which need /dev/fuse \
+                  (test_power.py, test_drive_faults.py)",
+    },
 ];
 
 /// What a test run has to work with.

@@ -6,12 +6,13 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::count::{self, Count};
-use crate::{failpoints, python, shell, test};
+use crate::{failpoints, python, schedules, shell, test};
 
 /// A campaign: tests in another size, or tests of their own.
 struct Campaign {
     name: &'static str,
     what: &'static str,
+    /// A file of tests; none for schedules, which are Rust's.
     tests: &'static str,
     /// Settings at scale 1; numbers but percentages are multiplied by the scale.
     settings: &'static [(&'static str, f64)],
@@ -37,10 +38,28 @@ const CAMPAIGNS: &[Campaign] = &[
         settings: &[("COFFER_CRASH_ROUNDS", 200.0)],
     },
     Campaign {
+        name: "power",
+        what: "1,000 states that a power cut could leave of a running server",
+        tests: "tests/soak/test_power.py",
+        settings: &[("COFFER_POWER_STATES", 1000.0)],
+    },
+    Campaign {
+        name: "drive-faults",
+        what: "drives that fail, lie, fill up, go away and hang under the real server",
+        tests: "tests/e2e/test_drive_faults.py",
+        settings: &[("COFFER_FAULT_ROUNDS", 5.0), ("COFFER_FAULT_P99_PERCENT", 200.0)],
+    },
+    Campaign {
         name: "failpoints",
         what: "1,000 kills at named points, on one drive, 2+1 and 4+2",
         tests: "tests/soak/test_failpoints.py",
         settings: &[("COFFER_KILLS", 1000.0)],
+    },
+    Campaign {
+        name: "schedules",
+        what: "the commit path's primitives, 20,000 schedules for each of their tests",
+        tests: "",
+        settings: &[],
     },
     Campaign {
         name: "waves",
@@ -95,7 +114,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
         match argument.as_str() {
             "--list" => {
                 for campaign in CAMPAIGNS {
-                    println!("{:<10} {}", campaign.name, campaign.what);
+                    println!("{:<12} {}", campaign.name, campaign.what);
                 }
                 return Ok(());
             }
@@ -111,9 +130,10 @@ pub fn run(arguments: &[String]) -> Result<()> {
         }
     }
 
-    // Failpoints have a build of their own.
-    if names.is_empty() || names.iter().any(|name| *name != "failpoints") {
-        shell::cargo(&["build", "--release", "--locked", "--package", "coffer"])?;
+    // These have builds of their own.
+    if names.is_empty() || names.iter().any(|name| !["failpoints", "schedules"].contains(name)) {
+        let packages = ["--package", "coffer", "--package", "coffer-faultfs"];
+        shell::cargo(&[&["build", "--release", "--locked"], &packages[..]].concat())?;
     }
     if names.is_empty() || names.contains(&"history") {
         // The checker.
@@ -146,6 +166,10 @@ fn run_one(
     figures: &Path,
     scale: f64,
 ) -> Result<Count> {
+    if campaign.name == "schedules" {
+        let times = (schedules::MANY as f64 * scale).round().max(1.0);
+        return schedules::run(times as u64, true);
+    }
     let mut command = test::pytest(python, binary, campaign.tests);
     // The figures that a campaign prints are its result.
     command.arg("--capture=no").env("COFFER_FIGURES", figures);

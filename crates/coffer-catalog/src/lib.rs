@@ -42,6 +42,8 @@ mod overlay;
 mod persister;
 mod rebuild;
 pub mod record;
+#[cfg(all(test, feature = "shuttle"))]
+mod schedules;
 mod sequencer;
 mod snapshot;
 mod txn;
@@ -49,7 +51,7 @@ mod txn;
 pub use catalog::{Catalog, CatalogStatus, CommitError, Error, OpenOptions, Sequencing};
 pub use checkpoint::{
     CheckpointOptions, CheckpointStatus, CheckpointSummary, RANGE_BYTES_TARGET_MAX,
-    verify as verify_checkpoint,
+    extents as checkpoint_extents, verify as verify_checkpoint,
 };
 pub use engine::{
     Engine, EngineError, EngineOptions, EngineSnapshot, Entry, LsmEngine, MemEngine, Write,

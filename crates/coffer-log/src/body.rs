@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::extent::Extent;
 use crate::geometry::Geometry;
 use crate::group::{GROUP_HEADER_BYTES, GroupHeader, verify_item};
+use crate::health::Suspect;
 use crate::inner::Inner;
 use crate::mark::Chain;
 use crate::segment::{BLOCK_BYTES, FileKind, HEADER_BYTES, Header, Layout, Sealed, Segment};
@@ -98,9 +99,13 @@ pub(crate) fn read_payload(
                     match fill(file.as_ref(), &mut buf, at, patience) {
                         Ok(true) if verified(&buf) => return Ok(buf.into()),
                         Ok(true) => failures.push(format!("{} is wrong", inner.set.label(*drive))),
-                        Ok(false) => left.push(copy),
+                        Ok(false) => {
+                            left.push(copy);
+                            continue;
+                        }
                         Err(e) => failures.push(format!("{}: {e}", inner.set.label(*drive))),
                     }
+                    inner.health.suspect(Suspect::Files { segment: segment.id });
                 }
             }
         }
@@ -281,6 +286,7 @@ impl<'a> Cells<'a> {
                     }
                     Err(e) => {
                         failures.push(e.to_string());
+                        self.suspect(cell, Suspect::Files { segment: self.id });
                         continue;
                     }
                 };
@@ -295,12 +301,23 @@ impl<'a> Cells<'a> {
                         return Ok(sealed);
                     }
                     Ok(_) => failures.push(format!("cell {cell} has no valid header")),
-                    Err(e) if is_slow(&e) => left.push(cell),
+                    Err(e) if is_slow(&e) => {
+                        left.push(cell);
+                        continue;
+                    }
                     Err(e) => failures.push(format!("cell {cell}: {e}")),
                 }
+                self.suspect(cell, Suspect::Files { segment: self.id });
             }
         }
         Err(Error::Unavailable(format!("segment {}: {}", self.id, failures.join("; "))))
+    }
+
+    /// Has something healed that the drive of `cell` does not have right, unless the drive is out.
+    fn suspect(&self, cell: usize, suspect: Suspect) {
+        if self.inner.set.is_live(self.members[cell]) {
+            self.inner.health.suspect(suspect);
+        }
     }
 
     /// Bytes of block `block` in a cell: shorter only at the cell's end.
@@ -355,7 +372,14 @@ impl<'a> Cells<'a> {
                 slow.push(cell);
                 Error::Unavailable(format!("{} is slow", self.inner.set.label(self.members[cell])))
             }
-            Err(e) => e,
+            Err(e) => {
+                let suspect = match &e {
+                    Error::Unavailable(_) => Suspect::Files { segment: self.id },
+                    _ => Suspect::Block { segment: self.id, block },
+                };
+                self.suspect(cell, suspect);
+                e
+            }
         };
         let k = usize::from(self.geometry.k);
         let mut cells: Vec<Option<Vec<u8>>> = vec![None; self.members.len()];
@@ -507,6 +531,19 @@ impl<'a> BodyReader<'a> {
     /// Any whole group at `offset`, wherever in history it belongs.
     pub fn any_group(&mut self, offset: u64) -> Option<StoredGroup> {
         (0..self.sources.len()).find_map(|source| self.group_from(source, offset))
+    }
+
+    /// Says so if a newer program wrote the group at `offset`.
+    pub fn newer_group(&mut self, offset: u64) -> Option<String> {
+        let mut head = [0u8; GROUP_HEADER_BYTES];
+        let version = (0..self.sources.len()).find_map(|source| {
+            self.sources[source].read(offset, &mut head)?;
+            GroupHeader::newer_version(&head, self.id, offset)
+        })?;
+        Some(format!(
+            "the group at {offset} of segment {} has version {version}: a newer Coffer wrote it",
+            self.id
+        ))
     }
 
     fn group_from(&mut self, source: usize, offset: u64) -> Option<StoredGroup> {

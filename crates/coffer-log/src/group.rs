@@ -196,6 +196,16 @@ impl GroupHeader {
         Some(GroupHeader { position, time, body_len, items, chain_before, sum })
     }
 
+    /// The version of the group at `offset` of `segment`, if a newer program wrote it. Every
+    /// version begins with the same fields.
+    pub fn newer_version(bytes: &[u8], segment: SegmentId, offset: u64) -> Option<u16> {
+        let mut r = Reader::new(bytes);
+        let (magic, version) = (r.u32()?, r.u16()?);
+        r.u16()?;
+        let here = r.u64()? == segment.0 && r.u64()? == offset;
+        (magic == MAGIC && version > VERSION && here).then_some(version)
+    }
+
     /// Header and body.
     pub fn group_bytes(&self) -> u64 {
         GROUP_HEADER_BYTES as u64 + u64::from(self.body_len)

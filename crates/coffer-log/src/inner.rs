@@ -7,6 +7,7 @@ use coffer_base::{DriveId, SegmentId};
 use crate::bulk::{BulkLanes, ReadBuffers};
 use crate::error::Error;
 use crate::geometry::Geometry;
+use crate::health::Health;
 use crate::options::{LogOptions, Seams};
 use crate::segment::SegmentTable;
 use crate::set::Set;
@@ -22,6 +23,7 @@ pub(crate) struct Inner {
     pub bulk: BulkLanes,
     pub read_buffers: ReadBuffers,
     pub supers: Supers,
+    pub health: Health,
     pub epoch: Epoch,
     next_segment: AtomicU32,
 }
@@ -38,7 +40,8 @@ impl Inner {
         let bulk = BulkLanes::default();
         let read_buffers = ReadBuffers::default();
         let next_segment = AtomicU32::new(1);
-        Self { options, seams, set, table, bulk, read_buffers, supers, epoch, next_segment }
+        let health = Health::default();
+        Self { options, seams, set, table, bulk, read_buffers, supers, health, epoch, next_segment }
     }
 
     /// A segment id that was never used.

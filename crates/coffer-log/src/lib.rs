@@ -16,6 +16,7 @@
 //! | `erasure` | the code |
 //! | `recovery` | opening: formatting, or deciding where history ended |
 //! | `replay`, `verify`, `status` | reading history; checking everything; looking in |
+//! | `scrub`, `health` | finding silent damage and healing it; what is known to be wrong |
 //! | `set`, `supers`, `superblock` | the drives, their states, what they record of them |
 //! | `segment`, `extent`, `mark`, `geometry` | the vocabulary |
 //!
@@ -40,6 +41,7 @@ mod error;
 mod extent;
 mod geometry;
 mod group;
+mod health;
 mod inner;
 mod lane;
 mod log;
@@ -47,6 +49,7 @@ mod mark;
 mod options;
 mod recovery;
 mod replay;
+mod scrub;
 mod seal;
 mod segment;
 mod set;
@@ -60,12 +63,15 @@ pub use error::{Error, OpenError, ReplayError};
 pub use extent::Extent;
 pub use geometry::{DRIVES_MAX, Geometry};
 pub use group::{Group, Savepoint};
+pub use health::DriveHealth;
 pub use lane::Lane;
 pub use log::Log;
 pub use mark::{Chain, Mark};
 pub use options::{DriveThreads, LogOptions, Seams};
 pub use recovery::Recovery;
 pub use replay::ReplayedGroup;
+pub use scrub::{Covered, Finding, Outcome, ScrubProgress, ScrubReport, ScrubVisitor};
+pub use segment::is_segment_name;
 pub use set::DriveState;
 pub use status::{DriveStatus, LogStatus, SegmentCounts};
 pub use superblock::Checkpoint;

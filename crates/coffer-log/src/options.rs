@@ -30,6 +30,8 @@ pub struct LogOptions {
     pub row_memory_bytes: usize,
     /// Start although drives of the set are missing (a majority must be here).
     pub degraded: bool,
+    /// Fill empty drives in the places of those that are missing, lost or fenced.
+    pub replace: bool,
     /// Start even without a majority. Recorded in the log's history.
     pub force: bool,
     /// How many drives an operator named, those that are not here included. More than the set has
@@ -60,6 +62,7 @@ impl Default for LogOptions {
             cell_bytes_max: 1 << 20,
             row_memory_bytes: 48 << 20,
             degraded: false,
+            replace: false,
             force: false,
             drives_named: 0,
             reached: None,

@@ -9,8 +9,9 @@
 
 use std::sync::Arc;
 
-use coffer_base::drive::Drive;
-use coffer_base::{DriveId, EpochId, StoreId};
+use coffer_base::drive::queue::{Patience, Work};
+use coffer_base::drive::{Drive, DriveQueue};
+use coffer_base::{DriveId, EpochId, StoreId, Timestamp};
 
 use crate::bulk;
 use crate::error::{Error, OpenError};
@@ -26,16 +27,19 @@ use crate::superblock::{Epoch, Superblock};
 use crate::supers::Supers;
 
 mod history;
+mod identity;
 mod plan;
+mod replace;
 mod scan;
 mod settle;
 mod superblocks;
 
 use history::read_history;
-use plan::{Plan, is_enough, known_to_reach, plan};
+use plan::{Candidate, Plan, Seat, Standing, is_enough, known_to_reach, plan};
+use replace::join;
 use scan::scan;
 use settle::{level_copies, remove_dead};
-use superblocks::{check_scheme, format, read_superblock};
+use superblocks::{Looked, check_scheme, format, look};
 
 /// What opening did.
 #[derive(Clone, Debug)]
@@ -63,31 +67,87 @@ pub(crate) fn open(
     seams: Seams,
 ) -> Result<(Arc<Shared>, Lane, Recovery), OpenError> {
     let geometry = Geometry { k: options.k, m: options.m };
-    let mut superblocks: Vec<Option<Superblock>> = Vec::new();
-    for drive in &drives {
-        superblocks.push(read_superblock(drive.as_ref())?);
-    }
+    let (drives, looked) = look_at_all(drives, options.degraded || options.force)?;
     coffer_base::failpoint::pass("recovery.superblocks");
-    let unformatted = superblocks.iter().flatten().all(|s| !s.formatted);
-    if unformatted {
-        check_scheme(geometry, drives.len()).map_err(|e| {
-            // The power went while the set was made: with all its drives it can be made again.
-            // Perhaps before any superblock was whole: then nobody knows the scheme.
-            if superblocks.iter().any(Option::is_some) || geometry == (Geometry { k: 0, m: 0 }) {
-                return OpenError::Unfinished(format!("these drives were never made a set: {e}"));
-            }
-            e
-        })?;
-        if options.read_only {
-            return Err(OpenError::Missing("there is no store in these directories yet".into()));
-        }
-        let newest = format(&drives, &superblocks, geometry, &seams)?;
-        coffer_base::failpoint::pass("format.done");
-        let plan = Plan { drives, newest, created: true, readmitted: Vec::new() };
-        return recover(plan, options, seams);
+    let found = |wanted: &dyn Fn(&Superblock) -> bool| {
+        looked.iter().any(|l| matches!(l, Looked::Superblock(s, _) if wanted(s)))
+    };
+    if found(&|s| s.formatted && !s.joining) {
+        let pairs = drives.into_iter().zip(looked);
+        let candidates = pairs.map(|(drive, looked)| Candidate { drive, looked }).collect();
+        return recover(plan(candidates, &options)?, options, seams);
     }
-    let plan = plan(drives, superblocks, &options)?;
-    recover(plan, options, seams)
+    let labels = |wanted: &dyn Fn(&Looked) -> bool| {
+        let named = drives.iter().zip(&looked).filter(|(_, looked)| wanted(looked));
+        named.map(|(drive, _)| drive.label()).collect::<Vec<_>>().join(", ")
+    };
+    let joining = labels(&|l| matches!(l, Looked::Superblock(s, _) if s.joining));
+    if !joining.is_empty() {
+        return Err(OpenError::Missing(format!(
+            "{joining} was to take a place in a store and is not part of it yet: name its other \
+             drives, too"
+        )));
+    }
+    let damaged = labels(&|l| matches!(l, Looked::Damaged));
+    if !damaged.is_empty() {
+        return Err(OpenError::Damaged(format!(
+            "both superblocks are damaged on every drive that has any ({damaged}): name the other \
+             drives of the store, too; if these are all, put super.a or super.b of each back from \
+             a backup"
+        )));
+    }
+    let unfinished: Vec<&Superblock> = looked
+        .iter()
+        .filter_map(|l| match l {
+            Looked::Superblock(superblock, _) => Some(&**superblock),
+            Looked::Empty | Looked::Damaged => None,
+        })
+        .collect();
+    check_scheme(geometry, drives.len()).map_err(|e| {
+        // The power went while the set was made: with all its drives it can be made again.
+        // Perhaps before any superblock was whole: then nobody knows the scheme.
+        if !unfinished.is_empty() || geometry == (Geometry { k: 0, m: 0 }) {
+            return OpenError::Unfinished(format!("these drives were never made a set: {e}"));
+        }
+        e
+    })?;
+    if options.read_only {
+        return Err(OpenError::Missing("there is no store in these directories yet".into()));
+    }
+    let newest = format(&drives, &unfinished, geometry, &seams)?;
+    coffer_base::failpoint::pass("format.done");
+    recover(plan::created(drives, newest), options, seams)
+}
+
+/// What each drive says of itself, all asked at once. One that fails or hangs is as good as
+/// missing, where that is allowed.
+fn look_at_all(
+    drives: Vec<Arc<dyn Drive>>,
+    may_miss: bool,
+) -> Result<(Vec<Arc<dyn Drive>>, Vec<Looked>), OpenError> {
+    let items = drives.iter().map(|drive| (drive.queue().clone(), drive.clone())).collect();
+    let answers = DriveQueue::each(items, Work::Look, Patience::Full, |drive: Arc<dyn Drive>| {
+        Ok(look(drive.as_ref()))
+    });
+    let (mut here, mut looked) = (Vec::new(), Vec::new());
+    let mut failed = None;
+    for (drive, answer) in drives.into_iter().zip(answers) {
+        match answer.unwrap_or_else(|e| Err(OpenError::io(&drive.label(), &e))) {
+            Ok(found) => {
+                here.push(drive);
+                looked.push(found);
+            }
+            Err(error @ OpenError::Io { .. }) if may_miss => {
+                tracing::error!(drive = %drive.label(), %error, "left out of this start");
+                failed.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match failed {
+        Some(error) if here.is_empty() => Err(error),
+        _ => Ok((here, looked)),
+    }
 }
 
 fn recover(
@@ -95,36 +155,16 @@ fn recover(
     options: LogOptions,
     seams: Seams,
 ) -> Result<(Arc<Shared>, Lane, Recovery), OpenError> {
-    let Plan { drives, newest, created, readmitted } = plan;
-    let mut notes = Vec::new();
-    let place = |id: DriveId, slot: usize| -> Option<Arc<dyn Drive>> {
-        if readmitted.is_empty() {
-            return drives.get(slot).cloned();
-        }
-        let at = readmitted.iter().position(|here| *here == Some(id))?;
-        Some(drives[at].clone())
-    };
-    let mut slots = Vec::new();
-    for (slot, (id, recorded)) in newest.members.iter().enumerate() {
-        let drive = place(*id, slot);
-        let label = drive.as_ref().map_or_else(|| format!("drive {id}"), |d| d.label());
-        let (state, why) = match (&drive, recorded) {
-            (Some(_), DriveState::Fenced) => {
-                (DriveState::Fenced, "a write or sync on it had failed".to_owned())
-            }
-            (Some(_), _) => (DriveState::Active, String::new()),
-            (None, DriveState::Fenced) => (DriveState::Fenced, "not here".to_owned()),
-            (None, _) => (DriveState::Lost, "not here at the start".to_owned()),
-        };
-        if state != DriveState::Active {
-            notes.push(format!("{label} is {}: {why}", state.name()));
-        } else if *recorded == DriveState::Lost {
-            notes.push(format!("{label} is back"));
-        }
-        let drive = drive.filter(|_| state == DriveState::Active);
-        slots.push(Slot { id: *id, drive, label, state, why });
-    }
-    let set = Set::new(newest.store, newest.geometry, slots);
+    let Plan { newest, created, seats, mut notes } = plan;
+    let weak: Vec<DriveId> = newest
+        .members
+        .iter()
+        .zip(&seats)
+        .filter(|(_, seat)| seat.as_ref().is_some_and(|s| s.standing != Standing::Whole))
+        .map(|(member, _)| member.id)
+        .collect();
+    let slots = slots(&newest, &seats, seams.clock.now(), &mut notes);
+    let set = Set::new(newest.store, newest.geometry, seams.clock.clone(), slots);
     let epoch = Epoch { number: newest.epoch.number + 1, id: EpochId::random(seams.rng.as_ref()) };
     let supers = Supers::new(newest.clone());
     let mut inner = Inner::new(options, seams, set, SegmentTable::default(), supers, epoch);
@@ -141,11 +181,11 @@ fn recover(
     }
     let inner = inner;
     let epoch = inner.epoch;
-    let active = newest.members.iter().filter(|(_, s)| *s == DriveState::Active).count();
+    let active = newest.members.iter().filter(|m| m.is_active()).count();
     let gone = newest
         .members
         .iter()
-        .filter(|(id, s)| *s == DriveState::Active && !inner.set.is_live(*id))
+        .filter(|m| m.is_active() && (!inner.set.is_live(m.id) || weak.contains(&m.id)))
         .count();
     if gone > 0 && !is_enough(&newest, active, gone) && !inner.options.force {
         return Err(OpenError::NoMajority(format!(
@@ -158,14 +198,15 @@ fn recover(
     }
     let history = read_history(&inner, &found, &newest, &mut notes)?;
     coffer_base::failpoint::pass("recovery.history");
-    if let Some(reached) = inner.options.reached.and_then(|mark| known_to_reach(&newest, mark))
+    if let Some(reached) = inner.options.reached.map(|mark| known_to_reach(&newest, mark))
         && history.position < reached
         && !inner.options.force
         && !created
     {
         return Err(OpenError::Damaged(format!(
-            "history ends at position {} and the index has seen position {}: acknowledged writes \
-             would be lost; `force` accepts that",
+            "history ends at position {} and the index has seen position {}: the drives are older \
+             than the index (copies from before?), and acknowledged writes would be lost; bring the \
+             newer drives back, remove the index if it is not theirs, or accept that with --force",
             history.position.0, reached.0
         )));
     }
@@ -182,6 +223,14 @@ fn recover(
         return Ok((shared.clone(), Lane::new(shared), recovery));
     }
 
+    for (at, seat) in seats.iter().enumerate() {
+        if let Some(seat) = seat
+            && let Standing::Empty { replaced } = seat.standing
+        {
+            join(seat.drive.as_ref(), &newest, at, replaced)?;
+            coffer_base::failpoint::pass("recovery.joined");
+        }
+    }
     // Sealed before the end is recorded: what the tail's last holder alone knows is on all drives
     // by then, so a recorded end can always be reached again.
     let mut unsealed = Vec::new();
@@ -204,8 +253,13 @@ fn recover(
         superblock.epoch = epoch;
         superblock.decided = (history.position, history.chain);
         superblock.forced = forced;
+        superblock.complete = false;
     })?;
     coffer_base::failpoint::pass("recovery.recorded");
+    // All have the epoch; from here on who lacks it is an older copy. This goes over the other one
+    // of each drive's two superblocks, so none is left that was damaged.
+    inner.supers.record(&inner.set, forced, |superblock| superblock.complete = true)?;
+    coffer_base::failpoint::pass("recovery.complete");
     remove_dead(&inner, &found, &history);
     coffer_base::failpoint::pass("recovery.done");
     let shared = Arc::new(Shared::new(inner, history.position, history.chain, None));
@@ -214,3 +268,68 @@ fn recover(
     let recovery = Recovery { store, created, end, notes };
     Ok((shared.clone(), Lane::new(shared), recovery))
 }
+
+/// The set as it is at this start: who is here takes part, but for the fenced.
+fn slots(
+    newest: &Superblock,
+    seats: &[Option<Seat>],
+    now: Timestamp,
+    notes: &mut Vec<String>,
+) -> Vec<Slot> {
+    let mut slots = Vec::new();
+    for (member, seat) in newest.members.iter().zip(seats) {
+        let drive = seat.as_ref().map(|seat| seat.drive.clone());
+        let label = drive.as_ref().map_or_else(|| format!("drive {}", member.id), |d| d.label());
+        let mut slot = Slot {
+            id: member.id,
+            drive,
+            label,
+            state: member.state,
+            why: member.why.clone(),
+            since: member.since,
+            replaced: member.replaced,
+        };
+        match (seat.as_ref().map(|seat| seat.standing), member.state) {
+            (Some(Standing::Empty { replaced } | Standing::Joining { replaced }), _) => {
+                slot.state = DriveState::Active;
+                slot.replaced = replaced;
+            }
+            (Some(Standing::Whole | Standing::Doubtful), DriveState::Active | DriveState::Lost) => {
+                if member.state == DriveState::Lost {
+                    notes.push(format!("{} is back", slot.label));
+                }
+                slot.state = DriveState::Active;
+            }
+            (None, DriveState::Active) => {
+                slot.state = DriveState::Lost;
+                slot.why = "not here at the start".to_owned();
+                slot.since = now;
+            }
+            (_, DriveState::Fenced | DriveState::Lost) => {
+                if slot.why.is_empty() {
+                    // An older format did not keep it.
+                    slot.why = match member.state {
+                        DriveState::Fenced => "a write or sync on it had failed".to_owned(),
+                        _ => "not here at an earlier start".to_owned(),
+                    };
+                }
+            }
+        }
+        if slot.state == DriveState::Active {
+            slot.why = String::new();
+            slot.since = Timestamp(0);
+        } else {
+            slot.drive = None;
+            let since = match slot.since.0 {
+                0 => String::new(),
+                _ => format!(" since {}", slot.since),
+            };
+            notes.push(format!("{} is {}{since}: {}", slot.label, slot.state.name(), slot.why));
+        }
+        slots.push(slot);
+    }
+    slots
+}
+
+#[cfg(test)]
+mod tests;

@@ -85,10 +85,13 @@ pub(crate) fn replay(
                 }
                 Ok(true)
             });
-        let (_, last, chain_after) = walked?;
+        let (offset, last, chain_after) = walked?;
         if let Layout::Cells { last: expected, .. } = segment.layout
             && last < expected.min(end.position)
         {
+            if let Some(newer) = reader.newer_group(offset) {
+                return Err(ReplayError::Log(Error::Unavailable(newer)));
+            }
             return Err(ReplayError::Log(Error::Unavailable(format!(
                 "history can't be read after position {}, in segment {}",
                 last.0, segment.id

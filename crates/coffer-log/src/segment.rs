@@ -69,6 +69,11 @@ impl FileKind {
     }
 }
 
+/// Whether a file of this name in a data directory is one of a segment.
+pub fn is_segment_name(name: &str) -> bool {
+    FileKind::parse_name(name).is_some()
+}
+
 /// What the header of a sealed commit segment adds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sealed {
@@ -196,6 +201,23 @@ impl Header {
             FileKind::Copy | FileKind::Bulk => None,
         };
         Some(Header { kind, store, segment, geometry, index, members, sealed })
+    }
+
+    /// The version of a header that a newer program wrote; `None` for anything else. Every version
+    /// keeps the fields up to the segment and the checksum where they are.
+    pub fn newer_version(bytes: &[u8]) -> Option<u16> {
+        if Self::total_bytes(bytes)? != bytes.len() as u64 {
+            return None;
+        }
+        let (body, sum) = bytes.split_last_chunk::<8>()?;
+        let mut r = Reader::new(&body[12..]);
+        let version = r.u16()?;
+        r.take(3)?;
+        let index = r.u8()?;
+        let store = StoreId(r.u128()?);
+        let segment = SegmentId(r.u64()?);
+        let right = checksum(Self::seed(store, segment, index), body) == u64::from_le_bytes(*sum);
+        (version > VERSION && right).then_some(version)
     }
 
     fn decode_sealed(r: &mut Reader<'_>, geometry: Geometry) -> Option<Sealed> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use coffer_base::drive::queue::{Patience, is_given_up, is_slow};
 use coffer_base::drive::{Access, Drive, DriveFile, DriveQueue};
-use coffer_base::{DriveId, StoreId};
+use coffer_base::{Clock, DriveId, StoreId, Timestamp};
 
 use crate::error::Error;
 use crate::geometry::Geometry;
@@ -43,6 +43,10 @@ pub(crate) struct Slot {
     pub state: DriveState,
     /// Why it is not active.
     pub why: String,
+    /// Since when it is not active; 0: not known.
+    pub since: Timestamp,
+    /// How many drives had its place before.
+    pub replaced: u32,
 }
 
 impl Slot {
@@ -59,6 +63,7 @@ type FileKey = (DriveId, String, bool);
 pub(crate) struct Set {
     pub store: StoreId,
     pub geometry: Geometry,
+    pub clock: Arc<dyn Clock>,
     slots: RwLock<Vec<Slot>>,
     files: Mutex<HashMap<FileKey, Arc<dyn DriveFile>>>,
     /// Drives of which was said that they are slow.
@@ -73,9 +78,14 @@ const EMFILE: i32 = 24;
 const FILES_MAX: usize = 4096;
 
 impl Set {
-    pub fn new(store: StoreId, geometry: Geometry, slots: Vec<Slot>) -> Self {
+    pub fn new(
+        store: StoreId,
+        geometry: Geometry,
+        clock: Arc<dyn Clock>,
+        slots: Vec<Slot>,
+    ) -> Self {
         let (slots, files) = (RwLock::new(slots), Mutex::new(HashMap::new()));
-        Self { store, geometry, slots, files, said_slow: Mutex::default() }
+        Self { store, geometry, clock, slots, files, said_slow: Mutex::default() }
     }
 
     /// Calls `look` with the slots.
@@ -187,6 +197,7 @@ impl Set {
         slot.state = state;
         slot.why = why.to_owned();
         slot.queue().retire();
+        slot.since = self.clock.now();
         tracing::error!(drive = %slot.label, state = state.name(), why, "drive taken out");
         drop(slots);
         self.files.lock().expect("no holder panics").retain(|(drive, ..), _| *drive != id);

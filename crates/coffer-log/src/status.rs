@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use coffer_base::drive::queue::{Patience, Work};
 use coffer_base::drive::{DriveQueue, Space};
-use coffer_base::{Drive, DriveId, StoreId};
+use coffer_base::{Drive, DriveId, StoreId, Timestamp};
 
 use crate::geometry::Geometry;
+use crate::health::DriveHealth;
 use crate::lane::Shared;
 use crate::mark::Mark;
 use crate::segment::Layout;
@@ -29,10 +30,16 @@ pub struct DriveStatus {
     pub stalled: bool,
     /// Reads that went elsewhere since the start, because it did not answer in time.
     pub hedged_reads: u64,
+    /// Since when it is not active; `None` when it is, or when that is not known.
+    pub since: Option<Timestamp>,
+    /// How many drives had its place in the set before it.
+    pub replaced: u32,
     /// Space of its file system; `None` when it can't be asked.
     pub space: Option<Space>,
     /// Durability barriers of its files since the start: fdatasyncs and DSYNC writes.
     pub barriers: u64,
+    /// What was found wrong on it since the start.
+    pub health: DriveHealth,
 }
 
 /// Counts of segments.
@@ -69,6 +76,10 @@ pub struct LogStatus {
     pub drives: Vec<DriveStatus>,
     /// Segments by kind.
     pub segments: SegmentCounts,
+    /// Segments of which a live drive lacks its file, or has no valid header in it.
+    pub segments_with_gaps: usize,
+    /// Places that reads found wrong and that wait to be healed.
+    pub suspects: usize,
     /// Full commit segments that wait to be sealed.
     pub unsealed: usize,
     /// Memory that bulk rows under construction take now.
@@ -85,8 +96,23 @@ pub(crate) const SLOW: &str = "slow: what is read comes from other drives";
 pub(crate) fn status(shared: &Shared) -> LogStatus {
     let inner = &shared.inner;
     let slots: Vec<_> = inner.set.with(|slots| {
-        let copy = |s: &Slot| (s.label.clone(), s.id, s.state, s.why.clone(), s.drive.clone());
-        slots.iter().map(copy).collect()
+        let since =
+            |s: &Slot| Some(s.since).filter(|since| since.0 > 0 && s.state != DriveState::Active);
+        let copy = |s: &Slot| DriveStatus {
+            label: s.label.clone(),
+            id: s.id,
+            state: s.state,
+            why: s.why.clone(),
+            since: since(s),
+            replaced: s.replaced,
+            slow: false,
+            stalled: false,
+            hedged_reads: 0,
+            space: None,
+            barriers: 0,
+            health: DriveHealth::default(),
+        };
+        slots.iter().map(|s| (copy(s), s.drive.clone())).collect()
     });
     // Outside the lock, and no drive is waited for that does not answer.
     let queue = |drive: &Option<Arc<dyn Drive>>| {
@@ -101,19 +127,19 @@ pub(crate) fn status(shared: &Shared) -> LogStatus {
     let drives: Vec<DriveStatus> = slots
         .into_iter()
         .zip(spaces)
-        .map(|((label, id, state, why, drive), space)| {
+        .map(|((status, drive), space)| {
             let queue = drive.as_ref().map_or(DriveQueue::none(), |d| d.queue());
-            let slow = state == DriveState::Active && queue.is_slow();
+            let slow = status.state == DriveState::Active && queue.is_slow();
+            let why = if slow && status.why.is_empty() { SLOW.to_owned() } else { status.why };
             DriveStatus {
-                label,
-                id,
-                state,
-                why: if slow && why.is_empty() { SLOW.to_owned() } else { why },
+                why,
                 slow,
                 stalled: queue.is_given_up(),
                 hedged_reads: queue.hedged_reads(),
                 space: space.ok().flatten(),
                 barriers: drive.as_ref().map_or(0, |d| d.barriers()),
+                health: inner.health.of_drive(status.id),
+                ..status
             }
         })
         .collect();
@@ -142,10 +168,21 @@ pub(crate) fn status(shared: &Shared) -> LogStatus {
     let mut degraded: Vec<String> = drives
         .iter()
         .filter(|d| d.state != DriveState::Active)
-        .map(|d| format!("{} is {}: {}", d.label, d.state.name(), d.why))
+        .map(|d| {
+            let since = d.since.map_or(String::new(), |since| format!(" since {since}"));
+            format!("{} is {}{since}: {}", d.label, d.state.name(), d.why)
+        })
         .collect();
     if segments.degraded > 0 {
         degraded.push(format!("{} segments miss a drive", segments.degraded));
+    }
+    let segments_with_gaps = inner.health.gap_segments().len();
+    if segments_with_gaps > 0 {
+        degraded.push(format!("{segments_with_gaps} segments have lost redundancy"));
+    }
+    let suspects = inner.health.suspects();
+    if suspects > 0 {
+        degraded.push(format!("{suspects} damaged places wait to be healed"));
     }
     LogStatus {
         store: inner.set.store,
@@ -155,6 +192,8 @@ pub(crate) fn status(shared: &Shared) -> LogStatus {
         end: shared.end(),
         drives,
         segments,
+        segments_with_gaps,
+        suspects,
         unsealed: shared.unsealed(),
         row_memory_bytes: inner.bulk.memory_bytes() as u64,
         degraded,

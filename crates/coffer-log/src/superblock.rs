@@ -19,12 +19,41 @@ use crate::set::DriveState;
 pub(crate) const NAMES: [&str; 2] = ["super.a", "super.b"];
 
 const MAGIC: &[u8; 8] = b"COFFERSB";
-/// The newest version this program writes and reads.
-pub(crate) const VERSION: u16 = 1;
+/// The version this program writes; it reads all up to it.
+pub(crate) const VERSION: u16 = 2;
 const BYTES: usize = 4096;
 const SEED: u64 = 0x5355_5045_5242_4c4b;
 /// Epochs a superblock remembers; a drive that was away for longer can't prove its ancestry.
 const ANCESTRY_MAX: usize = 100;
+
+/// The longest reason that is kept of why a drive went …
+const WHY_BYTES_MAX: usize = 120;
+/// … and what all of them may take together.
+const WHYS_BYTES_MAX: usize = 1000;
+
+/// One place in the set, and what is recorded of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub id: DriveId,
+    pub state: DriveState,
+    /// How many times an empty drive was put in the place of the one before: what an earlier one
+    /// has is not part of the set any more.
+    pub replaced: u32,
+    /// Since when it is not active; 0: not known.
+    pub since: Timestamp,
+    /// Why it is not active.
+    pub why: String,
+}
+
+impl Member {
+    pub fn active(id: DriveId) -> Self {
+        Self { id, state: DriveState::Active, replaced: 0, since: Timestamp(0), why: String::new() }
+    }
+
+    pub fn is_active(&self) -> bool {
+        self.state == DriveState::Active
+    }
+}
 
 /// One life of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +85,14 @@ pub(crate) struct Superblock {
     pub generation: u64,
     /// False until every drive of a new set has a superblock: nothing was stored yet.
     pub formatted: bool,
+    /// An empty drive that is to take a place in the set, which is not recorded on the others
+    /// yet: it says what for, and nothing else that it says counts.
+    pub joining: bool,
+    /// Every drive that is called active had this epoch before this was recorded: whichever lacks
+    /// it is an older copy of itself, and the epoch counts.
+    pub complete: bool,
+    /// When it was recorded, by the clock of then; 0: not known.
+    pub recorded: Timestamp,
     pub geometry: Geometry,
     pub created: Timestamp,
     pub epoch: Epoch,
@@ -66,14 +103,14 @@ pub(crate) struct Superblock {
     /// The epochs before, newest first, each with the position where history ended when it began.
     pub ancestry: Vec<(Epoch, Position)>,
     /// The set, in slot order.
-    pub members: Vec<(DriveId, DriveState)>,
+    pub members: Vec<Member>,
     pub checkpoint: Option<Checkpoint>,
 }
 
 /// What reading a drive's superblocks found.
 pub(crate) enum Found {
-    /// The newest valid one.
-    Valid(Box<Superblock>),
+    /// The newest valid one, and the names of those that are damaged or gone.
+    Valid(Box<Superblock>, Vec<&'static str>),
     /// No superblock file at all.
     None,
     /// Written by a newer program.
@@ -89,22 +126,36 @@ impl Superblock {
         out.put_u128(self.store.0);
         out.put_u128(self.drive.0);
         out.put_u64(self.generation);
-        out.put_u8(u8::from(self.formatted));
+        out.put_u8(match (self.formatted, self.joining) {
+            (false, _) => 0,
+            (true, false) => 1,
+            (true, true) => 2,
+        });
         out.put_u8(self.geometry.k);
         out.put_u8(self.geometry.m);
         out.put_u64(self.created.0);
         put_epoch(&mut out, self.epoch);
         out.put_u64(self.decided.0.0);
         out.extend_from_slice(&self.decided.1.0);
-        out.put_u8(u8::from(self.forced));
+        out.put_u8(u8::from(self.forced) | u8::from(self.complete) << 1);
+        out.put_u64(self.recorded.0);
         out.put_u8(self.members.len() as u8);
-        for (id, state) in &self.members {
-            out.put_u128(id.0);
-            out.put_u8(match state {
+        let away = self.members.iter().filter(|member| !member.is_active()).count();
+        let why_bytes_max = WHY_BYTES_MAX.min(WHYS_BYTES_MAX / away.max(1));
+        for member in &self.members {
+            out.put_u128(member.id.0);
+            out.put_u8(match member.state {
                 DriveState::Active => 0,
                 DriveState::Lost => 1,
                 DriveState::Fenced => 2,
             });
+            out.put_u32(member.replaced);
+            if !member.is_active() {
+                out.put_u64(member.since.0);
+                let why = short(&member.why, why_bytes_max);
+                out.put_u8(why.len() as u8);
+                out.extend_from_slice(why.as_bytes());
+            }
         }
         match &self.checkpoint {
             None => out.put_u8(0),
@@ -131,38 +182,41 @@ impl Superblock {
         out
     }
 
-    /// `None` when the bytes are not a valid superblock of this version.
+    /// `None` when the bytes are not a valid superblock of this version or an older one.
     pub fn decode(bytes: &[u8]) -> Option<Superblock> {
         if !is_whole(bytes) {
             return None;
         }
         let mut r = Reader::new(&bytes[..BYTES - 8]);
-        if r.take(8)? != MAGIC || r.u16()? != VERSION {
+        if r.take(8)? != MAGIC {
+            return None;
+        }
+        let version = r.u16()?;
+        if !(1..=VERSION).contains(&version) {
             return None;
         }
         let store = StoreId(r.u128()?);
         let drive = DriveId(r.u128()?);
         let generation = r.u64()?;
-        let formatted = r.u8()? != 0;
+        let (formatted, joining) = match r.u8()? {
+            0 => (false, false),
+            2 if version >= 2 => (true, true),
+            _ => (true, false),
+        };
         let geometry = Geometry { k: r.u8()?, m: r.u8()? };
         let created = Timestamp(r.u64()?);
         let epoch = take_epoch(&mut r)?;
         let decided = (Position(r.u64()?), Chain(r.take(16)?.try_into().ok()?));
-        let forced = r.u8()? != 0;
+        let flags = r.u8()?;
+        let (forced, complete) = (flags & 1 != 0, flags & 2 != 0);
+        let recorded = if version >= 2 { Timestamp(r.u64()?) } else { Timestamp(0) };
         let count = usize::from(r.u8()?);
         if geometry.k == 0 || count != geometry.cells() || count > DRIVES_MAX {
             return None;
         }
         let mut members = Vec::with_capacity(count);
         for _ in 0..count {
-            let id = DriveId(r.u128()?);
-            let state = match r.u8()? {
-                0 => DriveState::Active,
-                1 => DriveState::Lost,
-                2 => DriveState::Fenced,
-                _ => return None,
-            };
-            members.push((id, state));
+            members.push(take_member(&mut r, version)?);
         }
         let checkpoint = match r.u8()? {
             0 => None,
@@ -182,6 +236,9 @@ impl Superblock {
             drive,
             generation,
             formatted,
+            joining,
+            complete,
+            recorded,
             geometry,
             created,
             epoch,
@@ -191,6 +248,21 @@ impl Superblock {
             members,
             checkpoint,
         })
+    }
+
+    /// What is recorded of `id`, if it is a member.
+    pub fn member(&self, id: DriveId) -> Option<&Member> {
+        self.members.iter().find(|member| member.id == id)
+    }
+
+    /// Which of the drives that had this place in the set it is of: 0 is the first.
+    pub fn incarnation(&self) -> u32 {
+        self.member(self.drive).map_or(0, |member| member.replaced)
+    }
+
+    /// Whether `epoch` is its own or one before it.
+    pub fn knows(&self, epoch: Epoch) -> bool {
+        self.epoch == epoch || self.ancestry.iter().any(|(known, _)| *known == epoch)
     }
 
     /// Where the history of epoch `number` ended: what it wrote beyond is dead. `None` for the
@@ -209,11 +281,15 @@ impl Superblock {
     pub fn read(drive: &dyn Drive) -> io::Result<Found> {
         let mut newest: Option<Superblock> = None;
         let mut seen = false;
+        let mut bad = Vec::new();
         let mut newer = None;
         for name in NAMES {
             let file = match drive.open(name, Access::Buffered) {
                 Ok(file) => file,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    bad.push(name);
+                    continue;
+                }
                 Err(e) => return Err(e),
             };
             seen = true;
@@ -227,15 +303,21 @@ impl Superblock {
             {
                 newer = Some(version);
             }
-            if let Some(superblock) = Superblock::decode(&bytes[..n])
-                && newest.as_ref().is_none_or(|best| superblock.generation > best.generation)
-            {
-                newest = Some(superblock);
+            match Superblock::decode(&bytes[..n]) {
+                Some(superblock)
+                    if newest
+                        .as_ref()
+                        .is_none_or(|best| superblock.generation > best.generation) =>
+                {
+                    newest = Some(superblock);
+                }
+                Some(_) => {}
+                None => bad.push(name),
             }
         }
         Ok(match (newer, newest, seen) {
             (Some(version), ..) => Found::Newer(version),
-            (None, Some(superblock), _) => Found::Valid(Box::new(superblock)),
+            (None, Some(superblock), _) => Found::Valid(Box::new(superblock), bad),
             (None, None, true) => Found::Damaged,
             (None, None, false) => Found::None,
         })
@@ -300,6 +382,33 @@ fn put_epoch(out: &mut Vec<u8>, epoch: Epoch) {
 fn take_epoch(r: &mut Reader<'_>) -> Option<Epoch> {
     Some(Epoch { number: r.u32()?, id: EpochId(r.u128()?) })
 }
+
+fn take_member(r: &mut Reader<'_>, version: u16) -> Option<Member> {
+    let mut member = Member::active(DriveId(r.u128()?));
+    member.state = match r.u8()? {
+        0 => DriveState::Active,
+        1 => DriveState::Lost,
+        2 => DriveState::Fenced,
+        _ => return None,
+    };
+    if version >= 2 {
+        member.replaced = r.u32()?;
+        if !member.is_active() {
+            member.since = Timestamp(r.u64()?);
+            let len = usize::from(r.u8()?);
+            member.why = str::from_utf8(r.take(len)?).ok()?.to_owned();
+        }
+    }
+    Some(member)
+}
+
+/// As much of `text` as fits, in whole characters.
+fn short(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
+#[cfg(test)]
+pub(crate) use tests::encode_version_1;
 
 #[cfg(test)]
 mod tests;

@@ -2,12 +2,13 @@
 
 use std::sync::{Mutex, MutexGuard};
 
+use coffer_base::Timestamp;
 use coffer_base::drive::DriveQueue;
 use coffer_base::drive::queue::{Patience, Work};
 
 use crate::error::Error;
-use crate::set::{DriveState, Set};
-use crate::superblock::Superblock;
+use crate::set::{DriveState, Set, Slot};
+use crate::superblock::{Member, Superblock};
 
 /// The last recorded superblock; `drive` in it means nothing.
 pub(crate) struct Supers {
@@ -18,7 +19,7 @@ pub(crate) struct Supers {
 
 impl Supers {
     pub fn new(recorded: Superblock) -> Self {
-        let states = recorded.members.iter().map(|(_, state)| *state).collect();
+        let states = recorded.members.iter().map(|member| member.state).collect();
         Self { recorded: Mutex::new(recorded), states: Mutex::new(states) }
     }
 
@@ -49,8 +50,7 @@ impl Supers {
         let mut recorded = self.recorded();
         let mut next = recorded.clone();
         change(&mut next);
-        let active_before =
-            recorded.members.iter().filter(|(_, state)| *state == DriveState::Active).count();
+        let active_before = recorded.members.iter().filter(|member| member.is_active()).count();
         loop {
             let live = set.live();
             if live.is_empty() || (live.len() * 2 < active_before && !force) {
@@ -60,7 +60,8 @@ impl Supers {
                 )));
             }
             next.generation += 1;
-            next.members = set.with(|slots| slots.iter().map(|s| (s.id, s.state)).collect());
+            next.recorded = set.clock.now();
+            next.members = set.with(|slots| slots.iter().map(Member::of).collect());
             let mut failed = false;
             let mut items = Vec::with_capacity(live.len());
             for id in live {
@@ -88,10 +89,23 @@ impl Supers {
             if !failed {
                 coffer_base::failpoint::pass("supers.recorded");
                 *self.states.lock().expect("no holder panics") =
-                    next.members.iter().map(|(_, state)| *state).collect();
+                    next.members.iter().map(|member| member.state).collect();
                 *recorded = next;
                 return Ok(());
             }
+        }
+    }
+}
+
+impl Member {
+    fn of(slot: &Slot) -> Member {
+        let active = slot.state == DriveState::Active;
+        Member {
+            id: slot.id,
+            state: slot.state,
+            replaced: slot.replaced,
+            since: if active { Timestamp(0) } else { slot.since },
+            why: if active { String::new() } else { slot.why.clone() },
         }
     }
 }

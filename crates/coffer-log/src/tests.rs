@@ -15,7 +15,7 @@ use crate::{DriveState, Lane, Log, Recovery};
 
 mod stalls;
 
-fn options(k: u8, m: u8) -> LogOptions {
+pub(crate) fn options(k: u8, m: u8) -> LogOptions {
     LogOptions {
         k,
         m,
@@ -25,11 +25,11 @@ fn options(k: u8, m: u8) -> LogOptions {
     }
 }
 
-fn names(n: usize) -> Vec<String> {
+pub(crate) fn names(n: usize) -> Vec<String> {
     (0..n).map(|i| format!("d{i}")).collect()
 }
 
-fn open_with(
+pub(crate) fn open_with(
     world: &SimWorld,
     drives: &[String],
     options: LogOptions,
@@ -40,18 +40,18 @@ fn open_with(
     Log::open(drives, options, seams)
 }
 
-fn open(world: &SimWorld, k: u8, m: u8) -> (Log, Lane, Recovery) {
+pub(crate) fn open(world: &SimWorld, k: u8, m: u8) -> (Log, Lane, Recovery) {
     open_with(world, &names(usize::from(k + m)), options(k, m)).expect("the set opens")
 }
 
 /// What was committed: each group's record, payload and where that went.
 #[derive(Clone, Default)]
-struct Model {
-    groups: Vec<(Vec<u8>, Vec<u8>, Extent)>,
+pub(crate) struct Model {
+    pub(crate) groups: Vec<(Vec<u8>, Vec<u8>, Extent)>,
 }
 
 impl Model {
-    fn commit(&mut self, lane: &mut Lane, rng: &SeededRng) -> Result<Mark, Error> {
+    pub(crate) fn commit(&mut self, lane: &mut Lane, rng: &SeededRng) -> Result<Mark, Error> {
         let mut payload = vec![0u8; rng.below(9000) as usize];
         rng.fill(&mut payload);
         let record = format!("group {}", self.groups.len()).into_bytes();
@@ -66,7 +66,7 @@ impl Model {
     }
 
     /// All acknowledged groups are there; returns how many more were found.
-    fn check(&self, log: &Log) -> usize {
+    pub(crate) fn check(&self, log: &Log) -> usize {
         let mut records = Vec::new();
         let end = log
             .replay(None, &mut |group| {
@@ -92,7 +92,7 @@ impl Model {
     }
 }
 
-const SCHEMES: [(u8, u8); 4] = [(1, 0), (1, 1), (2, 1), (4, 2)];
+pub(crate) const SCHEMES: [(u8, u8); 4] = [(1, 0), (1, 1), (2, 1), (4, 2)];
 
 #[test]
 fn groups_come_back_over_seals_and_restarts() {

@@ -35,7 +35,7 @@ pub struct Config {
     pub steps: usize,
     /// Every nth boundary is tried; 1: each.
     pub every: u64,
-    /// Some writes ask for less than all drives; then no drive is ever missing.
+    /// Some writes ask for less than all drives.
     pub weak_acks: bool,
     /// Drives fail in the middle of the run, and of the lives after it.
     pub trouble: bool,
@@ -318,10 +318,12 @@ fn live_on(machine: &mut Machine<'_>) -> Result<bool, String> {
     if chance(&machine.rng, 1, 2) {
         machine.restore_all();
     }
-    let may_lose =
-        machine.config.scheme.m > 0 && !machine.known.formatting && !machine.config.weak_acks;
+    let may_lose = machine.config.scheme.m > 0 && !machine.known.formatting;
     if may_lose && chance(&machine.rng, 1, 3) {
         machine.take_away(usize::from(machine.config.scheme.m));
+    }
+    if machine.config.trouble && !machine.known.formatting && chance(&machine.rng, 1, 8) {
+        machine.fill_all();
     }
     let changed = recover_in_vain(machine, may_lose)?;
     let mut store = machine.open_somehow(changed)?;

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 
-use coffer_base::drive::SimWorld;
+use coffer_base::drive::{Faults, SimWorld};
 use coffer_base::rng::{Rng, SeededRng};
 use coffer_objects::Error;
 
@@ -37,6 +37,9 @@ pub struct Knowledge {
     pub harmed: BTreeSet<String>,
     /// The operator has once started half of the drives by force.
     pub forced: bool,
+    /// The last write was acknowledged when so many drives had it, and the others do not have it
+    /// yet: without these drives the store may be as it was before, which is this.
+    pub weak: Option<(usize, Model)>,
     /// Drives can't be trusted to answer well just now.
     pub troubled: bool,
 }
@@ -80,6 +83,13 @@ impl Machine<'_> {
 
     /// Opens the store on the drives that are here, with some index.
     pub fn open(&mut self) -> Result<Store, OpenFailure> {
+        if let Some((copies, before)) = &self.known.weak
+            && self.drives.iter().filter(|d| self.lacks(d)).count() >= *copies
+        {
+            // This start, even if it comes to nothing, may decide so.
+            self.known.states.push(before.clone());
+            self.known.weak = None;
+        }
         let present = self.here();
         let index = self.remembered();
         self.narrate(|| format!("start on {present:?}, with an index: {}", index.is_some()));
@@ -109,6 +119,7 @@ impl Machine<'_> {
 
     /// From here on the store holds `model`.
     fn settle(&mut self, model: Model, doing: String) {
+        self.known.weak = None;
         self.known.states = vec![model];
         self.known.doing = doing;
         (self.tell)(&self.known);
@@ -144,10 +155,11 @@ impl Machine<'_> {
             self.cut();
             return Ok(());
         }
-        self.world.cut_power_at(u64::MAX);
+        self.world.keep_power();
         match closed {
             Ok(()) => Ok(()),
-            Err(_) if self.known.troubled && (self.spare() == 0 || self.is_full()) => Ok(()),
+            // What could not be sealed, or read back, keeps its copies.
+            Err(_) if self.known.troubled => Ok(()),
             Err(what) => Err(what),
         }
     }
@@ -209,15 +221,26 @@ impl Machine<'_> {
     /// Opens the store, with what an operator does when it refuses. `changed`: other drives than
     /// now took part in the last start. Drives that are not here may lack something from then on.
     pub fn open_somehow(&mut self, changed: bool) -> Result<Store, String> {
+        if !self.known.harmed.is_empty() {
+            // A start with full drives reads a segment from the copies of a drive that was away,
+            // if it has one, and needs that drive from then on.
+            self.make_room();
+        }
         if self.spare() == 0 {
             self.drives.iter().for_each(|drive| self.world.restore_drive(drive));
         }
         let store = self.try_open(changed)?;
+        self.known.weak = None;
         let here = self.here();
         let away = self.drives.iter().filter(|drive| !here.contains(drive)).cloned();
         self.known.harmed.extend(away);
         assert!(self.known.harmed.len() <= self.spare(), "too many drives are harmed");
         Ok(store)
+    }
+
+    /// Whether a drive may not have what it should have.
+    fn lacks(&self, drive: &String) -> bool {
+        !self.world.is_here(drive) || self.known.harmed.contains(drive)
     }
 
     fn try_open(&mut self, changed: bool) -> Result<Store, String> {
@@ -272,6 +295,9 @@ impl Machine<'_> {
     /// The store holds what it should, and where no drive is harmed, every byte on the drives is
     /// as it should be.
     pub fn check(&self, store: &Store) -> Result<(), String> {
+        if self.spare() == 0 && self.known.troubled {
+            return Ok(());
+        }
         let seen = block_on(observe(store))?;
         if let Some(difference) = self.model().difference(&seen) {
             return Err(difference);
@@ -306,6 +332,13 @@ impl Machine<'_> {
     }
 
     fn step(&mut self, store: &Store) -> Result<Ended, String> {
+        if store.catch_up() {
+            self.known.weak = None;
+            (self.tell)(&self.known);
+            if self.world.is_down() {
+                return Ok(Ended::Cut);
+            }
+        }
         let before = self.model().clone();
         let step = next_step(&self.rng, &before, self.config.weak_acks, self.config.big_parts);
         self.known.doing = step.describe();
@@ -313,16 +346,35 @@ impl Machine<'_> {
         (self.tell)(&self.known);
         self.narrate(|| step.describe());
         let after = format!("after: {}", step.describe());
+        let copies = self.copies_at_once(&step);
+        if let Some(copies) = copies {
+            store.hold_back_after(copies, self.spare() + 1);
+        }
         match step.run(store, &before) {
             Ok(id) => {
-                let mut model = before;
+                let mut model = before.clone();
                 step.apply(&mut model);
                 model.name_upload(id);
                 self.settle(model, after);
+                self.known.weak = copies.map(|copies| (copies, before));
+                (self.tell)(&self.known);
                 Ok(Ended::Done)
             }
             Err(_) if self.world.is_down() => Ok(Ended::Cut),
             Err(failed) => self.excuse(&step, before, failed),
+        }
+    }
+
+    /// How many drives a put asks for, if the others may be late.
+    fn copies_at_once(&self, step: &Step) -> Option<usize> {
+        match step {
+            // One that fails while others are held back would be waited for.
+            _ if self.known.troubled || self.world.will_go_down() => None,
+            Step::Put(_, _, ack) => {
+                let members = self.spare() + 1;
+                Some(ack.copies(members)).filter(|copies| *copies < members)
+            }
+            _ => None,
         }
     }
 
@@ -351,20 +403,36 @@ impl Machine<'_> {
         }
     }
 
+    /// There is space again.
+    fn make_room(&self) {
+        for drive in &self.drives {
+            let faults = self.world.faults(drive);
+            let faults = Faults { full: false, full_for_overwrites: false, ..faults };
+            self.world.set_faults(drive, faults);
+        }
+    }
+
+    /// No drive has space left.
+    pub fn fill_all(&mut self) {
+        self.narrate(|| "all drives are full".to_owned());
+        for drive in &self.drives {
+            let faults = self.world.faults(drive);
+            self.world.set_faults(drive, Faults { full: true, ..faults });
+        }
+        self.known.troubled = true;
+    }
+
     /// Something goes wrong with a drive at one of the next operations. A drive that is full
     /// may have space again.
     pub fn cause_trouble(&mut self) {
         if self.is_full() && chance(&self.rng, 1, 3) {
-            for drive in &self.drives {
-                let faults = self.world.faults(drive);
-                self.world.set_faults(drive, coffer_base::drive::Faults { full: false, ..faults });
-            }
+            self.make_room();
         }
         let trouble = Trouble::draw(&self.rng, self.spare() > 0);
         let drive = pick(&self.rng, &self.drives).clone();
         if trouble.harms() && self.spare() > 0 {
-            let more = usize::from(!self.known.harmed.contains(&drive));
-            if self.known.harmed.len() + more > self.spare() {
+            let others = self.drives.iter().filter(|d| **d != drive && self.lacks(d)).count();
+            if others + 1 > self.spare() {
                 return;
             }
             self.known.harmed.insert(drive.clone());

@@ -5,15 +5,17 @@ use std::time::Instant;
 
 use coffer_sim::campaign::{Config, Outcome, Task};
 use coffer_sim::campaigns::run_all;
+use coffer_sim::plant::Plant;
 
 const USAGE: &str = "\
-usage: coffer-sim [--seeds N] [--from SEED] [--jobs N] [--steps N] [--every N]
+usage: coffer-sim [--seeds N] [--from SEED] [--jobs N] [--steps N] [--every N] [--plant BUG]
        coffer-sim --replay SEED:BOUNDARY [--steps N]
        coffer-sim check-history FILE...
 
 Runs the campaigns of N seeds (default 10) from SEED (default 0) on, as many at once as there are
 cores, or --jobs. Each cuts the power of one simulated run at every operation of its drives (or
-every Nth) and checks what is left. A replay tells what happens.";
+every Nth) and checks what is left. A replay tells what happens. With a planted bug
+(`--plant all-syncs`, …) it must fail.";
 
 struct Args {
     seeds: u64,
@@ -21,12 +23,14 @@ struct Args {
     jobs: usize,
     steps: Option<usize>,
     every: u64,
+    plant: Plant,
     replay: Option<(u64, u64)>,
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Option<Args> {
     let jobs = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let mut args = Args { seeds: 10, from: 0, jobs, steps: None, every: 1, replay: None };
+    let (plant, every) = (Plant::Nothing, 1);
+    let mut args = Args { seeds: 10, from: 0, jobs, steps: None, every, plant, replay: None };
     while let Some(word) = words.next() {
         let value = words.next()?;
         match word.as_str() {
@@ -35,6 +39,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Args> {
             "--jobs" => args.jobs = value.parse().ok().filter(|n| *n > 0)?,
             "--steps" => args.steps = Some(value.parse().ok()?),
             "--every" => args.every = value.parse().ok().filter(|n| *n > 0)?,
+            "--plant" => args.plant = Plant::parse(&value)?,
             "--replay" => {
                 let (seed, boundary) = value.split_once(':')?;
                 args.replay = Some((seed.parse().ok()?, boundary.parse().ok()?));
@@ -47,7 +52,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Args> {
 
 impl Args {
     fn task(&self, seed: u64, boundary: Option<u64>) -> Task {
-        let mut config = Config { every: self.every, ..Config::of_seed(seed) };
+        let mut config = Config { every: self.every, plant: self.plant, ..Config::of_seed(seed) };
         if let Some(steps) = self.steps {
             config.steps = steps;
         }

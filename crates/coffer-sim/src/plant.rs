@@ -48,6 +48,21 @@ impl Plant {
         Plant::RecoveryNames,
     ];
 
+    /// The name for the command line.
+    pub fn name(self) -> String {
+        let camel = format!("{self:?}");
+        let dashed = camel.char_indices().flat_map(|(i, c)| {
+            let dash = (i > 0 && c.is_uppercase()).then_some('-');
+            dash.into_iter().chain(c.to_lowercase())
+        });
+        dashed.collect()
+    }
+
+    /// The bug of this name.
+    pub fn parse(name: &str) -> Option<Plant> {
+        Plant::ALL.into_iter().find(|plant| plant.name() == name)
+    }
+
     /// What a drive does then.
     pub fn faults(self) -> Faults {
         let copy = || ".copy".to_owned();

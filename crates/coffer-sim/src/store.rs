@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use coffer_base::Drive;
 use coffer_base::drive::SimWorld;
+use coffer_base::pool::Job;
 use coffer_base::rng::SeededRng;
+use coffer_base::{Drive, Pool};
 use coffer_catalog::{
     Catalog, CheckpointOptions, Engine, EngineSnapshot, MemEngine, OpenOptions, Sequencing, Write,
 };
@@ -114,6 +115,43 @@ pub struct Store {
     pub notes: Vec<String>,
     engine: Arc<MemEngine>,
     root: Principal,
+    late: Arc<LatePool>,
+}
+
+/// Runs the writes of a group where they are asked for; some later, when told to hold them back:
+/// as if their drives were slow.
+#[derive(Default)]
+struct LatePool {
+    /// How many of the next still run at once, and how many after them are held back.
+    next: Mutex<(usize, usize)>,
+    held: Mutex<Vec<Job>>,
+}
+
+impl Pool for LatePool {
+    fn run_all(&self, jobs: Vec<Job>) {
+        jobs.into_iter().for_each(|job| job());
+    }
+
+    fn spawn(&self, job: Job) {
+        let mut next = self.next.lock().expect("no holder panics");
+        match &mut *next {
+            (0, 0) => {}
+            (0, held) => {
+                *held -= 1;
+                return self.held.lock().expect("no holder panics").push(job);
+            }
+            (at_once, _) => *at_once -= 1,
+        }
+        drop(next);
+        job();
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // What is held back holds the log, and the log its pools.
+        self.late.held.lock().expect("no holder panics").clear();
+    }
 }
 
 impl Store {
@@ -129,7 +167,9 @@ impl Store {
         let drives = present.iter().map(|name| world.drive(name) as Arc<dyn Drive>).collect();
         let clock = Arc::new(SimClock::new(seed));
         let rng = Arc::new(SeededRng::new(seed));
-        let seams = Seams::inline(clock.clone(), rng.clone());
+        let late = Arc::new(LatePool::default());
+        let inline = Seams::inline(clock.clone(), rng.clone());
+        let seams = Seams { lane_pool: late.clone(), ..inline };
         let (log, lane, recovery) =
             Log::open(drives, options(scheme, present.len()), seams).map_err(OpenFailure::Log)?;
         let engine = Arc::new(match index {
@@ -148,7 +188,7 @@ impl Store {
         let seams = ObjectSeams { clock, rng, blocking: Arc::new(InlineBlocking) };
         let objects = Objects::open(catalog, seams)
             .map_err(|e| OpenFailure::Above(format!("the objects do not open: {e}")))?;
-        Ok(Store { objects, notes: recovery.notes, engine, root: Principal::root("root") })
+        Ok(Store { objects, notes: recovery.notes, engine, root: Principal::root("root"), late })
     }
 
     /// The state of the index now; `None` while it is empty.
@@ -157,8 +197,24 @@ impl Store {
         Ok(mark.map(|mark| IndexState { snapshot: self.engine.snapshot(), mark }))
     }
 
+    /// Of the next group, only the first `at_once` of `drives` get theirs before
+    /// [`Store::catch_up`].
+    pub fn hold_back_after(&self, at_once: usize, drives: usize) {
+        *self.late.next.lock().expect("no holder panics") = (at_once, drives - at_once);
+    }
+
+    /// All drives get what was held back; whether there was something.
+    pub fn catch_up(&self) -> bool {
+        *self.late.next.lock().expect("no holder panics") = (0, 0);
+        let held = std::mem::take(&mut *self.late.held.lock().expect("no holder panics"));
+        let any = !held.is_empty();
+        held.into_iter().for_each(|job| job());
+        any
+    }
+
     /// Stops cleanly.
     pub fn close(self) -> Result<(), String> {
+        self.catch_up();
         self.objects.catalog().close().map_err(|e| format!("the store does not close: {e}"))
     }
 

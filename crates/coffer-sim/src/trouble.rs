@@ -18,8 +18,10 @@ pub enum Trouble {
     Unwritable,
     /// No read succeeds any more.
     Unreadable,
-    /// Nothing fits any more.
+    /// Nothing more fits.
     Full,
+    /// Nothing is taken any more, not even in place of something.
+    FullForOverwrites,
     /// Some writes land elsewhere.
     MisdirectedWrites,
     /// Some reads give another block.
@@ -42,6 +44,7 @@ impl Trouble {
             Unwritable,
             Unreadable,
             Full,
+            FullForOverwrites,
             MisdirectedWrites,
             MisdirectedReads,
             StaleReads,
@@ -71,6 +74,7 @@ pub fn strike(world: &SimWorld, drive: &str, trouble: Trouble, rng: &SeededRng) 
         Trouble::Unwritable => Faults { fail_writes: true, ..now },
         Trouble::Unreadable => Faults { fail_reads: true, ..now },
         Trouble::Full => Faults { full: true, ..now },
+        Trouble::FullForOverwrites => Faults { full: true, full_for_overwrites: true, ..now },
         Trouble::MisdirectedWrites => Faults { misdirect_writes: few, ..now },
         Trouble::MisdirectedReads => Faults { misdirect_reads: few, ..now },
         Trouble::StaleReads => Faults { stale_reads: few, ..now },

@@ -5,6 +5,10 @@
 //! in the next place and takes over while the server runs. Meanwhile readers have the old one,
 //! whose files are all open, and commits wait only once it takes no more.
 //!
+//! A drive that hangs is not waited for. The log notices it, and gives it up; the index then moves
+//! away, and leaves its old files to a thread that may never end. Until then what is read of the
+//! index and lies neither in its cache nor in the system's waits for the drive.
+//!
 //! The two orders that matter:
 //! - The new index is brought up to the end of the log twice: first beside the running commits,
 //!   then, for the little that came meanwhile, under the lock that [`Engine::apply`] takes too.
@@ -13,7 +17,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -30,6 +34,8 @@ mod tests;
 
 /// How often the directory is looked at.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+/// How long a directory may take to say that it is there.
+const PROBE_LIMIT: Duration = Duration::from_secs(1);
 /// How long to wait after moving failed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -65,7 +71,7 @@ struct Placed {
     /// Which of the places.
     at: usize,
     /// Its directory, for noticing that it is gone.
-    dir: RealDrive,
+    dir: Arc<RealDrive>,
     engine: LsmEngine,
 }
 
@@ -90,7 +96,7 @@ impl Placed {
         #[cfg(feature = "failpoints")]
         let options = crate::failpoints::engine_options(options);
         let (engine, damage) = LsmEngine::open_or_wipe(path, options)?;
-        Ok((Placed { at, dir, engine }, damage))
+        Ok((Placed { at, dir: Arc::new(dir), engine }, damage))
     }
 }
 
@@ -166,7 +172,10 @@ impl Inner {
                 return;
             }
             if state.wanted.is_none() {
-                state.wanted = self.current().dir.probe().err().map(|gone| gone.to_string());
+                drop(state);
+                let wanted = self.trouble();
+                state = self.state();
+                state.wanted = state.wanted.take().or(wanted);
             }
             let Some(why) = state.wanted.clone() else { continue };
             drop(state);
@@ -180,14 +189,32 @@ impl Inner {
         }
     }
 
+    /// Why the index can't stay where it is.
+    fn trouble(&self) -> Option<String> {
+        let current = self.current();
+        if let Some(why) = self.log.hung(&self.places[current.at].drive.label()) {
+            // Who waits for it waits for the next place instead.
+            current.engine.abandon(&why);
+            return Some(why);
+        }
+        // One that does not answer may be slow only; the log decides that.
+        probe(current.dir.clone())?.err().map(|gone| gone.to_string())
+    }
+
+    /// Whether an index can be made in a place.
+    fn is_here(&self, at: usize) -> bool {
+        let drive = &self.places[at].drive;
+        self.log.hung(&drive.label()).is_none()
+            && probe(drive.clone()).is_some_and(|found| found.is_ok())
+    }
+
     /// Makes the index in another place and lets it take over.
     fn move_on(&self, why: &str) -> Result<(), EngineError> {
         let from = self.current().at;
         let old = self.places[from].dir.display();
         tracing::warn!(from = %old, why, "the index can't stay and is made in another place");
         let mut failed = EngineError::Io(format!("{why}, and no other drive is there"));
-        let live = (0..self.places.len())
-            .filter(|&at| at != from && self.places[at].drive.probe().is_ok());
+        let live = (0..self.places.len()).filter(|&at| at != from && self.is_here(at));
         for at in live {
             let to = self.places[at].dir.display();
             match self.make(at) {
@@ -225,9 +252,12 @@ impl Inner {
             std::mem::replace(&mut *current, Arc::new(placed))
         };
         coffer_base::failpoint::pass("roaming.moved");
-        // Closing the old engine may take long; commits go on meanwhile.
         drop(writer);
-        drop(before);
+        // Closing the old engine may take long, or for ever if its drive hangs.
+        let thread = std::thread::Builder::new().name("index-close".into());
+        if let Err(error) = thread.spawn(move || drop(before)) {
+            tracing::warn!(%error, "no thread to close the old index: it is closed here");
+        }
         Ok(())
     }
 
@@ -251,6 +281,15 @@ impl Inner {
             Some(failed) => Err(failed.clone()),
         }
     }
+}
+
+/// What [`Drive::probe`] says, unless that takes too long.
+fn probe(drive: Arc<dyn Drive>) -> Option<std::io::Result<()>> {
+    let (sender, answer) = mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new().name("index-probe".into());
+    // Without a thread nobody knows.
+    thread.spawn(move || drop(sender.send(drive.probe()))).ok()?;
+    answer.recv_timeout(PROBE_LIMIT).ok()
 }
 
 impl Engine for Roaming {

@@ -47,6 +47,8 @@ pub struct Setting {
     positional: bool,
     /// Never shown.
     pub secret: bool,
+    /// Not in `--help`.
+    hidden: bool,
 }
 
 impl Setting {
@@ -87,7 +89,7 @@ impl Setting {
         if self.positional {
             return arg.value_name("DIR").num_args(0..).action(ArgAction::Append);
         }
-        let arg = arg.long(self.flag()).value_name(self.kind.placeholder());
+        let arg = arg.long(self.flag()).value_name(self.kind.placeholder()).hide(self.hidden);
         match self.kind {
             Kind::One(_) => arg.num_args(1).action(ArgAction::Set),
             Kind::List { .. } => arg.num_args(1).action(ArgAction::Append),
@@ -153,6 +155,7 @@ macro_rules! settings {
             scope: Scope::$scope,
             positional: false $(|| settings!(@is positional $flag))*,
             secret: false $(|| settings!(@is secret $flag))*,
+            hidden: false $(|| settings!(@is hidden $flag))*,
         },)*];
 
         impl Settings {
@@ -170,6 +173,7 @@ macro_rules! settings {
     };
     (@is positional positional) => { true };
     (@is secret secret) => { true };
+    (@is hidden hidden) => { true };
     (@is $asked:ident $is:ident) => { false };
 }
 
@@ -180,6 +184,8 @@ settings! {
     erasure: Option<Erasure> = "" in Store;
     /// Start although drives are missing; a majority must be there.
     degraded: bool = "false" in Store;
+    /// For one start: fill empty directories in the places of missing, lost or fenced drives.
+    replace: bool = "false" in Serve;
     /// Start even without a majority of the drives; what only the others know is lost for good.
     force: bool = "false" in Store;
     /// Where the index lives; by default "index" in the first data directory.
@@ -200,10 +206,18 @@ settings! {
     write_floor: Option<u8> = "" in Serve;
     /// How long requests under way may take to end after SIGTERM, in seconds.
     drain_secs: u64 = "10" in Serve;
+    /// How much a search for silent damage in the background may read from all drives together, in MiB a second; 0: none is made.
+    scrub_mib_per_sec: u64 = "16" in Serve;
+    /// From the end of such a search to the beginning of the next, in seconds.
+    scrub_pause_secs: u64 = "3600" in Serve;
+    /// As scrub_mib_per_sec, while what a replaced drive lacks is rebuilt.
+    rebuild_mib_per_sec: u64 = "256" in Serve;
     /// auto (text on a terminal, else json), text, or json.
     log_format: LogFormat = "auto" in Serve;
     /// What is logged: error, warn, info, debug, trace, or a filter such as info,coffer_log=debug.
     log_level: String = "info" in Serve;
+    /// For tests: body bytes of a commit segment, so that segments fill within a few writes.
+    test_segment_bytes: Option<u64> = "" in Store, hidden;
 }
 
 /// Adds the flags of all settings up to `scope`, and `--config`.

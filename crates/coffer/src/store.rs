@@ -13,7 +13,9 @@ use std::time::Duration;
 use coffer_base::drive::{Drive, Lock, RealDrive};
 use coffer_base::{StoreId, SystemClock, SystemRng};
 use coffer_catalog::{Catalog, Engine, EngineOptions, LsmEngine, OpenOptions, Sequencing};
-use coffer_log::{Lane, Log, LogOptions, Mark, OpenError, Recovery, Seams};
+use coffer_log::{
+    DriveState, Lane, Log, LogOptions, Mark, OpenError, Recovery, Seams, is_segment_name,
+};
 use coffer_objects::blocking::{Blocking, Job};
 use coffer_objects::{ObjectSeams, Objects};
 use sha2::{Digest, Sha256};
@@ -44,7 +46,7 @@ enum State {
     Absent,
     /// An empty directory.
     Empty,
-    /// It has a superblock.
+    /// It has a superblock, or segments.
     Coffer,
 }
 
@@ -90,7 +92,8 @@ fn look_at(path: &Path) -> Result<State, Fault> {
         }
         Err(e) => return Err(wrong(&e.to_string())),
     };
-    if names.iter().any(|name| SUPERBLOCKS.contains(&name.as_str())) {
+    // Without superblocks its segments say what it is.
+    if names.iter().any(|name| SUPERBLOCKS.contains(&name.as_str()) || is_segment_name(name)) {
         return Ok(State::Coffer);
     }
     match names.iter().find(|name| !is_ours(name)) {
@@ -163,13 +166,14 @@ pub fn open_log(looked: &Looked, settings: &Settings, purpose: Purpose) -> anyho
         k: scheme.k,
         m: scheme.m,
         degraded: settings.degraded,
+        replace: settings.replace && purpose == Purpose::Serve,
         force: settings.force,
         drives_named: looked.dirs.len(),
         reached: index_reached(looked, settings),
         write_floor_drives: settings.write_floor,
         read_only: purpose == Purpose::Inspect,
         probe_interval: (purpose == Purpose::Serve).then_some(PROBE_INTERVAL),
-        ..LogOptions::default()
+        ..sizes(settings)
     };
     #[cfg(feature = "failpoints")]
     let options = crate::failpoints::log_options(options);
@@ -184,17 +188,57 @@ pub fn open_log(looked: &Looked, settings: &Settings, purpose: Purpose) -> anyho
         Some(_) => options.clone(),
         None => LogOptions { k: 0, m: 0, ..options.clone() },
     };
-    let has_empty = looked.dirs.iter().any(|(_, state)| *state == State::Empty);
-    match open_dirs(&looked.in_state(&[State::Coffer]), &known) {
+    let empty = looked.in_state(&[State::Empty]);
+    let mut dirs = looked.in_state(&[State::Coffer]);
+    if known.replace {
+        dirs.extend(empty.iter().cloned());
+    }
+    match open_dirs(&dirs, &known) {
         // The log says better what is missing when it sees the empty ones, too.
-        Err(OpenFailure::Log(OpenError::Missing(_))) if has_empty => {
+        Err(OpenFailure::Log(OpenError::Missing(_) | OpenError::NoMajority(_)))
+            if !empty.is_empty() && !known.replace =>
+        {
             Ok(open_dirs(&looked.in_state(&[State::Coffer, State::Empty]), &known)?)
         }
         // Perhaps the power went while the set was made: then it is made again.
         Err(OpenFailure::Log(OpenError::Unfinished(_))) if purpose == Purpose::Serve => {
             Ok(open_dirs(&looked.dirs, &options)?)
         }
-        other => Ok(other?),
+        Ok(mut open) => {
+            if !known.replace {
+                tell_left_alone(&empty, &mut open);
+            }
+            Ok(open)
+        }
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+/// Notes empty directories that could take the place of a drive that is out.
+fn tell_left_alone(empty: &[(PathBuf, State)], open: &mut OpenLog) {
+    let status = open.log.status();
+    let out = status.drives.iter().find(|drive| drive.state != DriveState::Active);
+    let Some(out) = out else { return };
+    for (path, _) in empty {
+        open.recovery.notes.push(format!(
+            "{} is empty and was left alone: to fill it in the place of {} ({}), start with \
+             --replace",
+            path.display(),
+            out.label,
+            out.state.name()
+        ));
+    }
+}
+
+/// Sizes as they are, or small ones for tests.
+fn sizes(settings: &Settings) -> LogOptions {
+    let usual = LogOptions::default();
+    match settings.test_segment_bytes {
+        None => usual,
+        Some(bytes) => {
+            let commit_segment_bytes = bytes.clamp(64 << 10, usual.commit_segment_bytes);
+            LogOptions { commit_segment_bytes, bulk_file_bytes: 4 * commit_segment_bytes, ..usual }
+        }
     }
 }
 

@@ -34,7 +34,7 @@ def body(name: str, size: int) -> bytes:
 def contents(life: int) -> dict:
     """The objects that a life adds: none is written twice."""
     sizes = {"empty": 0, "small": 100, "page": 4096, "inline": 200_000, "bulk": 700_000}
-    sizes |= {f"many/{i:04}": 10 + i for i in range(600)}
+    sizes |= {f"many/{i:04}": 10 + i for i in range(600 if life <= 3 else 20)}
     return {f"life{life}/{name}": size for name, size in sizes.items()}
 
 

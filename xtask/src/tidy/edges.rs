@@ -30,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "coffer-s3",
         ],
     ),
+    ("coffer-faultfs", &["coffer-base"]),
     ("xtask", &[]),
 ];
 

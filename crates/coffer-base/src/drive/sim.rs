@@ -59,9 +59,11 @@ pub struct Faults {
     pub misdirect_reads: Option<u64>,
     /// One in so many reads gives what was there before the file's last sync.
     pub stale_reads: Option<u64>,
-    /// Whatever needs or might need space (creating, writing, reserving, making longer) fails
-    /// with `StorageFull`.
+    /// Whatever needs more space (creating, writing or reserving beyond what is reserved, making
+    /// longer) fails with `StorageFull`.
     pub full: bool,
+    /// Where nothing is written in place: any write fails with `StorageFull`.
+    pub full_for_overwrites: bool,
     /// Writes that would make the files longer than this together fail with `StorageFull`.
     pub capacity: Option<u64>,
     /// Syncs of files and of the directory succeed and do nothing.
@@ -200,6 +202,17 @@ impl SimWorld {
     /// [`SimWorld::power_cut`]; the effect of that one is then under way.
     pub fn cut_power_at(&self, operation: u64) {
         self.state().cut_at = Some(operation);
+    }
+
+    /// Takes [`SimWorld::cut_power_at`] back.
+    pub fn keep_power(&self) {
+        self.state().cut_at = None;
+    }
+
+    /// Whether the power is to go at some operation, or is off.
+    pub fn will_go_down(&self) -> bool {
+        let state = self.state();
+        state.down || state.cut_at.is_some()
     }
 
     /// Whether the power is off.

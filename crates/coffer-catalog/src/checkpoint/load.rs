@@ -67,6 +67,14 @@ pub fn verify(log: &Log, finding: &mut dyn FnMut(String)) -> Option<CheckpointSu
     Some(root.summary())
 }
 
+/// Where all bytes of the recorded checkpoint are; an error when its root can't be read.
+pub fn extents(log: &Log) -> Result<Vec<Extent>, String> {
+    let root = read_root(log).map_err(|error| error.to_string())?;
+    let mut extents = log.checkpoint().map(|checkpoint| checkpoint.extents).unwrap_or_default();
+    extents.extend(root.into_iter().flat_map(|root| root.payloads).flatten());
+    Ok(extents)
+}
+
 /// The root of the recorded checkpoint.
 pub(super) fn read_root(log: &Log) -> Result<Option<Root>, Unusable> {
     let Some(recorded) = log.checkpoint() else { return Ok(None) };

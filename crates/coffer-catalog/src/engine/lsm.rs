@@ -14,7 +14,7 @@
 //! and its caller rebuilds; `tree/`; `tree.old/` while a wipe is under way.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -25,6 +25,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use coffer_base::wire::{Put, Reader};
 use coffer_log::Mark;
+use lsm_tree::checksum::ChecksummedWriter;
 use lsm_tree::{AbstractTree, AnyTree, Cache, Config, SequenceNumberCounter};
 
 use super::{Engine, EngineError, EngineSnapshot, Write};
@@ -133,6 +134,13 @@ impl LsmEngine {
         }
     }
 
+    /// Says that its drive hangs: from here on [`Engine::check`] fails instead of waiting for what
+    /// the drive may never have done.
+    pub fn abandon(&self, why: &str) {
+        self.core.work().abandoned = Some(why.to_owned());
+        self.core.work_changed.notify_all();
+    }
+
     fn open_locked(dir: &Path, options: EngineOptions, lock: File) -> Result<Self, EngineError> {
         remove_old_tree(dir)?;
         let damage = Arc::new(Damage::none(dir)?);
@@ -216,6 +224,9 @@ impl Engine for LsmEngine {
             let merge_behind = tree.l0_run_count() >= FIRST_LEVEL_RUNS_MAX;
             core.damage.check()?;
             let mut work = core.work();
+            if let Some(why) = &work.abandoned {
+                return Err(EngineError::Io(why.clone()));
+            }
             if !flush_behind && !merge_behind {
                 return Ok(());
             }
@@ -312,6 +323,7 @@ fn open_tree(dir: &Path, options: EngineOptions) -> Result<Writer, EngineError> 
     if holds_files_without_manifest(&path).map_err(|e| io_error(&path, &e))? {
         return Err(EngineError::Damaged("its manifest is gone".into()));
     }
+    verify_version(&path)?;
     let seqno = SequenceNumberCounter::default();
     let config = Config::new(path, seqno.clone(), SequenceNumberCounter::default())
         .use_cache(Arc::new(Cache::with_capacity_bytes(options.cache_bytes)))
@@ -333,6 +345,32 @@ fn open_tree(dir: &Path, options: EngineOptions) -> Result<Writer, EngineError> 
 /// The tree would take such a directory for a new one, and then trip over the tables in it.
 fn holds_files_without_manifest(tree: &Path) -> io::Result<bool> {
     Ok(tree.try_exists()? && !tree.join("current").try_exists()?)
+}
+
+/// Which tables there are stands in a file of its own, which the tree does not verify: a flipped
+/// bit there can hide keys. `current` names it, with its checksum (u64, u128, u8 0).
+fn verify_version(tree: &Path) -> Result<(), EngineError> {
+    let damaged = |what: &str| Err(EngineError::Damaged(what.into()));
+    let read = |path: PathBuf| match fs::read(&path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(io_error(&path, &e)),
+    };
+    let Some(current) = read(tree.join("current"))? else { return Ok(()) };
+    let mut r = Reader::new(&current);
+    let (Some(version), Some(sum), Some(0)) = (r.u64(), r.u128(), r.u8()) else {
+        return damaged("its manifest is malformed");
+    };
+    let Some(bytes) = read(tree.join(format!("v{version}")))? else {
+        return damaged("its manifest names a version that is not there");
+    };
+    let mut hashed = ChecksummedWriter::new(io::sink());
+    let hashing = hashed.write_all(&bytes).map(|()| hashed.checksum().into_u128());
+    match hashing {
+        Ok(found) if found == sum && r.is_empty() => Ok(()),
+        Ok(_) => damaged("the list of its tables has a wrong checksum"),
+        Err(e) => Err(io_error(tree, &e)),
+    }
 }
 
 fn encode_mark(mark: &Mark) -> Vec<u8> {

@@ -15,6 +15,7 @@ use crate::erasure::Coder;
 use crate::error::Error;
 use crate::extent::Extent;
 use crate::geometry::Geometry;
+use crate::health::Suspect;
 use crate::inner::Inner;
 use crate::segment::{BLOCK_BYTES, FileKind, Layout, Segment};
 
@@ -101,8 +102,17 @@ impl<'a> RowCells<'a> {
     ) -> Vec<(usize, Range<usize>, MaybeFetched)> {
         let (store, segment, geometry) = (self.inner.set.store, self.segment, self.geometry);
         let decode = move |cell: usize, bytes: &[u8]| {
-            RowHeader::decode(bytes)
-                .filter(|h| h.is_at(store, segment, geometry, cell, place.offset))
+            let here = |h: &RowHeader| h.is_at(store, segment, geometry, cell, place.offset);
+            if let Some(header) = RowHeader::decode(bytes) {
+                return Ok(Some(header).filter(here));
+            }
+            match RowHeader::newer_version(bytes) {
+                None => Ok(None),
+                Some(version) => {
+                    let what = format!("a row of version {version}, which a newer Coffer wrote");
+                    Err(std::io::Error::new(std::io::ErrorKind::Unsupported, what))
+                }
+            }
         };
         let buffers = self.inner.read_buffers.clone();
         let read = move |(cell, window, file): (usize, Range<usize>, Arc<dyn DriveFile>)| {
@@ -163,7 +173,7 @@ fn read_window(
     place: RowPlace,
     window: &Range<usize>,
     mut buffer: Lent,
-    decode: impl Fn(&[u8]) -> Option<RowHeader>,
+    decode: impl Fn(&[u8]) -> std::io::Result<Option<RowHeader>>,
 ) -> std::io::Result<Fetched> {
     let bytes = buffer.bytes_mut();
     let (n, whole) = if window.start == 0 {
@@ -175,7 +185,7 @@ fn read_window(
         let at = place.cells_at() + window.start as u64;
         (n, read_at(body, at)? == body.len())
     };
-    let header = if n >= ROW_HEADER_BYTES { decode(bytes) } else { None };
+    let header = if n >= ROW_HEADER_BYTES { decode(bytes)? } else { None };
     let bytes = whole.then(|| buffer.into_bytes().slice(ROW_HEADER_BYTES..));
     Ok(Fetched { header, bytes })
 }
@@ -262,6 +272,7 @@ impl<'a> Row<'a> {
                 Err(e) => {
                     if self.cells.inner.set.is_live(self.cells.members[cell]) {
                         tracing::warn!("{}: {e}", self.cells.describe(cell, self.place));
+                        self.suspect(matches!(e, Error::Unavailable(_)));
                     }
                     self.missing.push((cell, e.to_string()));
                 }
@@ -269,6 +280,7 @@ impl<'a> Row<'a> {
                     if header.is_none() {
                         let what = self.cells.describe(cell, self.place);
                         tracing::warn!("no valid header before {what}");
+                        self.suspect(false);
                     }
                     self.header = self.header.take().or(header);
                     self.pieces.push(Piece { cell, window, bytes, good: Vec::new() });
@@ -284,6 +296,7 @@ impl<'a> Row<'a> {
                 self.place.offset, self.cells.segment, header.place.data_len, self.place.data_len
             )));
         }
+        let mut any_wrong = false;
         for piece in self.pieces.iter_mut().filter(|piece| piece.good.is_empty()) {
             piece.good = match &piece.bytes {
                 Some(bytes) => header.right_blocks(piece.cell, &piece.window, bytes).collect(),
@@ -293,9 +306,22 @@ impl<'a> Row<'a> {
                 let block = piece.window.start / BLOCK_BYTES + wrong;
                 let what = self.cells.describe(piece.cell, self.place);
                 tracing::warn!("block {block} of {what} is wrong");
+                any_wrong = true;
             }
         }
+        if any_wrong {
+            self.suspect(false);
+        }
         Ok(())
+    }
+
+    /// Has the row healed, or with `file` all of the segment, since a member has no file.
+    fn suspect(&self, file: bool) {
+        let (segment, offset) = (self.cells.segment, self.place.offset);
+        self.cells.inner.health.suspect(match file {
+            true => Suspect::Files { segment },
+            false => Suspect::Row { segment, offset },
+        });
     }
 
     fn right(&self, cell: usize, window: &Range<usize>) -> Option<Bytes> {

@@ -204,6 +204,25 @@ impl RowHeader {
         Some(header)
     }
 
+    /// The version of a header that a newer program wrote; `None` for anything else. Every version
+    /// keeps the fields up to the offset and the checksum where they are.
+    pub fn newer_version(bytes: &[u8]) -> Option<u16> {
+        let (body, sum) = bytes.get(..ROW_HEADER_BYTES)?.split_last_chunk::<8>()?;
+        let mut r = Reader::new(body);
+        if r.take(8)? != MAGIC {
+            return None;
+        }
+        let version = r.u16()?;
+        r.take(2)?;
+        let lane = LANE_HEADER + u32::from(r.u8()?);
+        r.take(3)?;
+        let store = StoreId(r.u128()?);
+        let segment = SegmentId(r.u64()?);
+        let seed = place_seed(store, segment, lane, r.u64()?);
+        let right = checksum(seed, body) == u64::from_le_bytes(*sum);
+        (version > VERSION && right).then_some(version)
+    }
+
     /// Whether it stands where `index`'s header of the row at `offset` must.
     pub fn is_at(
         &self,

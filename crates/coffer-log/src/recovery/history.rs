@@ -39,17 +39,17 @@ pub(super) fn read_history(
     };
     for (id, files) in &found.commit {
         let bound = newest.bound_of(id.epoch());
-        if let Some(header) = complete_cells(inner, *id, files)? {
+        if files.is_dead(bound) && history.position >= bound.unwrap_or_default() {
+            notes.push(format!("segment {id} lies beyond a recorded end of history"));
+            continue;
+        }
+        if let Some(header) = complete_cells(inner, *id, files, bound)? {
             let sealed = &header.sealed;
             if sealed.chain_before == history.chain && sealed.first.0 == history.position.0 + 1 {
                 history.position = sealed.last;
                 history.chain = sealed.chain_after;
                 history.segments.insert(*id);
                 inner.table.insert(Segment { id: *id, layout: header.layout() });
-                continue;
-            }
-            if bound.is_some_and(|bound| sealed.last > bound && history.position >= bound) {
-                notes.push(format!("segment {id} lies beyond a recorded end of history"));
                 continue;
             }
             return Err(OpenError::Damaged(format!(
@@ -76,11 +76,14 @@ pub(super) fn read_history(
 }
 
 /// The header of a sealed segment whose cells can be read. Beside copies that hold everything
-/// the cells do not count: sealing may have been cut short, so it is done again.
+/// the cells do not count: sealing may have been cut short, so it is done again. Nor do cells that
+/// go beyond the end that was decided for their epoch: they were sealed by a start that came to
+/// nothing, on drives that were not here when the end was decided.
 pub(super) fn complete_cells(
     inner: &Inner,
     id: SegmentId,
     files: &CommitFiles,
+    bound: Option<Position>,
 ) -> Result<Option<CellHeader>, OpenError> {
     // An attempt that a lost drive cut short may have left cells of another shape.
     let alike = |header: &CellHeader| files.cells.iter().filter(|c| c.1.is_like(header)).count();
@@ -88,6 +91,7 @@ pub(super) fn complete_cells(
         .cells
         .iter()
         .map(|(_, header)| header)
+        .filter(|header| bound.is_none_or(|bound| header.sealed.last <= bound))
         .filter(|header| alike(header) >= usize::from(header.geometry.k))
         .max_by_key(|header| {
             // A whole set of cells replaced what drives that were away then still hold.
@@ -146,6 +150,9 @@ pub(super) fn read_open(
         let within = bound.is_none_or(|bound| group.header.position <= bound);
         Ok::<bool, OpenError>(within)
     })?;
+    if let Some(newer) = reader.newer_group(end) {
+        return Err(OpenError::NewerFormat(format!("{newer}; nothing was changed")));
+    }
     let sealed_further = files.cells.iter().any(|(_, header)| {
         header.sealed.last > last && bound.is_none_or(|bound| header.sealed.last <= bound)
     });

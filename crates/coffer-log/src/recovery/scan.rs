@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use coffer_base::checksum::checksum;
-use coffer_base::drive::{Access, Drive};
+use coffer_base::drive::queue::{Patience, Work};
+use coffer_base::drive::{Access, Drive, DriveFile, DriveQueue};
 use coffer_base::wire::Put;
-use coffer_base::{DriveId, SegmentId};
+use coffer_base::{DriveId, Position, SegmentId, StoreId};
 
 use crate::body::{BodyReader, read_header};
 use crate::error::OpenError;
 use crate::geometry::Geometry;
 use crate::inner::Inner;
 use crate::seal::TEMPORARY;
-use crate::segment::{FileKind, Header, Layout, Sealed};
+use crate::segment::{FileKind, HEADER_BYTES, Header, Layout, Sealed};
 
 /// The files of segments that the drives hold.
 pub(super) struct FoundFiles {
@@ -31,6 +33,15 @@ pub(super) struct CommitFiles {
     /// Drives with a copy.
     pub(super) copies: Vec<DriveId>,
     pub(super) cells: Vec<(DriveId, CellHeader)>,
+}
+
+impl CommitFiles {
+    /// Whether there are only cells, all of which go beyond `bound`.
+    pub(super) fn is_dead(&self, bound: Option<Position>) -> bool {
+        let dead = |cell: &CellHeader| bound.is_some_and(|bound| cell.sealed.last > bound);
+        let mut cells = self.cells.iter().map(|(_, header)| header);
+        self.copies.is_empty() && !self.cells.is_empty() && cells.all(dead)
+    }
 }
 
 /// The header of a cell, without the checksums of all blocks.
@@ -70,8 +81,8 @@ impl CellHeader {
     }
 }
 
-/// Looks at all files of all live drives. A drive that can't be read is taken out: the caller
-/// decides whether the others are enough.
+/// Looks at all files of all live drives, at the same time. A drive that can't be read is taken
+/// out: the caller decides whether the others are enough.
 pub(super) fn scan(inner: &Inner) -> Result<FoundFiles, OpenError> {
     let mut found = FoundFiles {
         commit: BTreeMap::new(),
@@ -79,11 +90,33 @@ pub(super) fn scan(inner: &Inner) -> Result<FoundFiles, OpenError> {
         rubbish: Vec::new(),
         epoch_max: 0,
     };
+    let mut drives = Vec::new();
     for id in inner.set.live() {
-        let drive = inner.set.drive(id)?;
-        match scan_drive(inner, id, drive.as_ref()) {
+        drives.push((id, inner.set.drive(id)?));
+    }
+    let items = drives.iter().map(|(id, drive)| (drive.queue().clone(), (*id, drive.clone())));
+    let (store, read_only) = (inner.set.store, inner.options.read_only);
+    let scan = move |(id, drive): (DriveId, Arc<dyn Drive>)| {
+        scan_drive(store, read_only, id, drive.as_ref())
+    };
+    let scanned = DriveQueue::each(items.collect(), Work::Read, Patience::Full, scan);
+    for ((id, drive), files) in drives.into_iter().zip(scanned) {
+        match files {
             Ok(files) => {
                 for (segment, file) in files {
+                    let file = match file {
+                        FoundFile::HeadlessCopy(name, file) => {
+                            headless_copy(inner, segment, name, file)
+                        }
+                        FoundFile::Newer(name, version) => {
+                            return Err(OpenError::NewerFormat(format!(
+                                "{}: {name} has version {version}: a newer Coffer wrote it; nothing \
+                                 was changed",
+                                drive.label()
+                            )));
+                        }
+                        other => other,
+                    };
                     found.add(id, segment, file);
                 }
                 coffer_base::failpoint::pass("recovery.drive-scanned");
@@ -99,6 +132,20 @@ pub(super) fn scan(inner: &Inner) -> Result<FoundFiles, OpenError> {
     Ok(found)
 }
 
+/// The groups of a copy do not need the header. Without any, it was never used.
+fn headless_copy(
+    inner: &Inner,
+    segment: SegmentId,
+    name: String,
+    file: Arc<dyn DriveFile>,
+) -> FoundFile {
+    let mut reader = BodyReader::of_files(inner, segment, vec![file], false, u64::MAX);
+    match reader.any_group(0) {
+        None => FoundFile::Rubbish(name),
+        Some(_) => FoundFile::Copy,
+    }
+}
+
 /// What one file turned out to be.
 pub(super) enum FoundFile {
     Copy,
@@ -107,6 +154,10 @@ pub(super) enum FoundFile {
     DamagedCell,
     Bulk(Box<Header>),
     DamagedBulk,
+    /// A copy without a valid header, to be looked into.
+    HeadlessCopy(String, Arc<dyn DriveFile>),
+    /// Its header has a version that this program does not know.
+    Newer(String, u16),
     /// Not whole, or never used.
     Rubbish(String),
 }
@@ -127,17 +178,21 @@ impl FoundFiles {
                 self.bulk.entry(segment).or_insert(*header);
             }
             FoundFile::DamagedBulk => {}
+            FoundFile::HeadlessCopy(..) | FoundFile::Newer(..) => {
+                unreachable!("taken care of before")
+            }
             FoundFile::Rubbish(name) => self.rubbish.push((drive, name)),
         }
     }
 }
 
-pub(super) fn scan_drive(
-    inner: &Inner,
+fn scan_drive(
+    store: StoreId,
+    read_only: bool,
     id: DriveId,
     drive: &dyn Drive,
 ) -> io::Result<Vec<(SegmentId, FoundFile)>> {
-    if !inner.options.read_only {
+    if !read_only {
         // Names that only memory holds must not be believed and then lost.
         drive.sync_dir()?;
     }
@@ -149,27 +204,22 @@ pub(super) fn scan_drive(
         }
         let Some((kind, segment)) = FileKind::parse_name(&name) else { continue };
         let file = drive.open(&name, Access::Buffered)?;
-        if kind == FileKind::Copy && !inner.options.read_only {
+        if kind == FileKind::Copy && !read_only {
             // Nor bytes.
             file.sync()?;
         }
         let header = read_header(file.as_ref())?.filter(|h| {
             h.kind == kind
                 && h.segment == segment
-                && h.store == inner.set.store
+                && h.store == store
                 && h.members[usize::from(h.index)] == id
         });
         let found = match (kind, header) {
             (FileKind::Copy, Some(_)) => FoundFile::Copy,
-            (FileKind::Copy, None) => {
-                // Its groups do not need the header. Without any, it was never used.
-                let mut reader = BodyReader::of_files(inner, segment, vec![file], false, u64::MAX);
-                if reader.any_group(0).is_none() {
-                    FoundFile::Rubbish(name)
-                } else {
-                    FoundFile::Copy
-                }
+            (_, None) if let Some(version) = newer_version(file.as_ref())? => {
+                FoundFile::Newer(name, version)
             }
+            (FileKind::Copy, None) => FoundFile::HeadlessCopy(name, file),
             (FileKind::Cell, header) => match header.and_then(CellHeader::new) {
                 Some(header) => FoundFile::Cell(Box::new(header)),
                 None => {
@@ -187,4 +237,14 @@ pub(super) fn scan_drive(
         files.push((segment, found));
     }
     Ok(files)
+}
+
+/// The version of a file's header, if it is a newer one.
+fn newer_version(file: &dyn DriveFile) -> io::Result<Option<u16>> {
+    let mut header = vec![0; HEADER_BYTES as usize];
+    let n = file.read_at(&mut header, 0)?;
+    let Some(total) = Header::total_bytes(&header[..n]) else { return Ok(None) };
+    header.resize(total as usize, 0);
+    let n = file.read_at(&mut header, 0)?;
+    Ok(Header::newer_version(&header[..n]))
 }

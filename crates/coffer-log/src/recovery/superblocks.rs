@@ -1,16 +1,17 @@
 //! The superblocks of drives at a start: reading them, and making those of a new set.
 
+use std::sync::Arc;
+
 use coffer_base::drive::Drive;
 use coffer_base::{DriveId, EpochId, Position, StoreId};
-use std::sync::Arc;
 
 use super::is_ignorable;
 use crate::error::OpenError;
 use crate::geometry::{DRIVES_MAX, Geometry};
 use crate::mark::Chain;
 use crate::options::Seams;
-use crate::set::DriveState;
-use crate::superblock::{Epoch, Found, NAMES, Superblock};
+use crate::segment::FileKind;
+use crate::superblock::{Epoch, Found, Member, NAMES, Superblock};
 
 pub(super) fn check_scheme(geometry: Geometry, drives: usize) -> Result<(), OpenError> {
     if geometry.k == 0 || geometry.cells() > DRIVES_MAX {
@@ -25,40 +26,49 @@ pub(super) fn check_scheme(geometry: Geometry, drives: usize) -> Result<(), Open
     Ok(())
 }
 
-pub(super) fn read_superblock(drive: &dyn Drive) -> Result<Option<Superblock>, OpenError> {
+/// What the superblocks of a drive say.
+pub(super) enum Looked {
+    /// The newest, and the names of those that are damaged or gone.
+    Superblock(Box<Superblock>, Vec<&'static str>),
+    /// Nothing is on it yet.
+    Empty,
+    /// Both are damaged, and there is more on it.
+    Damaged,
+}
+
+pub(super) fn look(drive: &dyn Drive) -> Result<Looked, OpenError> {
     // Names that a killed process left in memory only must not be believed and then lost.
     drive.sync_dir().map_err(|e| OpenError::io(&drive.label(), &e))?;
     let found = Superblock::read(drive).map_err(|e| OpenError::io(&drive.label(), &e))?;
-    match found {
-        Found::Valid(superblock) => Ok(Some(*superblock)),
-        Found::Newer(version) => Err(OpenError::NewerFormat(format!(
-            "{} has format version {version}, this program knows up to {}",
-            drive.label(),
-            crate::superblock::VERSION
-        ))),
-        Found::None | Found::Damaged => {
-            let names = drive.list().map_err(|e| OpenError::io(&drive.label(), &e))?;
-            let foreign = names.iter().find(|n| !is_ignorable(n) && !NAMES.contains(&n.as_str()));
-            match foreign {
-                // A crash while formatting leaves at most torn superblocks.
-                None => Ok(None),
-                Some(name) if matches!(found, Found::None) => {
-                    Err(OpenError::NotCoffer { drive: drive.label(), found: name.clone() })
-                }
-                Some(_) => Err(OpenError::Damaged(format!(
-                    "{}: both superblocks are damaged",
-                    drive.label()
-                ))),
-            }
+    let none = match found {
+        Found::Valid(superblock, bad) => return Ok(Looked::Superblock(superblock, bad)),
+        Found::Newer(version) => {
+            return Err(OpenError::NewerFormat(format!(
+                "{} has format version {version}, this program knows up to {}: it was used by a \
+                 newer Coffer, which must be used again; nothing was changed",
+                drive.label(),
+                crate::superblock::VERSION
+            )));
         }
+        Found::None => true,
+        Found::Damaged => false,
+    };
+    let names = drive.list().map_err(|e| OpenError::io(&drive.label(), &e))?;
+    // A crash while formatting leaves at most torn superblocks.
+    let mut others = names.iter().filter(|n| !is_ignorable(n) && !NAMES.contains(&n.as_str()));
+    let Some(other) = others.next() else { return Ok(Looked::Empty) };
+    // Both may have been removed.
+    if none && FileKind::parse_name(other).is_none() {
+        return Err(OpenError::NotCoffer { drive: drive.label(), found: other.clone() });
     }
+    Ok(Looked::Damaged)
 }
 
 /// Makes a new store: first a superblock that says "not formatted yet" on every drive, then the
 /// real one. Nothing is stored before every drive has the latter.
 pub(super) fn format(
     drives: &[Arc<dyn Drive>],
-    unfinished: &[Option<Superblock>],
+    unfinished: &[&Superblock],
     geometry: Geometry,
     seams: &Seams,
 ) -> Result<Superblock, OpenError> {
@@ -68,15 +78,18 @@ pub(super) fn format(
         store: StoreId::random(rng),
         drive: DriveId::default(),
         // Above those of an attempt that was cut short.
-        generation: unfinished.iter().flatten().map(|s| s.generation).max().unwrap_or(0),
+        generation: unfinished.iter().map(|s| s.generation).max().unwrap_or(0),
         formatted: false,
+        joining: false,
+        complete: false,
+        recorded: seams.clock.now(),
         geometry,
         created: seams.clock.now(),
         epoch: Epoch { number: 0, id: EpochId::random(rng) },
         decided: (Position(0), Chain::default()),
         forced: false,
         ancestry: Vec::new(),
-        members: members.iter().map(|id| (*id, DriveState::Active)).collect(),
+        members: members.iter().map(|id| Member::active(*id)).collect(),
         checkpoint: None,
     };
     for formatted in [false, true] {

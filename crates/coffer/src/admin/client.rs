@@ -20,6 +20,13 @@ pub const LINE_BYTES_MAX: u64 = 16 << 20;
 pub enum Request {
     /// The report of `coffer status`.
     Status,
+    /// Asks for a pass over all that the drives hold; answered with its number.
+    Scrub {
+        /// How fast, in MiB a second; 0: as it can.
+        mib_per_sec: u64,
+    },
+    /// What scrubbing does now.
+    ScrubState,
     /// Adds a user.
     UserAdd {
         /// The user's name.
@@ -89,6 +96,7 @@ pub struct Server {
 
 /// Connects to the server that runs on one of `dirs`; `None` if none does.
 pub fn connect(dirs: &[PathBuf]) -> anyhow::Result<Option<Server>> {
+    let mut unusable = None;
     for dir in dirs {
         let wrong = |e: io::Error| anyhow::anyhow!("{}: {e}", dir.join(SOCKET).display());
         let connected = SocketPath::of(dir).and_then(UnixStream::connect);
@@ -101,10 +109,13 @@ pub fn connect(dirs: &[PathBuf]) -> anyhow::Result<Option<Server>> {
             Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) if e.kind() == io::ErrorKind::NotADirectory => {}
-            Err(e) => return Err(wrong(e)),
+            // A drive that fails must not hide what the server says of it on the others.
+            Err(e) => {
+                unusable.get_or_insert(wrong(e));
+            }
         }
     }
-    Ok(None)
+    unusable.map_or(Ok(None), Err)
 }
 
 impl Server {
@@ -124,3 +135,6 @@ impl Server {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use coffer_objects::Objects;
 use coffer_s3::Service;
 
+use crate::scrub::Scrubbing;
 use crate::status::{DriveReport, Index, Report, SegmentsReport, Usage};
 
 /// How far a server is.
@@ -23,13 +24,19 @@ pub enum Readiness {
 pub struct Facts {
     service: Arc<Service>,
     owner_id: String,
+    scrubbing: Arc<Scrubbing>,
     started: Instant,
 }
 
 impl Facts {
     /// Facts of `service`, which starts now.
-    pub fn new(service: Arc<Service>, owner_id: String) -> Facts {
-        Facts { service, owner_id, started: Instant::now() }
+    pub fn new(service: Arc<Service>, owner_id: String, scrubbing: Arc<Scrubbing>) -> Facts {
+        Facts { service, owner_id, scrubbing, started: Instant::now() }
+    }
+
+    /// What looks for damage.
+    pub fn scrubbing(&self) -> &Scrubbing {
+        &self.scrubbing
     }
 
     /// The domain.
@@ -71,9 +78,14 @@ impl Facts {
             id: drive.id.to_string(),
             state: drive.state.name().to_owned(),
             why: Some(drive.why.clone()).filter(|why| !why.is_empty()),
+            since: drive.since.map(|since| since.to_string()),
+            replaced: drive.replaced,
             total_bytes: drive.space.map_or(0, |space| space.total),
             free_bytes: drive.space.map_or(0, |space| space.free),
             barriers: drive.barriers,
+            damage_found: drive.health.found,
+            damage_healed: drive.health.healed,
+            damage_unhealable: drive.health.unhealable,
             slow: drive.slow,
             stalled: drive.stalled,
             hedged_reads: drive.hedged_reads,
@@ -99,6 +111,9 @@ impl Facts {
             ],
             segments_degraded: counts.degraded,
             segments_to_seal: log.unsealed as u64,
+            segments_with_gaps: log.segments_with_gaps as u64,
+            damage_queued: log.suspects as u64,
+            scrub: self.scrubbing.report(),
             log_position: log.end.position.0,
             epoch: log.epoch_number,
             index: Index {

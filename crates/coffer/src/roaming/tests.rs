@@ -2,6 +2,7 @@ use std::ops::Bound;
 use std::time::Instant;
 
 use coffer_base::Ack;
+use coffer_base::drive::{Gate, GatedDrive, Op};
 use coffer_catalog::{Catalog, Sequencing, TxnError};
 use coffer_log::{Lane, LogOptions, Seams};
 
@@ -23,12 +24,16 @@ impl Bench {
     }
 
     fn log(&self) -> (Log, Lane) {
-        let drives = self.places.iter().map(|place| place.drive.clone()).collect();
+        self.log_over(self.places.iter().map(|place| place.drive.clone()).collect())
+    }
+
+    fn log_over(&self, drives: Vec<Arc<dyn Drive>>) -> (Log, Lane) {
         let options = LogOptions {
             k: 1,
             m: 1,
             degraded: true,
             force: true,
+            stall_limit: Duration::from_millis(500),
             probe_interval: None,
             ..LogOptions::default()
         };
@@ -96,6 +101,33 @@ fn the_index_moves_when_its_directory_goes_while_commits_go_on() {
     let catalog = Catalog::open(log, lane, engine, Sequencing::Thread).unwrap();
     assert_eq!(catalog.status().unwrap().rebuilt, None);
     check(&catalog, n + 100);
+}
+
+#[test]
+fn the_index_leaves_a_drive_that_hangs_while_commits_go_on() {
+    let bench = Bench::new();
+    let gate = Gate::default();
+    let drives: Vec<Arc<dyn Drive>> = vec![
+        Arc::new(GatedDrive::new(bench.places[0].drive.clone(), gate.clone())),
+        bench.places[1].drive.clone(),
+    ];
+    let (log, lane) = bench.log_over(drives);
+    let engine = Arc::new(Roaming::open(log.clone(), bench.places.clone()).unwrap());
+    let catalog = Catalog::open(log.clone(), lane, engine.clone(), Sequencing::Thread).unwrap();
+    (0..100).for_each(|n| put(&catalog, n));
+    gate.close(&Op::ALL);
+    let mut n = 100;
+    wait_until("the index moved", || {
+        put(&catalog, n);
+        n += 1;
+        check(&catalog, n);
+        engine.inner.current().at == 1
+    });
+    assert!(log.hung(&bench.places[0].drive.label()).is_some());
+    (n..n + 100).for_each(|n| put(&catalog, n));
+    check(&catalog, n + 100);
+    gate.open();
+    catalog.close().unwrap();
 }
 
 #[test]

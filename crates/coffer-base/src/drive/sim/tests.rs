@@ -264,9 +264,13 @@ fn a_misdirected_read_gives_another_block_and_a_stale_one_an_old_version() {
 fn a_full_drive_takes_nothing_and_gives_all() {
     let (world, drive, file) = settled(19, b"old");
     file.allocate(100).unwrap();
-    world.set_faults("d", Faults { full: true, ..Faults::default() });
     let full = Some(io::ErrorKind::StorageFull);
+    world.set_faults("d", Faults { full_for_overwrites: true, ..Faults::default() });
     assert_eq!(kind(file.write_at(b"new", 0, true)), full);
+    world.set_faults("d", Faults { full: true, ..Faults::default() });
+    file.write_at(b"old", 0, true).unwrap();
+    file.write_at(b"", 100, true).unwrap();
+    assert_eq!(kind(file.write_at(b"beyond", 95, true)), full);
     assert_eq!(kind(drive.create("g", Access::Buffered)), full);
     assert_eq!(kind(file.allocate(200)), full);
     assert_eq!(read_all(&*drive, "f").unwrap(), b"old");

@@ -213,7 +213,7 @@ impl DriveState {
 
     pub(super) fn space(&self) -> Space {
         let total = self.faults.capacity.unwrap_or(1 << 40);
-        if self.faults.full {
+        if self.faults.full || self.faults.full_for_overwrites {
             return Space { total, free: 0 };
         }
         Space { total, free: total.saturating_sub(self.used()) }
@@ -222,13 +222,17 @@ impl DriveState {
     /// Whether file `id` may end, or be reserved, up to `end`.
     pub(super) fn check_room(&self, id: FileId, end: u64) -> io::Result<()> {
         let full = || io::Error::new(io::ErrorKind::StorageFull, "simulated: drive full");
-        if self.faults.full {
+        if self.faults.full_for_overwrites {
+            return Err(full());
+        }
+        let has = self.files.get(&id).map_or(0, |f| f.len().max(f.reserved));
+        // A new file needs a place for its name.
+        if self.faults.full && (end > has || !self.files.contains_key(&id)) {
             return Err(full());
         }
         let Some(capacity) = self.faults.capacity else {
             return Ok(());
         };
-        let has = self.files.get(&id).map_or(0, |f| f.len().max(f.reserved));
         if end > has && self.used() + (end - has) > capacity {
             return Err(full());
         }

@@ -7,6 +7,8 @@ use coffer_log::Mark;
 use super::*;
 use crate::engine::MemEngine;
 
+mod flips;
+
 fn mark(position: u64) -> Mark {
     Mark { position: Position(position), ..Mark::default() }
 }

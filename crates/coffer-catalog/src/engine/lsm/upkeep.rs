@@ -44,6 +44,8 @@ pub(super) struct Work {
     /// Why the last merge failed.
     pub(super) merge_failed: Option<String>,
     pub(super) stop: bool,
+    /// Why nobody waits for this engine any more.
+    pub(super) abandoned: Option<String>,
 }
 
 /// Starts both threads.

@@ -1,0 +1,90 @@
+"""Stores that older programs made are opened, read whole, written on, and opened again."""
+
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from old_stores import make as old
+from running import find_event
+
+STORES = sorted(old.HERE.glob("*.tar.xz"))
+
+
+@pytest.fixture(params=STORES, ids=lambda path: path.name.removesuffix(".tar.xz"))
+def old_store(request, make_store):
+    store = make_store(drives=3, start=False)
+    with tarfile.open(request.param) as tar:
+        tar.extractall(store.root, filter="data")
+    return store
+
+
+def check(s3, lives):
+    """Everything of these lives is there, whole, and nothing else is."""
+    expected = {}
+    for life in lives:
+        expected |= {key: old.body(key, size) for key, size in old.contents(life).items()}
+        expected[f"parts/life{life}"] = old.body(f"parts/life{life}", 6 << 20)
+        expected[f"changed/life{life}"] = b"after"
+    listed = {}
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=old.BUCKET):
+        listed |= {entry["Key"]: entry["Size"] for entry in page.get("Contents", [])}
+    assert listed == {key: len(data) for key, data in expected.items()}
+    for key, data in expected.items():
+        if "/many/" in key and not key.endswith("7"):
+            continue  # every tenth tells
+        read = s3.get_object(Bucket=old.BUCKET, Key=key)
+        assert read["Body"].read() == data, key
+        if key.startswith("life"):
+            assert read["Metadata"] == {"life": key[4]}
+
+
+def versions(store):
+    """The format version of each superblock."""
+    files = [drive / name for drive in store.drives for name in ("super.a", "super.b")]
+    return [int.from_bytes(path.read_bytes()[8:10], "little") for path in files]
+
+
+def test_it_is_carried_forward(old_store):
+    store = old_store
+    before = versions(store)
+    store.start()
+    check(store.client(), (1, 2, 3))
+    assert store.status()["degraded"] == []
+    assert min(versions(store)) > max(before), "written on as the newest"
+    assert "reader" in store.run("user", "list", "DIRS").stdout
+    old.write(store.client(), 4)
+    store.stop()
+    store.fsck()
+    store.start()
+    check(store.client(), (1, 2, 3, 4))
+    store.stop()
+
+
+def test_without_its_index_and_a_drive(old_store):
+    store = old_store
+    shutil.rmtree(store.drives[0])
+    store.start("--degraded")
+    check(store.client(), (1, 2, 3))
+    assert find_event(store.log, 0, "listening")
+    old.write(store.client(), 4)
+    store.kill()
+    store.start("--degraded")
+    check(store.client(), (1, 2, 3, 4))
+
+
+def test_every_drive_may_be_half_way(old_store):
+    """Some drives are carried forward already, the others not: as a power cut leaves it."""
+    store = old_store
+    held = {path: path.read_bytes() for path in Path(store.root).glob("drive*/super.*")}
+    store.start()
+    store.kill()
+    for path in held:
+        if path.parent == store.drives[1]:
+            path.write_bytes(held[path])
+    assert {1, 2} == set(versions(store))
+    store.start()
+    check(store.client(), (1, 2, 3))
+    store.stop()
+    store.fsck()
