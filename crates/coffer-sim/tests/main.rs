@@ -26,7 +26,8 @@ fn nothing_acknowledged_is_lost_at_any_power_cut() {
     let mut tasks: Vec<Task> =
         (0..20).map(|seed| task(seed, Config { every: 4, ..Config::of_seed(seed) })).collect();
     // Each boundary of some.
-    tasks.extend([20, 22, 35].map(|seed| task(seed, Config { steps: 15, ..Config::of_seed(seed) })));
+    tasks
+        .extend([20, 22, 35].map(|seed| task(seed, Config { steps: 15, ..Config::of_seed(seed) })));
     let total = run_tasks(tasks);
     expect_none(&total.failures);
     assert!(total.states >= 3000, "only {} states", total.states);
