@@ -144,12 +144,12 @@ pub fn run(arguments: &[String]) -> Result<()> {
 
     // These have builds of their own.
     if names.is_empty() || names.iter().any(|name| !["failpoints", "schedules"].contains(name)) {
-        let packages = ["--package", "coffer", "--package", "coffer-faultfs"];
-        shell::cargo(&[&["build", "--release", "--locked"], &packages[..]].concat())?;
-    }
-    if names.is_empty() || names.contains(&"history") {
-        // The checker.
-        shell::cargo(&["build", "--release", "--locked", "--package", "coffer-sim"])?;
+        let mut build = vec!["build", "--release", "--locked"];
+        // The server, drives of our own making, the checker of histories.
+        for package in ["coffer", "coffer-faultfs", "coffer-sim"] {
+            build.extend(["--package", package]);
+        }
+        shell::cargo(&build)?;
     }
     let binary = shell::target().join("release/coffer");
     let prepared = python::prepare(&[test::REQUIREMENTS]);
