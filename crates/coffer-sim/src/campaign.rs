@@ -59,7 +59,7 @@ impl Config {
             weak_acks: seed % 4 == 3,
             trouble: seed % 4 == 1 || seed % 4 == 2,
             big_parts: seed % 16 == 6,
-            old_copies: std::env::var_os("OLD").is_some(),
+            old_copies: false,
             narrate: false,
             plant: Plant::Nothing,
         }

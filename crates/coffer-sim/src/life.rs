@@ -7,8 +7,9 @@
 //! write is taken, unless a drive is full. Without redundancy no drive is harmed, but calls may
 //! fail; then an answer may be an error, and what it was about is done or not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
+use coffer_base::DriveId;
 use coffer_base::drive::{Faults, SimWorld};
 use coffer_base::rng::{Rng, SeededRng};
 use coffer_log::DriveState;
@@ -40,7 +41,7 @@ pub struct Knowledge {
     pub forced: bool,
     /// Drives that a write or a sync failed on, and the store went on without them: never to be
     /// trusted again.
-    pub fenced: BTreeSet<String>,
+    pub fenced: HashSet<DriveId>,
     /// Drives can't be trusted to answer well just now.
     pub troubled: bool,
 }
@@ -267,10 +268,8 @@ impl Machine<'_> {
     pub fn recognise(&mut self, store: &Store) -> Result<bool, String> {
         self.states += 1;
         let fenced = fenced(store);
-        let here = self.here();
-        let trusted = self.known.fenced.iter().find(|d| here.contains(d) && !fenced.contains(*d));
-        if let Some(drive) = trusted {
-            return Err(format!("{drive} is trusted again, although a write or sync failed on it"));
+        if let Some(id) = self.known.fenced.difference(&fenced).next() {
+            return Err(format!("drive {id} is trusted again: a write or sync had failed on it"));
         }
         self.narrate(|| format!("it holds one of {} states", self.known.states.len()));
         let seen = block_on(observe(store))?;
@@ -337,13 +336,16 @@ impl Machine<'_> {
         (self.tell)(&self.known);
         self.narrate(|| step.describe());
         let after = format!("after: {}", step.describe());
+        let fenced_before = fenced(store);
         match step.run(store, &before) {
             Ok(id) => {
                 let mut model = before;
                 step.apply(&mut model);
                 model.name_upload(id);
-                // What the store went on without is recorded by now.
-                self.known.fenced.extend(fenced(store));
+                if matches!(step, Step::Put(..)) && !self.world.is_down() {
+                    // That the store goes on without these was recorded first.
+                    self.known.fenced.extend(fenced_before);
+                }
                 self.settle(model, after);
                 Ok(Ended::Done)
             }
@@ -422,8 +424,8 @@ impl Machine<'_> {
 }
 
 /// The drives that a store does not trust.
-fn fenced(store: &Store) -> BTreeSet<String> {
+fn fenced(store: &Store) -> HashSet<DriveId> {
     let status = store.objects.catalog().log().status();
     let fenced = status.drives.into_iter().filter(|drive| drive.state == DriveState::Fenced);
-    fenced.map(|drive| drive.label).collect()
+    fenced.map(|drive| drive.id).collect()
 }
