@@ -12,6 +12,8 @@
 //! | [`tidy`] | rules that the compiler does not check |
 //! | [`failpoints`] | the build that can kill itself at named points |
 //! | [`schedules`] | the commit path's primitives under many schedules |
+//! | [`sim`] | the simulation's campaigns, and the bugs they must find |
+//! | [`ledger`] | long campaigns that ended |
 //! | [`soak`] | the campaigns in full size |
 //! | [`bench`] | the figures of `docs/benchmarks.md` |
 //!
@@ -26,9 +28,11 @@ use anyhow::{Result, bail};
 mod bench;
 mod count;
 mod failpoints;
+mod ledger;
 mod python;
 mod schedules;
 mod shell;
+mod sim;
 mod soak;
 mod test;
 mod tidy;
@@ -39,7 +43,12 @@ cargo xtask COMMAND
   test               builds, then runs the Rust tests and the end-to-end tests
   ci                 rustfmt, clippy, tidy, test: what CI runs
   tidy               rules that the compiler does not check
-  sim [ARGUMENTS]    runs the simulation in release mode, such as `sim --seeds 200`
+  sim [--ledger] [ARGUMENTS]
+                     runs the simulation in release mode, such as `sim --seeds 200`
+  sim --planted [NAME…]
+                     plants bugs in a copy of the tree, all if none is named: each must be found
+  ledger CAMPAIGN RANGE STATES HOURS RESULT
+                     adds a line to docs/reliability/ledger.csv
   soak [NAME…] [--scale F]
                      runs campaigns in full size (or F times that), all if none is named;
                      `soak --list` names them
@@ -68,11 +77,8 @@ fn run() -> Result<()> {
         "test" => test::run(),
         "ci" => ci(),
         "tidy" => tidy::run(),
-        "sim" => {
-            let mut sim = vec!["run", "--release", "--quiet", "--package", "coffer-sim", "--"];
-            sim.extend(rest.iter().map(String::as_str));
-            shell::cargo(&sim)
-        }
+        "sim" => sim::run(&rest),
+        "ledger" => ledger::run(&rest),
         "soak" => soak::run(&rest),
         "bench" => bench::run(&rest),
         "" | "help" | "--help" | "-h" => {

@@ -92,6 +92,12 @@ const CAMPAIGNS: &[Campaign] = &[
         settings: &[("COFFER_MILLION", 1_000_000.0)],
     },
     Campaign {
+        name: "flips",
+        what: "10,000 flipped bits in a running server's files, two drives at a time",
+        tests: "tests/e2e/test_flips.py",
+        settings: &[("COFFER_FLIPS", 10_000.0)],
+    },
+    Campaign {
         name: "history",
         what: "an hour of concurrent clients over kills, pauses and lost drives, linearisable",
         tests: "tests/soak/test_history.py",
@@ -138,12 +144,12 @@ pub fn run(arguments: &[String]) -> Result<()> {
 
     // These have builds of their own.
     if names.is_empty() || names.iter().any(|name| !["failpoints", "schedules"].contains(name)) {
-        let packages = ["--package", "coffer", "--package", "coffer-faultfs"];
-        shell::cargo(&[&["build", "--release", "--locked"], &packages[..]].concat())?;
-    }
-    if names.is_empty() || names.contains(&"history") {
-        // The checker.
-        shell::cargo(&["build", "--release", "--locked", "--package", "coffer-sim"])?;
+        let mut build = vec!["build", "--release", "--locked"];
+        // The server, drives of our own making, the checker of histories.
+        for package in ["coffer", "coffer-faultfs", "coffer-sim"] {
+            build.extend(["--package", package]);
+        }
+        shell::cargo(&build)?;
     }
     let binary = shell::target().join("release/coffer");
     let prepared = python::prepare(&[test::REQUIREMENTS]);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use coffer_base::checksum::{checksum, place_seed};
 use coffer_base::drive::queue::{Patience, Work, is_slow};
-use coffer_base::drive::{Access, DriveFile, DriveQueue, read_exact_at};
+use coffer_base::drive::{Access, Drive, DriveFile, DriveQueue, read_exact_at};
 use coffer_base::{AlignedBuf, DriveId, Position, SegmentId, StoreId};
 
 use crate::erasure::Coder;
@@ -391,6 +391,36 @@ impl<'a> Cells<'a> {
         blocks
     }
 
+    /// A block of each of `cells`, however long their drives take; `take` gets each as it comes,
+    /// until it has enough.
+    fn wait_for_blocks(
+        &self,
+        sealed: &Sealed,
+        cells: Vec<usize>,
+        block: usize,
+        mut take: impl FnMut(usize, Result<Vec<u8>, Error>) -> bool,
+    ) {
+        let (len, name) = (self.block_bytes(block), self.name.clone());
+        let at = self.header_bytes + (block * BLOCK_BYTES) as u64;
+        let here = |cell: &usize| {
+            let drive = self.inner.set.drive(self.members[*cell]).ok()?;
+            Some((*cell, (drive.queue().clone(), drive)))
+        };
+        let (cells, drives): (Vec<usize>, Vec<_>) = cells.iter().filter_map(here).unzip();
+        let read = move |drive: Arc<dyn Drive>| {
+            let mut data = vec![0u8; len];
+            let file = drive.open(&name, Access::Buffered)?;
+            read_exact_at(file.as_ref(), &mut data, at).map(|()| data)
+        };
+        DriveQueue::first(drives, Work::Read, read, |i, read| {
+            let cell = cells[i];
+            let read = read.map_err(|e| Error::io(&self.inner.set.label(self.members[cell]), &e));
+            let verify =
+                |data: Vec<u8>| self.check_block(sealed, cell, block, &data).map(|()| data);
+            take(cell, read.and_then(verify))
+        });
+    }
+
     fn check_block(
         &self,
         sealed: &Sealed,
@@ -446,19 +476,23 @@ impl<'a> Cells<'a> {
                 }
             }
         }
-        // Waited for only now that there is no other way; its own drive first.
-        for late in slow {
-            if have == k {
-                break;
-            }
-            match self.stored_block(sealed, late, block) {
-                Ok(data) if late == cell => return Ok(data),
-                Ok(data) => {
-                    cells[late] = Some(data);
-                    have += 1;
+        // Waited for only now that there is no other way, and only until there is enough.
+        if have < k {
+            let mut own = None;
+            self.wait_for_blocks(sealed, slow, block, |late, read| {
+                match read {
+                    Ok(data) if late == cell => own = Some(data),
+                    Ok(data) => {
+                        cells[late] = Some(data);
+                        have += 1;
+                    }
+                    Err(e) if late == cell => first = e,
+                    Err(_) => {}
                 }
-                Err(e) if late == cell => first = e,
-                Err(_) => {}
+                own.is_some() || have == k
+            });
+            if let Some(own) = own {
+                return Ok(own);
             }
         }
         if have < k {
@@ -519,6 +553,8 @@ struct Window {
     start: u64,
     valid: usize,
     buf: AlignedBuf,
+    /// The first error of the file. No bytes there is one thing, not knowing is another.
+    failed: Option<io::Error>,
 }
 
 const WINDOW_BYTES: usize = 1 << 20;
@@ -610,18 +646,35 @@ impl<'a> BodyReader<'a> {
     }
 
     /// The length of the longest source, in body bytes.
-    pub fn longest(&self) -> u64 {
-        let length = |source: &Source<'_>| match source {
-            Source::File { file, .. } => file.len().unwrap_or(0).saturating_sub(HEADER_BYTES),
-            Source::Plain { .. } | Source::Verified { .. } => self.end,
+    pub fn longest(&mut self) -> u64 {
+        let end = self.end;
+        let length = |source: &mut Source<'_>| match source {
+            Source::File { window, file, .. } => match file.len() {
+                Ok(len) => len.saturating_sub(HEADER_BYTES),
+                Err(e) => {
+                    window.failed.get_or_insert(e);
+                    0
+                }
+            },
+            Source::Plain { .. } | Source::Verified { .. } => end,
         };
-        self.sources.iter().map(length).max().unwrap_or(0)
+        self.sources.iter_mut().map(length).max().unwrap_or(0)
+    }
+
+    /// The files, by their place in what [`BodyReader::of_files`] was given, that could not be read
+    /// somewhere: what is missing from them may be there.
+    pub fn failures(&mut self) -> Vec<(usize, io::Error)> {
+        let failed = |(i, source): (usize, &mut Source<'_>)| match source {
+            Source::File { window, .. } => window.failed.take().map(|e| (i, e)),
+            Source::Plain { .. } | Source::Verified { .. } => None,
+        };
+        self.sources.iter_mut().enumerate().filter_map(failed).collect()
     }
 }
 
 impl Source<'_> {
     fn file(file: Arc<dyn DriveFile>, aligned: bool) -> Self {
-        let window = Window { start: 0, valid: 0, buf: AlignedBuf::zeroed(0) };
+        let window = Window { start: 0, valid: 0, buf: AlignedBuf::zeroed(0), failed: None };
         Source::File { window, file, aligned }
     }
 
@@ -629,11 +682,11 @@ impl Source<'_> {
     fn read(&mut self, offset: u64, buf: &mut [u8]) -> Option<()> {
         match self {
             Source::File { window, file, aligned } => {
-                if !*aligned && buf.len() > WINDOW_BYTES {
-                    let at = HEADER_BYTES + offset;
-                    return coffer_base::drive::read_exact_at(file.as_ref(), buf, at).ok();
-                }
                 let at = HEADER_BYTES + offset;
+                if !*aligned && buf.len() > WINDOW_BYTES {
+                    let n = window.note(file.read_at(buf, at))?;
+                    return (n == buf.len()).then_some(());
+                }
                 window.read(file.as_ref(), at, buf)
             }
             Source::Plain { cells, ahead } => {
@@ -663,6 +716,10 @@ impl Source<'_> {
 }
 
 impl Window {
+    fn note(&mut self, read: io::Result<usize>) -> Option<usize> {
+        read.map_err(|e| self.failed.get_or_insert(e)).ok()
+    }
+
     fn read(&mut self, file: &dyn DriveFile, at: u64, buf: &mut [u8]) -> Option<()> {
         let has = at >= self.start && at + buf.len() as u64 <= self.start + self.valid as u64;
         if !has {
@@ -672,7 +729,9 @@ impl Window {
                 self.buf = AlignedBuf::zeroed(need.max(WINDOW_BYTES));
             }
             self.start = start;
-            self.valid = file.read_at(&mut self.buf, start).unwrap_or(0);
+            self.valid = 0;
+            let read = file.read_at(&mut self.buf, start);
+            self.valid = self.note(read)?;
             if at + buf.len() as u64 > self.start + self.valid as u64 {
                 return None;
             }

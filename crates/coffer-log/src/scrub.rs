@@ -110,6 +110,11 @@ pub trait ScrubVisitor {
     /// which is how a scrub is slowed down; `false` ends the scrub.
     fn progress(&mut self, progress: &ScrubProgress) -> bool;
 
+    /// Whether [`ScrubVisitor::is_named`] knows. If so, it is also asked of rows without a header.
+    fn knows_names(&self) -> bool {
+        false
+    }
+
     /// Whether anybody holds the address of the bulk row at `offset` of `segment`, of which too
     /// little is left to rebuild it. If nobody does, nothing is lost with it.
     fn is_named(&mut self, segment: SegmentId, offset: u64) -> bool {
@@ -300,6 +305,11 @@ impl<'a> Scrubber<'a> {
         let named = self.visitor.is_named(segment, offset);
         self.progress.report.unfinished += u64::from(!named);
         named
+    }
+
+    /// Whether somebody is known to hold the address of a row of which no header is left.
+    pub fn is_known_loss(&mut self, segment: SegmentId, offset: u64) -> bool {
+        self.visitor.knows_names() && self.visitor.is_named(segment, offset)
     }
 
     /// Counts bytes that were read, and lets the visitor slow it down or stop it.

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 
 use coffer_base::drive::{Faults, SimWorld};
 use coffer_base::rng::{Rng, SeededRng};
+use coffer_log::DriveState;
 use coffer_objects::Error;
 
 use crate::campaign::Config;
@@ -37,6 +38,9 @@ pub struct Knowledge {
     pub harmed: BTreeSet<String>,
     /// The operator has once started half of the drives by force.
     pub forced: bool,
+    /// Drives that a write or a sync failed on, and the store went on without them: never to be
+    /// trusted again.
+    pub fenced: BTreeSet<String>,
     /// Drives can't be trusted to answer well just now.
     pub troubled: bool,
 }
@@ -262,6 +266,12 @@ impl Machine<'_> {
     /// Which of the states the store is in, and whether that is one with the last operation done.
     pub fn recognise(&mut self, store: &Store) -> Result<bool, String> {
         self.states += 1;
+        let fenced = fenced(store);
+        let here = self.here();
+        let trusted = self.known.fenced.iter().find(|d| here.contains(d) && !fenced.contains(*d));
+        if let Some(drive) = trusted {
+            return Err(format!("{drive} is trusted again, although a write or sync failed on it"));
+        }
         self.narrate(|| format!("it holds one of {} states", self.known.states.len()));
         let seen = block_on(observe(store))?;
         let mut differences = Vec::new();
@@ -332,6 +342,8 @@ impl Machine<'_> {
                 let mut model = before;
                 step.apply(&mut model);
                 model.name_upload(id);
+                // What the store went on without is recorded by now.
+                self.known.fenced.extend(fenced(store));
                 self.settle(model, after);
                 Ok(Ended::Done)
             }
@@ -407,4 +419,11 @@ impl Machine<'_> {
         }
         (self.tell)(&self.known);
     }
+}
+
+/// The drives that a store does not trust.
+fn fenced(store: &Store) -> BTreeSet<String> {
+    let status = store.objects.catalog().log().status();
+    let fenced = status.drives.into_iter().filter(|drive| drive.state == DriveState::Fenced);
+    fenced.map(|drive| drive.label).collect()
 }

@@ -1,5 +1,10 @@
 //! Bugs at the seam: syncs that succeed and do nothing, one kind at a time, on every drive. A
 //! campaign that does not find them is worth nothing.
+//!
+//! Three syncs are missing here, because leaving them out loses nothing in the model of a drive:
+//! that of a fresh copy (groups are found without its header, and each has its own sync), that of
+//! copies and that of names at the start of recovery (what is believed is sealed into new, synced
+//! cells before it is served).
 
 use coffer_base::drive::{Faults, Forget};
 
@@ -12,8 +17,6 @@ pub enum Plant {
     AllSyncs,
     /// A group is written and not synced.
     GroupSync,
-    /// A fresh copy is not synced.
-    CopyCreation,
     /// The directory is not synced after a copy was created.
     CopyName,
     /// A superblock is written and not synced.
@@ -26,26 +29,19 @@ pub enum Plant {
     BulkRows,
     /// The directory is not synced after a bulk file was created.
     BulkName,
-    /// Recovery reads copies that it did not sync.
-    RecoverySync,
-    /// Recovery believes names that it did not sync.
-    RecoveryNames,
 }
 
 impl Plant {
     /// All bugs.
-    pub const ALL: [Plant; 11] = [
+    pub const ALL: [Plant; 8] = [
         Plant::AllSyncs,
         Plant::GroupSync,
-        Plant::CopyCreation,
         Plant::CopyName,
         Plant::Superblock,
         Plant::CellSync,
         Plant::CellName,
         Plant::BulkRows,
         Plant::BulkName,
-        Plant::RecoverySync,
-        Plant::RecoveryNames,
     ];
 
     /// The name for the command line.
@@ -71,7 +67,6 @@ impl Plant {
             Plant::Nothing => Vec::new(),
             Plant::AllSyncs => return Faults { forget_syncs: true, ..Faults::default() },
             Plant::GroupSync => vec![Forget::Writes(copy())],
-            Plant::CopyCreation => vec![Forget::NewSyncs(copy())],
             Plant::CopyName => vec![Forget::Created(copy())],
             Plant::Superblock => ["super."]
                 .into_iter()
@@ -88,8 +83,6 @@ impl Plant {
             Plant::CellName => vec![Forget::Renamed(".cell".to_owned())],
             Plant::BulkRows => vec![Forget::Writes(bulk()), Forget::NewSyncs(bulk())],
             Plant::BulkName => vec![Forget::Created(bulk())],
-            Plant::RecoverySync => vec![Forget::LaterSyncs(copy())],
-            Plant::RecoveryNames => vec![Forget::NamesOfBefore],
         };
         Faults { forget, ..Faults::default() }
     }

@@ -404,6 +404,31 @@ impl DriveQueue {
         late.collect()
     }
 
+    /// Runs `work` on each drive, all at once, and hands `take` each result as it comes, with its
+    /// place in `items`, until it has enough (`true`) or all have answered or been given up.
+    pub fn first<T, R>(
+        items: Vec<(DriveQueue, T)>,
+        kind: Work,
+        work: impl Fn(T) -> io::Result<R> + Clone + Send + 'static,
+        mut take: impl FnMut(usize, io::Result<R>) -> bool,
+    ) where
+        T: Send + 'static,
+        R: Send + 'static,
+    {
+        let (sender, answers) = mpsc::channel();
+        for (i, (queue, item)) in items.into_iter().enumerate() {
+            let (work, sender) = (work.clone(), sender.clone());
+            let done = move |result| drop(sender.send((i, result)));
+            queue.start(kind, move || work(item), done);
+        }
+        drop(sender);
+        while let Ok((i, result)) = answers.recv() {
+            if take(i, result) {
+                return;
+            }
+        }
+    }
+
     /// One call to the drive, from anywhere; `proof` is what its success says.
     pub(super) fn call<R: Send + 'static>(
         &self,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use coffer_base::drive::queue::{Patience, Work, is_slow};
-use coffer_base::drive::{Access, DriveFile, DriveQueue};
+use coffer_base::drive::{Access, Drive, DriveFile, DriveQueue};
 use coffer_base::{DriveId, SegmentId};
 
 use super::lent::Lent;
@@ -100,20 +100,7 @@ impl<'a> RowCells<'a> {
         wanted: Vec<(usize, Range<usize>)>,
         patience: Patience,
     ) -> Vec<(usize, Range<usize>, MaybeFetched)> {
-        let (store, segment, geometry) = (self.inner.set.store, self.segment, self.geometry);
-        let decode = move |cell: usize, bytes: &[u8]| {
-            let here = |h: &RowHeader| h.is_at(store, segment, geometry, cell, place.offset);
-            if let Some(header) = RowHeader::decode(bytes) {
-                return Ok(Some(header).filter(here));
-            }
-            match RowHeader::newer_version(bytes) {
-                None => Ok(None),
-                Some(version) => {
-                    let what = format!("a row of version {version}, which a newer Coffer wrote");
-                    Err(std::io::Error::new(std::io::ErrorKind::Unsupported, what))
-                }
-            }
-        };
+        let decode = self.decoder(place);
         let buffers = self.inner.read_buffers.clone();
         let read = move |(cell, window, file): (usize, Range<usize>, Arc<dyn DriveFile>)| {
             let buffer = buffers.take(ROW_HEADER_BYTES + window.len());
@@ -159,12 +146,59 @@ impl<'a> RowCells<'a> {
         fetched
     }
 
+    /// Reads the header of a cell: `None` when it is not one that belongs there.
+    fn decoder(
+        &self,
+        place: RowPlace,
+    ) -> impl Fn(usize, &[u8]) -> std::io::Result<Option<RowHeader>> + Copy + Send + use<> {
+        let (store, segment, geometry) = (self.inner.set.store, self.segment, self.geometry);
+        move |cell: usize, bytes: &[u8]| {
+            let here = |h: &RowHeader| h.is_at(store, segment, geometry, cell, place.offset);
+            if let Some(header) = RowHeader::decode(bytes) {
+                return Ok(Some(header).filter(here));
+            }
+            match RowHeader::newer_version(bytes) {
+                None => Ok(None),
+                Some(version) => {
+                    let what = format!("a row of version {version}, which a newer Coffer wrote");
+                    Err(std::io::Error::new(std::io::ErrorKind::Unsupported, what))
+                }
+            }
+        }
+    }
+
+    /// What [`RowCells::patient_read`] is given for a window of a cell; `None` when its drive is
+    /// not here any more.
+    fn job(&self, cell: usize, window: &Range<usize>) -> Option<(DriveQueue, Job)> {
+        let drive = self.inner.set.drive(self.members[cell]).ok()?;
+        Some((drive.queue().clone(), (drive, cell, window.clone())))
+    }
+
+    /// Opens and reads, on the threads of the drive.
+    fn patient_read(
+        &self,
+        place: RowPlace,
+    ) -> impl Fn(Job) -> std::io::Result<Fetched> + Clone + Send + use<> {
+        let decode = self.decoder(place);
+        let (buffers, name) = (self.inner.read_buffers.clone(), self.name.clone());
+        let access = self.access;
+        move |(drive, cell, window)| {
+            let file = drive.open(&name, access)?;
+            let buffer = buffers.take(ROW_HEADER_BYTES + window.len());
+            let read = |buf: &mut [u8], offset: u64| file.read_at(buf, offset);
+            read_window(read, place, &window, buffer, |bytes| decode(cell, bytes))
+        }
+    }
+
     /// Names a cell in messages.
     pub fn describe(&self, cell: usize, place: RowPlace) -> String {
         let drive = self.inner.set.label(self.members[cell]);
         format!("cell {cell} of the row at {} of segment {} on {drive}", place.offset, self.segment)
     }
 }
+
+/// A window of a cell, to be read from a drive.
+type Job = (Arc<dyn Drive>, usize, Range<usize>);
 
 /// `None`: the drive is slow, and was not waited for.
 type MaybeFetched = Result<Option<Fetched>, Error>;
@@ -288,7 +322,35 @@ impl<'a> Row<'a> {
         wanted: Vec<(usize, Range<usize>)>,
         patience: Patience,
     ) -> Result<(), Error> {
-        for (cell, window, fetched) in self.cells.fetch_with(self.place, wanted, patience) {
+        let fetched = self.cells.fetch_with(self.place, wanted, patience);
+        self.take_in(fetched)
+    }
+
+    /// Waits for slow drives until `block` of `cell` can be told, or none is left.
+    fn wait_for_slow(
+        &mut self,
+        cell: usize,
+        block: &Range<usize>,
+        window: &Range<usize>,
+    ) -> Result<(), Error> {
+        let cells = self.cells;
+        let slow = std::mem::take(&mut self.slow);
+        let (slow, jobs): (Vec<usize>, Vec<_>) =
+            slow.into_iter().filter_map(|i| Some((i, cells.job(i, window)?))).unzip();
+        let k = usize::from(cells.geometry.k);
+        let mut wrong = None;
+        DriveQueue::first(jobs, Work::Read, cells.patient_read(self.place), |i, read| {
+            let label = || cells.inner.set.label(cells.members[slow[i]]);
+            let read = read.map(Some).map_err(|e| Error::io(&label(), &e));
+            wrong = self.take_in(vec![(slow[i], window.clone(), read)]).err();
+            let have = (0..cells.members.len()).filter(|i| self.right(*i, block).is_some());
+            wrong.is_some() || self.right(cell, block).is_some() || have.count() >= k
+        });
+        wrong.map_or(Ok(()), Err)
+    }
+
+    fn take_in(&mut self, fetched: Vec<(usize, Range<usize>, MaybeFetched)>) -> Result<(), Error> {
+        for (cell, window, fetched) in fetched {
             match fetched {
                 Ok(None) => self.slow.push(cell),
                 Err(e) => {
@@ -390,9 +452,9 @@ impl<'a> Row<'a> {
             let untried: Vec<_> = untried.map(|i| (i, window.clone())).collect();
             if !untried.is_empty() {
                 self.fetch(untried, Patience::Hedged)?;
-            } else if let Some(slow) = self.slow.pop() {
-                // There is no other way than to wait.
-                self.fetch(vec![(slow, window.clone())], Patience::Full)?;
+            } else if !self.slow.is_empty() {
+                // There is no other way than to wait, until there is enough.
+                self.wait_for_slow(cell, &block, window)?;
             } else {
                 return Err(self.too_few(cell, &block, have));
             }

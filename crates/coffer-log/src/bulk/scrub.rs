@@ -141,6 +141,9 @@ impl Rows<'_> {
                     self.tell_conflict(scrubber, offset, &headers);
                 }
                 let next = self.next_row(scrubber, offset, &read, len);
+                if !told {
+                    self.tell_headless(scrubber, offset, next);
+                }
                 offset += next as u64;
                 continue;
             };
@@ -170,6 +173,24 @@ impl Rows<'_> {
             headers.iter().any(Option::is_some)
         };
         steps.into_iter().find(has).unwrap_or(len)
+    }
+
+    /// Reports rows from `offset` on that somebody names and that no header tells of.
+    fn tell_headless(&self, scrubber: &mut Scrubber<'_>, offset: u64, len: usize) {
+        for at in (offset..offset + len as u64).step_by(ALIGN) {
+            if !scrubber.is_known_loss(self.segment.id, at) {
+                continue;
+            }
+            for member in self.members.iter().filter(|m| scrubber.inner.set.is_live(**m)) {
+                let label = scrubber.inner.set.label(*member);
+                let what = format!(
+                    "the header of the row at {at} of segment {} on {label}",
+                    self.segment.id
+                );
+                let why = "no member has a valid one".to_owned();
+                scrubber.found(*member, what, Outcome::Lost(why));
+            }
+        }
     }
 
     fn tell_conflict(

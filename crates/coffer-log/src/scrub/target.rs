@@ -513,10 +513,11 @@ pub(crate) fn read_one(file: &dyn DriveFile, at: u64, len: usize) -> Option<Alig
 
 /// The runs of 4 KiB pages in which `stored` differs from `expected`; all when there is none.
 fn differing_pages(expected: &[u8], stored: Option<&[u8]>) -> Vec<Range<usize>> {
-    let Some(stored) = stored else {
-        return vec![0..expected.len()];
-    };
     let mut runs: Vec<Range<usize>> = Vec::new();
+    let Some(stored) = stored else {
+        runs.push(0..expected.len());
+        return runs;
+    };
     for (page, (want, have)) in expected.chunks(ALIGN).zip(stored.chunks(ALIGN)).enumerate() {
         if want == have {
             continue;

@@ -179,6 +179,10 @@ impl ScrubVisitor for Collect {
         self.stop_after.is_none_or(|most| progress.report.bytes < most)
     }
 
+    fn knows_names(&self) -> bool {
+        self.named.is_some()
+    }
+
     fn is_named(&mut self, segment: SegmentId, offset: u64) -> bool {
         self.named.as_ref().is_none_or(|named| named.contains(&(segment, offset)))
     }

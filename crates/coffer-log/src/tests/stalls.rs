@@ -327,7 +327,7 @@ fn the_99th_percentile_of_reads_while_a_drive_hangs_is_at_most_doubled() {
             gate.open();
             let all_well = |s: &Store| s.log.status().drives.iter().all(|d| !d.slow);
             store.wait_for("it is well again", all_well);
-            assert_eq!(store.states(), [DriveState::Active; 6]);
+            assert_eq!(store.states(), [DriveState::Active; 6], "{:?}", store.log.status());
         }
         let counts = (well.len(), hung.len());
         let (well, hung) = (percentiles(well), percentiles(hung));

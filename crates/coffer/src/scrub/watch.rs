@@ -71,6 +71,10 @@ impl<C: Control> ScrubVisitor for Watch<'_, C> {
         }
     }
 
+    fn knows_names(&self) -> bool {
+        !matches!(self.named, Some(None))
+    }
+
     fn is_named(&mut self, segment: SegmentId, offset: u64) -> bool {
         let catalog = self.catalog;
         let named = self.named.get_or_insert_with(|| match named::bulk_rows(catalog) {
