@@ -94,7 +94,8 @@ impl DriveFile for Paper {
 
 fn writer(drive: DriveId, paper: &Arc<Paper>) -> Arc<CopyWriter> {
     let (state, idle) = (Mutex::default(), Condvar::new());
-    Arc::new(CopyWriter { drive, file: paper.clone(), state, idle })
+    let settled = Arc::default();
+    Arc::new(CopyWriter { drive, file: paper.clone(), settled, state, idle })
 }
 
 fn write(file_offset: u64, wave: &Arc<Wave>) -> QueuedWrite {
