@@ -17,6 +17,7 @@ import threading
 import time
 from pathlib import Path
 
+import figures
 import oracle
 from running import REPOSITORY, Store, clean_environment
 
@@ -31,6 +32,7 @@ SCENES = {
     "format.": ["fresh"],
     "supers.": ["load", "start", "drive"],
     "recovery.": ["start"],
+    "recovery.joined": ["replaced"],
     "copy.": ["load"],
     "lane.": ["load"],
     "lane.reform-": ["drive"],
@@ -59,10 +61,17 @@ SCENES = {
 }
 
 # Scenes with something to leave need another drive to go to.
-SEVERAL_DRIVES = {"drive", "roam"}
+SEVERAL_DRIVES = {"drive", "roam", "replaced"}
 
 # A point is passed so often before it counts; as far as the scene gets there.
-TIMES = [1, 1, 2, 3, 5, 8, 13, 34]
+TIMES = [1, 1, 2, 3, 5]
+
+# What every group and request passes.
+TIMES_OF_FREQUENT = [1, 3, 8, 21, 55]
+FREQUENT = ("lane.before", "lane.s", "lane.w", "lane.com", "sequencer.", "reply.")
+
+# Scenes that pass a point but a few times.
+TIMES_OF = {"roam": [1], "replaced": [1], "damaged": [1], "keys": [1], "fresh": [1, 1, 2, 3]}
 
 # How long a scene may go on without dying.
 SCENE_S = 8.0
@@ -273,7 +282,8 @@ class Field:
         if store.process:
             store.kill()
         store.start()
-        oracle.verify(self.store, self.workers)
+        store.flags = []
+        oracle.verify(store, self.workers)
         oracle.abort_uploads(store, BUCKET)
 
     def fsck(self):
@@ -320,14 +330,17 @@ class Field:
         finally:
             self.store.kill()
             if away.exists():
-                drive.rename(away.with_name("left")) if drive.exists() else None
+                # What a server that no longer had it made in its place is no part of it.
+                shutil.rmtree(drive, ignore_errors=True)
                 away.rename(drive)
 
     def play_roam(self, name, nth) -> bool:
         """The directory of the index goes away under a running server."""
         index = self.store.drives[0] / "index"
-        away = self.folder / f"index-{self.kills}"
-        return self.play_load(name, nth, meanwhile=lambda: index.rename(away))
+        away = self.folder / "index-away"
+        dead = self.play_load(name, nth, meanwhile=lambda: index.rename(away))
+        shutil.rmtree(away, ignore_errors=True)
+        return dead
 
     def warm_up(self):
         """Some load on a server without a point, and its end by kill."""
@@ -341,6 +354,14 @@ class Field:
         if not self.store.start_armed(name, nth):
             return True
         return self.store.died(name, 0.5)
+
+    def play_replaced(self, name, nth) -> bool:
+        """An empty drive takes the place of the one that goes away otherwise."""
+        self.warm_up()
+        shutil.rmtree(self.store.drives[-1])
+        self.store.drives[-1].mkdir()
+        self.store.flags = ["--replace"]
+        return not self.store.start_armed(name, nth)
 
     def play_damaged(self, name, nth) -> bool:
         self.warm_up()
@@ -410,7 +431,7 @@ def goals(drives: int, found: dict) -> list:
 
 
 def campaign(
-    folder: Path, drives: int, seed: int, kills: int, wanted: list, times=tuple(TIMES)
+    folder: Path, drives: int, seed: int, kills: int, wanted: list, times=None
 ) -> dict:
     """Kills a store at each of the `wanted` (point, scene), then at any of them, until there are
     `kills`; what came of it. A point that is never passed is a failure."""
@@ -426,12 +447,15 @@ def campaign(
             if field is None:
                 field = Field(folder / f"field-{result['kills']}", drives, dice.getrandbits(32))
             name, scene = todo.pop() if todo else dice.choice(wanted)
-            nth = min(dice.choice(times), most.get((name, scene), max(times)))
+            often = TIMES_OF_FREQUENT if name.startswith(FREQUENT) else TIMES
+            nth = dice.choice(times or TIMES_OF.get(scene, often))
+            nth = min(nth, most.get((name, scene), nth))
             while True:
                 try:
                     field.kill_at(name, scene, nth)
                     result["reached"].append((name, scene, nth))
                     result["kills"] += 1
+                    tell(result)
                     break
                 except Missed:
                     result["missed"] += 1
@@ -444,14 +468,22 @@ def campaign(
             if field.kills >= KILLS_PER_STORE:
                 retire(field, result)
                 field = None
+        if field:
+            retire(field, result)
+            field = None
     finally:
         if field and field.store.process:
             field.store.kill()
-    if field:
-        field.store.start()
-        retire(field, result)
-    result["seconds"] = round(time.monotonic() - began, 1)
+        result["seconds"] = round(time.monotonic() - began, 1)
+        counts = {name: value for name, value in result.items() if name != "reached"}
+        figures.record("a piece of the kills", ended=field is None, seed=seed, **counts)
     return result
+
+
+def tell(result: dict):
+    """Says how far a long campaign is."""
+    if result["kills"] % 50 == 0:
+        print(f"{result['drives']} drives: {result['kills']} kills", flush=True)
 
 
 def retire(field: Field, result: dict):

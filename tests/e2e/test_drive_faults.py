@@ -25,6 +25,7 @@ BUCKET = "faults"
 # So that most of what is read is in sealed segments, in cells on all drives.
 FLAGS = ["--test-segment-bytes", str(1 << 20)]
 WITHIN_S = 5
+STALL_S = 1.2
 SIZES = [0, 1, 1000, 4096, 70_000, 300_000, 1 << 20]
 #: Files of the log; the index is not asked for what it can't rebuild.
 LOG_FILES = ("commit-", "bulk-")
@@ -101,6 +102,14 @@ class Set:
             assert waited < within_s, f"drive {number} counts after {waited:.1f} s: {said}"
             time.sleep(0.05)
         return said
+
+    def wait_until_trusted(self, number: int, within_s: float = 60):
+        """Waits until a drive that hung is read from again."""
+        began = time.monotonic()
+        while (said := self.drive(number))["why"] or said["state"] != "active":
+            assert said["state"] == "active", said
+            assert time.monotonic() - began < within_s, f"still avoided: {said}"
+            time.sleep(0.1)
 
     def assert_said(self, number: int, state: str):
         """Status, metrics and log name the drive."""
@@ -308,12 +317,19 @@ def test_reads_go_round_a_drive_that_stalls(make_set, number):
     set_ = make_set(6, number)
     victim = (number + 1) % 6
     calm, stalled = [], []
-    pairs = 3 if not P99_PERCENT else 10
+    # A drive that hangs for longer than its limit is taken out; these stalls are shorter.
+    pairs = 2 if not P99_PERCENT else 10
     for pair in range(pairs):
+        set_.wait_until_trusted(victim)
         calm += read_for_a_while(set_, pair)
+        set_.wait_until_trusted(victim)
+        before = set_.fs.applied(victim)
         rule = set_.fs.fault(victim, "stall", "read")
+        released = threading.Timer(STALL_S, set_.fs.clear, (victim, rule))
+        released.start()
         stalled += read_for_a_while(set_, pair)
-        set_.fs.clear(victim, rule)
+        released.join()
+        assert set_.fs.applied(victim) > before, "no read met the stalled drive"
     ratio = p99(stalled) / p99(calm)
     figures.record(
         "reads while a drive stalls",
@@ -324,20 +340,21 @@ def test_reads_go_round_a_drive_that_stalls(make_set, number):
         ratio=round(ratio, 2),
         held_up=set_.fs.applied(victim),
     )
-    assert set_.fs.applied(victim) > 0, "no read met the stalled drive"
     assert max(stalled) < WITHIN_S, f"a read took {max(stalled):.1f} s"
     if P99_PERCENT:
         assert ratio * 100 <= P99_PERCENT, f"p99 is {ratio:.1f} times the one without a stall"
 
 
-def read_for_a_while(set_: Set, seed: int) -> list:
-    """How long each of some reads took; their bytes are compared."""
-    dice, took_s, failures = random.Random(seed), [], []
+def read_for_a_while(set_: Set, seed: int, seconds: float = STALL_S) -> list:
+    """How long each read took; their bytes are compared."""
+    took_s, failures = [], []
+    until = time.monotonic() + seconds
 
-    def work(keys):
+    def work(dice):
         client = set_.client(timeout_s=30)
         try:
-            for key in keys:
+            while time.monotonic() < until:
+                key = dice.choice(keys)
                 began = time.monotonic()
                 found = client.get(BUCKET, key)
                 took_s.append(time.monotonic() - began)
@@ -348,8 +365,7 @@ def read_for_a_while(set_: Set, seed: int) -> list:
 
     keys = [key for key, body in set_.contents.items() if body]
     threads = [
-        threading.Thread(target=work, args=([dice.choice(keys) for _ in range(150)],))
-        for _ in range(2)
+        threading.Thread(target=work, args=(random.Random(2 * seed + i),)) for i in range(2)
     ]
     for thread in threads:
         thread.start()

@@ -4,6 +4,7 @@ COFFER_HISTORY_SECONDS says for how long with six drives. With six that stall it
 that, with one drive a sixth.
 """
 
+import faultfs
 from history_campaign import SECONDS, campaign
 
 EVERY_S = (5, 15)
@@ -14,8 +15,6 @@ def test_six_drives_stay_linearisable(make_store, folder):
 
 
 def test_six_drives_that_stall_stay_linearisable(make_store, folder):
-    import faultfs
-
     faultfs.required()
     fs = faultfs.FaultFs(folder / "fs", 6, journal=False)
     store = make_store(drives=6, start=False)

@@ -11,6 +11,7 @@
 //! | [`test`] | all tests |
 //! | [`tidy`] | rules that the compiler does not check |
 //! | [`failpoints`] | the build that can kill itself at named points |
+//! | [`schedules`] | the commit path's primitives under many schedules |
 //! | [`sim`] | the simulation's campaigns, and the bugs they must find |
 //! | [`ledger`] | long campaigns that ended |
 //! | [`soak`] | the campaigns in full size |
@@ -29,6 +30,7 @@ mod count;
 mod failpoints;
 mod ledger;
 mod python;
+mod schedules;
 mod shell;
 mod sim;
 mod soak;

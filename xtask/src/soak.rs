@@ -6,12 +6,13 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::count::{self, Count};
-use crate::{failpoints, python, shell, test};
+use crate::{failpoints, python, schedules, shell, test};
 
 /// A campaign: tests in another size, or tests of their own.
 struct Campaign {
     name: &'static str,
     what: &'static str,
+    /// A file of tests; none for schedules, which are Rust's.
     tests: &'static str,
     /// Settings at scale 1; numbers but percentages are multiplied by the scale.
     settings: &'static [(&'static str, f64)],
@@ -55,6 +56,12 @@ const CAMPAIGNS: &[Campaign] = &[
         settings: &[("COFFER_KILLS", 1000.0)],
     },
     Campaign {
+        name: "schedules",
+        what: "the commit path's primitives, 20,000 schedules for each of their tests",
+        tests: "",
+        settings: &[],
+    },
+    Campaign {
         name: "waves",
         what: "barriers a PUT, alone and with 64 clients",
         tests: "tests/e2e/test_one_wave.py",
@@ -85,10 +92,22 @@ const CAMPAIGNS: &[Campaign] = &[
         settings: &[("COFFER_MILLION", 1_000_000.0)],
     },
     Campaign {
+        name: "flips",
+        what: "10,000 flipped bits in a running server's files, two drives at a time",
+        tests: "tests/e2e/test_flips.py",
+        settings: &[("COFFER_FLIPS", 10_000.0)],
+    },
+    Campaign {
         name: "history",
         what: "an hour of concurrent clients over kills, pauses and lost drives, linearisable",
         tests: "tests/soak/test_history.py",
         settings: &[("COFFER_HISTORY_SECONDS", 3600.0)],
+    },
+    Campaign {
+        name: "rebuild",
+        what: "the index of a million objects deleted, damaged, lost with any drive",
+        tests: "tests/e2e/test_rebuild.py",
+        settings: &[("COFFER_REBUILD_OBJECTS", 1_000_000.0)],
     },
     Campaign {
         name: "sdk-rust",
@@ -123,14 +142,14 @@ pub fn run(arguments: &[String]) -> Result<()> {
         }
     }
 
-    // Failpoints have a build of their own.
-    if names.is_empty() || names.iter().any(|name| *name != "failpoints") {
-        let packages = ["--package", "coffer", "--package", "coffer-faultfs"];
-        shell::cargo(&[&["build", "--release", "--locked"], &packages[..]].concat())?;
-    }
-    if names.is_empty() || names.contains(&"history") {
-        // The checker.
-        shell::cargo(&["build", "--release", "--locked", "--package", "coffer-sim"])?;
+    // These have builds of their own.
+    if names.is_empty() || names.iter().any(|name| !["failpoints", "schedules"].contains(name)) {
+        let mut build = vec!["build", "--release", "--locked"];
+        // The server, drives of our own making, the checker of histories.
+        for package in ["coffer", "coffer-faultfs", "coffer-sim"] {
+            build.extend(["--package", package]);
+        }
+        shell::cargo(&build)?;
     }
     let binary = shell::target().join("release/coffer");
     let prepared = python::prepare(&[test::REQUIREMENTS]);
@@ -159,6 +178,10 @@ fn run_one(
     figures: &Path,
     scale: f64,
 ) -> Result<Count> {
+    if campaign.name == "schedules" {
+        let times = (schedules::MANY as f64 * scale).round().max(1.0);
+        return schedules::run(times as u64, true);
+    }
     let mut command = test::pytest(python, binary, campaign.tests);
     // The figures that a campaign prints are its result.
     command.arg("--capture=no").env("COFFER_FIGURES", figures);

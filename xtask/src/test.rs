@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::count::{self, Count};
-use crate::{failpoints, python, shell};
+use crate::{failpoints, python, schedules, shell};
 
 /// Python packages that the end-to-end tests need.
 pub const REQUIREMENTS: &str = "tests/e2e/requirements.txt";
@@ -18,6 +18,8 @@ pub fn run() -> Result<()> {
     shell::cargo(&["build", "--workspace", "--locked"])?;
     let arguments = ["test", "--workspace", "--locked", "--no-fail-fast"];
     let mut total = count::run(&mut shell::cargo_command(&arguments), count::cargo_line)?;
+
+    total.add(schedules::run(schedules::FEW, false)?);
 
     let prepared = python::prepare(&[REQUIREMENTS]);
     if let Some(python) = &prepared.python {

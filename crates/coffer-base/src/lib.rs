@@ -14,6 +14,7 @@
 //! | [`wire`] | little-endian and varint reading and writing with bounds |
 //! | [`buffer`] | 4 KiB-aligned buffers |
 //! | [`clock`], [`rng`], [`drive`], [`pool`], [`net`] | the seams |
+//! | [`sync`] | locks and threads that a scheduler of tests can drive |
 //! | [`failpoint`] | named points at which a test kills the process |
 //!
 //! Invariants:
@@ -32,6 +33,7 @@ pub mod ids;
 pub mod net;
 pub mod pool;
 pub mod rng;
+pub mod sync;
 pub mod wire;
 
 pub use ack::Ack;

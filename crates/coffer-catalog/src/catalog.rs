@@ -1,11 +1,11 @@
 //! The catalog: opening it, reading it, committing to it, closing it.
 
 use std::fmt;
-use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
+use coffer_base::sync::mpsc::{Sender, channel};
+use coffer_base::sync::thread::{self, JoinHandle};
 use coffer_base::{Ack, Position};
 use coffer_log::{Lane, Log, Mark, ReplayError};
 use tokio::sync::oneshot;

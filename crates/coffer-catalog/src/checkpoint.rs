@@ -44,8 +44,8 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use load::verify;
 pub(crate) use load::{Failed as LoadFailed, load};
+pub use load::{extents, verify};
 
 /// The largest [`CheckpointOptions::range_bytes_target`]: larger ranges would not be read.
 pub const RANGE_BYTES_TARGET_MAX: usize = 8 << 20;

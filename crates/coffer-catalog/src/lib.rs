@@ -42,6 +42,8 @@ mod overlay;
 mod persister;
 mod rebuild;
 pub mod record;
+#[cfg(all(test, feature = "shuttle"))]
+mod schedules;
 mod sequencer;
 mod snapshot;
 mod txn;
@@ -49,10 +51,10 @@ mod txn;
 pub use catalog::{Catalog, CatalogStatus, CommitError, Error, OpenOptions, Sequencing};
 pub use checkpoint::{
     CheckpointOptions, CheckpointStatus, CheckpointSummary, RANGE_BYTES_TARGET_MAX,
-    verify as verify_checkpoint,
+    extents as checkpoint_extents, verify as verify_checkpoint,
 };
 pub use engine::{
-    Engine, EngineError, EngineOptions, EngineSnapshot, Entry, LsmEngine, MemEngine, Write,
+    Engine, EngineError, EngineOptions, EngineSnapshot, Entries, Entry, LsmEngine, MemEngine, Write,
 };
 pub use rebuild::{catch_up, replay_records};
 pub use record::decode_counters;

@@ -1,6 +1,8 @@
 //! Bringing the index up to the end of the log.
 
-use coffer_base::Position;
+use std::time::Duration;
+
+use coffer_base::{Clock, Position, SystemClock};
 use coffer_log::{Log, Mark, ReplayError, ReplayedGroup};
 
 use crate::catalog::Error;
@@ -15,8 +17,42 @@ const KEYS_PER_BATCH: usize = 4096;
 /// … or hold this many bytes of records.
 const RECORD_BYTES_PER_BATCH: usize = 4 << 20;
 
-/// Groups between two reports of progress.
-const GROUPS_PER_REPORT: u64 = 100_000;
+/// How often progress is told.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Tells how far something long is.
+pub(crate) struct Progress {
+    what: &'static str,
+    total: u64,
+    began: Duration,
+    told: Duration,
+}
+
+impl Progress {
+    pub(crate) fn new(what: &'static str, total: u64) -> Progress {
+        let now = SystemClock.monotonic();
+        Progress { what, total, began: now, told: now }
+    }
+
+    /// `done` of the total is done, and `keys` keys are written: told now and then.
+    pub(crate) fn at(&mut self, done: u64, keys: u64) {
+        let now = SystemClock.monotonic();
+        if now - self.told < REPORT_INTERVAL || done == 0 {
+            return;
+        }
+        self.told = now;
+        let left = (now - self.began).as_secs_f64() * self.total.saturating_sub(done) as f64;
+        let (seconds_left, percent) = (left / done as f64, done * 100 / self.total.max(1));
+        tracing::info!(
+            event = "index-progress",
+            keys,
+            percent,
+            seconds_left = seconds_left.ceil(),
+            "{}",
+            self.what
+        );
+    }
+}
 
 /// What opening the catalog had to do.
 #[derive(Clone, Debug, Default)]
@@ -106,6 +142,9 @@ fn replay(log: &Log, engine: &dyn Engine, from: Option<Mark>) -> Result<Replayed
     let mut batch = Batch { engine, overlay: Overlay::default(), record_bytes: 0, applied: from };
     let mut replayed = Replayed::default();
     let mut stopped = None;
+    let start = from.map_or(0, |mark| mark.position.0);
+    let total = log.end().position.0.saturating_sub(start);
+    let mut progress = Progress::new("replaying the log into the index", total);
     let end = log.replay(from, &mut |group| {
         batch.take(group).map_err(|error| {
             let what = error.to_string();
@@ -114,14 +153,7 @@ fn replay(log: &Log, engine: &dyn Engine, from: Option<Mark>) -> Result<Replayed
         })?;
         replayed.groups += 1;
         replayed.records += group.records.len() as u64;
-        if replayed.groups.is_multiple_of(GROUPS_PER_REPORT) {
-            tracing::info!(
-                groups = replayed.groups,
-                records = replayed.records,
-                position = group.mark.position.0,
-                "replaying the log into the index"
-            );
-        }
+        progress.at(group.mark.position.0.saturating_sub(start), replayed.records);
         Ok(())
     });
     let end = match (end, stopped) {

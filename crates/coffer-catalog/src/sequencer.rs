@@ -15,10 +15,11 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, Mutex};
 
 use coffer_base::Ack;
+use coffer_base::sync::mpsc::{Receiver, TryRecvError};
+use coffer_base::sync::{Planted, planted};
 use coffer_log::{Group, Lane};
 use tokio::sync::oneshot;
 
@@ -193,6 +194,9 @@ impl Sequencer {
                     }
                     Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
                 }
+            }
+            if closing && planted(Planted::CloseBeforeLast) {
+                return self.finish();
             }
             self.run_group(batch);
             if closing {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use coffer_base::checksum::{checksum, place_seed};
-use coffer_base::drive::queue::{Patience, is_slow};
-use coffer_base::drive::{Access, DriveFile};
+use coffer_base::drive::queue::{Patience, Work, is_slow};
+use coffer_base::drive::{Access, Drive, DriveFile, DriveQueue, read_exact_at};
 use coffer_base::{AlignedBuf, DriveId, Position, SegmentId, StoreId};
 
 use crate::erasure::Coder;
@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::extent::Extent;
 use crate::geometry::Geometry;
 use crate::group::{GROUP_HEADER_BYTES, GroupHeader, verify_item};
+use crate::health::Suspect;
 use crate::inner::Inner;
 use crate::mark::Chain;
 use crate::segment::{BLOCK_BYTES, FileKind, HEADER_BYTES, Header, Layout, Sealed, Segment};
@@ -98,9 +99,13 @@ pub(crate) fn read_payload(
                     match fill(file.as_ref(), &mut buf, at, patience) {
                         Ok(true) if verified(&buf) => return Ok(buf.into()),
                         Ok(true) => failures.push(format!("{} is wrong", inner.set.label(*drive))),
-                        Ok(false) => left.push(copy),
+                        Ok(false) => {
+                            left.push(copy);
+                            continue;
+                        }
                         Err(e) => failures.push(format!("{}: {e}", inner.set.label(*drive))),
                     }
+                    inner.health.suspect(Suspect::Files { segment: segment.id });
                 }
             }
         }
@@ -230,7 +235,7 @@ impl<'a> Cells<'a> {
 
     /// Fills `buf`, every block verified and rebuilt where that fails.
     pub fn read_verified(&self, offset: u64, buf: &mut [u8]) -> Result<(), Error> {
-        let sealed = self.sealed_header()?;
+        let sealed = self.inner.sealed.get(self.id, self.members, || self.sealed_header())?;
         self.each_piece(offset, buf, |cell, within, piece| {
             let mut at = 0;
             while at < piece.len() {
@@ -281,6 +286,7 @@ impl<'a> Cells<'a> {
                     }
                     Err(e) => {
                         failures.push(e.to_string());
+                        self.suspect(cell, Suspect::Files { segment: self.id });
                         continue;
                     }
                 };
@@ -295,12 +301,23 @@ impl<'a> Cells<'a> {
                         return Ok(sealed);
                     }
                     Ok(_) => failures.push(format!("cell {cell} has no valid header")),
-                    Err(e) if is_slow(&e) => left.push(cell),
+                    Err(e) if is_slow(&e) => {
+                        left.push(cell);
+                        continue;
+                    }
                     Err(e) => failures.push(format!("cell {cell}: {e}")),
                 }
+                self.suspect(cell, Suspect::Files { segment: self.id });
             }
         }
         Err(Error::Unavailable(format!("segment {}: {}", self.id, failures.join("; "))))
+    }
+
+    /// Has something healed that the drive of `cell` does not have right, unless the drive is out.
+    fn suspect(&self, cell: usize, suspect: Suspect) {
+        if self.inner.set.is_live(self.members[cell]) {
+            self.inner.health.suspect(suspect);
+        }
     }
 
     /// Bytes of block `block` in a cell: shorter only at the cell's end.
@@ -335,15 +352,91 @@ impl<'a> Cells<'a> {
         if !fill(file.as_ref(), &mut data, at, patience).map_err(|e| Error::io(&label(), &e))? {
             return Ok(None);
         }
-        let expected = sealed.blocks[cell * sealed.blocks_per_cell() + block];
-        if block_checksum(self.inner.set.store, self.id, cell, block, &data) != expected {
-            return Err(Error::Corrupt(format!(
-                "block {block} of cell {cell} of segment {} on {}",
-                self.id,
-                label()
-            )));
-        }
+        self.check_block(sealed, cell, block, &data)?;
         Ok(Some(data))
+    }
+
+    /// A block of each of `cells`, as [`Cells::stored_block_with`], all at once.
+    fn stored_blocks(
+        &self,
+        sealed: &Sealed,
+        cells: &[usize],
+        block: usize,
+    ) -> Vec<Result<Option<Vec<u8>>, Error>> {
+        let len = self.block_bytes(block);
+        let at = self.header_bytes + (block * BLOCK_BYTES) as u64;
+        let opened: Vec<_> = cells.iter().map(|c| self.file(*c, Patience::Hedged)).collect();
+        let jobs = cells.iter().zip(&opened).filter_map(|(cell, file)| {
+            let file = file.as_ref().ok()?.clone()?;
+            Some((self.inner.set.queue(self.members[*cell]), file))
+        });
+        let read = move |file: Arc<dyn DriveFile>| {
+            let mut data = vec![0u8; len];
+            read_exact_at(file.as_ref(), &mut data, at).map(|()| data)
+        };
+        let read = DriveQueue::each(jobs.collect(), Work::Read, Patience::Hedged, read);
+        let mut read = read.into_iter();
+        let mut blocks = Vec::with_capacity(cells.len());
+        for (cell, file) in cells.iter().zip(opened) {
+            blocks.push(match file.map(|file| file.and_then(|_| read.next())) {
+                Ok(Some(Ok(data))) => {
+                    self.check_block(sealed, *cell, block, &data).map(|()| Some(data))
+                }
+                Ok(Some(Err(e))) if is_slow(&e) => Ok(None),
+                Ok(Some(Err(e))) => Err(Error::io(&self.inner.set.label(self.members[*cell]), &e)),
+                Ok(None) => Ok(None),
+                Err(e) => Err(e),
+            });
+        }
+        blocks
+    }
+
+    /// A block of each of `cells`, however long their drives take; `take` gets each as it comes,
+    /// until it has enough.
+    fn wait_for_blocks(
+        &self,
+        sealed: &Sealed,
+        cells: Vec<usize>,
+        block: usize,
+        mut take: impl FnMut(usize, Result<Vec<u8>, Error>) -> bool,
+    ) {
+        let (len, name) = (self.block_bytes(block), self.name.clone());
+        let at = self.header_bytes + (block * BLOCK_BYTES) as u64;
+        let here = |cell: &usize| {
+            let drive = self.inner.set.drive(self.members[*cell]).ok()?;
+            Some((*cell, (drive.queue().clone(), drive)))
+        };
+        let (cells, drives): (Vec<usize>, Vec<_>) = cells.iter().filter_map(here).unzip();
+        let read = move |drive: Arc<dyn Drive>| {
+            let mut data = vec![0u8; len];
+            let file = drive.open(&name, Access::Buffered)?;
+            read_exact_at(file.as_ref(), &mut data, at).map(|()| data)
+        };
+        DriveQueue::first(drives, Work::Read, read, |i, read| {
+            let cell = cells[i];
+            let read = read.map_err(|e| Error::io(&self.inner.set.label(self.members[cell]), &e));
+            let verify =
+                |data: Vec<u8>| self.check_block(sealed, cell, block, &data).map(|()| data);
+            take(cell, read.and_then(verify))
+        });
+    }
+
+    fn check_block(
+        &self,
+        sealed: &Sealed,
+        cell: usize,
+        block: usize,
+        data: &[u8],
+    ) -> Result<(), Error> {
+        let expected = sealed.blocks[cell * sealed.blocks_per_cell() + block];
+        if block_checksum(self.inner.set.store, self.id, cell, block, data) == expected {
+            return Ok(());
+        }
+        Err(Error::Corrupt(format!(
+            "block {block} of cell {cell} of segment {} on {}",
+            self.id,
+            self.inner.set.label(self.members[cell])
+        )))
     }
 
     /// One block of one cell, rebuilt from others when its drive does not have it right.
@@ -355,37 +448,51 @@ impl<'a> Cells<'a> {
                 slow.push(cell);
                 Error::Unavailable(format!("{} is slow", self.inner.set.label(self.members[cell])))
             }
-            Err(e) => e,
+            Err(e) => {
+                let suspect = match &e {
+                    Error::Unavailable(_) => Suspect::Files { segment: self.id },
+                    _ => Suspect::Block { segment: self.id, block },
+                };
+                self.suspect(cell, suspect);
+                e
+            }
         };
         let k = usize::from(self.geometry.k);
         let mut cells: Vec<Option<Vec<u8>>> = vec![None; self.members.len()];
         let mut have = 0;
-        for other in (0..self.members.len()).filter(|other| *other != cell) {
-            if have == k {
-                break;
-            }
-            match self.stored_block_with(sealed, other, block, Patience::Hedged) {
-                Ok(Some(data)) => {
-                    cells[other] = Some(data);
-                    have += 1;
+        let mut others: Vec<usize> = (0..self.members.len()).filter(|i| *i != cell).collect();
+        others.sort_by_key(|i| !self.inner.set.is_at_hand(self.members[*i]));
+        while have < k && !others.is_empty() {
+            let rest = others.split_off(others.len().min(k - have));
+            let wave = std::mem::replace(&mut others, rest);
+            for (other, read) in wave.iter().zip(self.stored_blocks(sealed, &wave, block)) {
+                match read {
+                    Ok(Some(data)) => {
+                        cells[*other] = Some(data);
+                        have += 1;
+                    }
+                    Ok(None) => slow.push(*other),
+                    Err(_) => {}
                 }
-                Ok(None) => slow.push(other),
-                Err(_) => {}
             }
         }
-        // Waited for only now that there is no other way; its own drive first.
-        for late in slow {
-            if have == k {
-                break;
-            }
-            match self.stored_block(sealed, late, block) {
-                Ok(data) if late == cell => return Ok(data),
-                Ok(data) => {
-                    cells[late] = Some(data);
-                    have += 1;
+        // Waited for only now that there is no other way, and only until there is enough.
+        if have < k {
+            let mut own = None;
+            self.wait_for_blocks(sealed, slow, block, |late, read| {
+                match read {
+                    Ok(data) if late == cell => own = Some(data),
+                    Ok(data) => {
+                        cells[late] = Some(data);
+                        have += 1;
+                    }
+                    Err(e) if late == cell => first = e,
+                    Err(_) => {}
                 }
-                Err(e) if late == cell => first = e,
-                Err(_) => {}
+                own.is_some() || have == k
+            });
+            if let Some(own) = own {
+                return Ok(own);
             }
         }
         if have < k {
@@ -446,6 +553,8 @@ struct Window {
     start: u64,
     valid: usize,
     buf: AlignedBuf,
+    /// The first error of the file. No bytes there is one thing, not knowing is another.
+    failed: Option<io::Error>,
 }
 
 const WINDOW_BYTES: usize = 1 << 20;
@@ -537,18 +646,35 @@ impl<'a> BodyReader<'a> {
     }
 
     /// The length of the longest source, in body bytes.
-    pub fn longest(&self) -> u64 {
-        let length = |source: &Source<'_>| match source {
-            Source::File { file, .. } => file.len().unwrap_or(0).saturating_sub(HEADER_BYTES),
-            Source::Plain { .. } | Source::Verified { .. } => self.end,
+    pub fn longest(&mut self) -> u64 {
+        let end = self.end;
+        let length = |source: &mut Source<'_>| match source {
+            Source::File { window, file, .. } => match file.len() {
+                Ok(len) => len.saturating_sub(HEADER_BYTES),
+                Err(e) => {
+                    window.failed.get_or_insert(e);
+                    0
+                }
+            },
+            Source::Plain { .. } | Source::Verified { .. } => end,
         };
-        self.sources.iter().map(length).max().unwrap_or(0)
+        self.sources.iter_mut().map(length).max().unwrap_or(0)
+    }
+
+    /// The files, by their place in what [`BodyReader::of_files`] was given, that could not be read
+    /// somewhere: what is missing from them may be there.
+    pub fn failures(&mut self) -> Vec<(usize, io::Error)> {
+        let failed = |(i, source): (usize, &mut Source<'_>)| match source {
+            Source::File { window, .. } => window.failed.take().map(|e| (i, e)),
+            Source::Plain { .. } | Source::Verified { .. } => None,
+        };
+        self.sources.iter_mut().enumerate().filter_map(failed).collect()
     }
 }
 
 impl Source<'_> {
     fn file(file: Arc<dyn DriveFile>, aligned: bool) -> Self {
-        let window = Window { start: 0, valid: 0, buf: AlignedBuf::zeroed(0) };
+        let window = Window { start: 0, valid: 0, buf: AlignedBuf::zeroed(0), failed: None };
         Source::File { window, file, aligned }
     }
 
@@ -556,11 +682,11 @@ impl Source<'_> {
     fn read(&mut self, offset: u64, buf: &mut [u8]) -> Option<()> {
         match self {
             Source::File { window, file, aligned } => {
-                if !*aligned && buf.len() > WINDOW_BYTES {
-                    let at = HEADER_BYTES + offset;
-                    return coffer_base::drive::read_exact_at(file.as_ref(), buf, at).ok();
-                }
                 let at = HEADER_BYTES + offset;
+                if !*aligned && buf.len() > WINDOW_BYTES {
+                    let n = window.note(file.read_at(buf, at))?;
+                    return (n == buf.len()).then_some(());
+                }
                 window.read(file.as_ref(), at, buf)
             }
             Source::Plain { cells, ahead } => {
@@ -590,6 +716,10 @@ impl Source<'_> {
 }
 
 impl Window {
+    fn note(&mut self, read: io::Result<usize>) -> Option<usize> {
+        read.map_err(|e| self.failed.get_or_insert(e)).ok()
+    }
+
     fn read(&mut self, file: &dyn DriveFile, at: u64, buf: &mut [u8]) -> Option<()> {
         let has = at >= self.start && at + buf.len() as u64 <= self.start + self.valid as u64;
         if !has {
@@ -599,7 +729,9 @@ impl Window {
                 self.buf = AlignedBuf::zeroed(need.max(WINDOW_BYTES));
             }
             self.start = start;
-            self.valid = file.read_at(&mut self.buf, start).unwrap_or(0);
+            self.valid = 0;
+            let read = file.read_at(&mut self.buf, start);
+            self.valid = self.note(read)?;
             if at + buf.len() as u64 > self.start + self.valid as u64 {
                 return None;
             }

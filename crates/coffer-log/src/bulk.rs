@@ -17,6 +17,7 @@ mod memory;
 mod now;
 mod reader;
 mod row;
+mod scrub;
 mod verify;
 mod writer;
 mod writing;
@@ -25,6 +26,7 @@ pub(crate) use lanes::{BulkLanes, recover_bulk};
 pub(crate) use lent::ReadBuffers;
 pub(crate) use now::read_bulk_now;
 pub(crate) use reader::read_bulk;
+pub(crate) use scrub::{row_offsets, rows_present, scrub_rows};
 pub(crate) use verify::{verify_bulk_segment, verify_extent};
 pub use writer::BulkWriter;
 

@@ -4,11 +4,13 @@
 //! member, groups are written and synced strictly in order, one barrier each.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use coffer_base::drive::queue::{Patience, Work};
 use coffer_base::drive::{Access, Drive, DriveFile, DriveQueue};
+use coffer_base::sync::{Condvar, Mutex, Planted, planted, thread};
 use coffer_base::{DriveId, Position, SegmentId};
 
 use crate::error::Error;
@@ -46,6 +48,8 @@ pub(crate) struct ClosedSegment {
 pub(crate) struct CopyWriter {
     pub drive: DriveId,
     pub file: Arc<dyn DriveFile>,
+    /// The end of what was written and synced in the file.
+    settled: Arc<AtomicU64>,
     state: Mutex<WriterState>,
     idle: Condvar,
 }
@@ -89,7 +93,9 @@ impl Wave {
             Ok(()) => results.done.push(drive),
             Err(why) => results.failed.push((drive, why)),
         }
-        self.changed.notify_all();
+        if !planted(Planted::ReportWithoutWaking) {
+            self.changed.notify_all();
+        }
     }
 
     /// Waits until `enough` of `members` have synced, or all have answered, or `limit` passed.
@@ -125,6 +131,10 @@ impl CopyWriter {
                 let mut state = self.state.lock().expect("no holder panics");
                 state.since = None;
                 let Some(write) = state.queue.pop_front() else {
+                    if planted(Planted::IdleOutsideLock) {
+                        drop(state);
+                        state = self.state.lock().expect("no holder panics");
+                    }
                     state.running = false;
                     self.idle.notify_all();
                     return;
@@ -133,11 +143,16 @@ impl CopyWriter {
                 (write, state.failed.clone())
             };
             let QueuedWrite { bytes, file_offset, wave, .. } = write;
-            if let Some(why) = failed {
+            if let Some(why) = failed.filter(|_| !planted(Planted::WriteAfterFailure)) {
                 wave.report(self.drive, Err(why));
                 continue;
             }
+            if planted(Planted::ReportBeforeWrite) {
+                wave.report(self.drive, Ok(()));
+                thread::yield_now();
+            }
             let file = self.file.clone();
+            let end = file_offset + bytes.len() as u64;
             let work = move || {
                 coffer_base::failpoint::pass("lane.before-write");
                 let written = file.write_at(&bytes, file_offset, true);
@@ -146,8 +161,13 @@ impl CopyWriter {
             };
             let queue = threads.clone();
             queue.start(Work::Commit, work, move |written| {
+                if written.is_ok() {
+                    self.settled.store(end, Ordering::Release);
+                }
                 let result = written.map_err(|e| self.fail(&inner, &e));
-                wave.report(self.drive, result);
+                if !planted(Planted::ReportBeforeWrite) {
+                    wave.report(self.drive, result);
+                }
                 self.go_on(threads, inner);
             });
             return;
@@ -199,14 +219,14 @@ impl OpenSegment {
             match create_copies(inner, id, geometry, &members, body_bytes) {
                 Ok(files) => {
                     let copies: Vec<_> = members.iter().copied().zip(files).collect();
-                    inner.table.insert(Segment { id, layout: Layout::Copies(copies.clone()) });
-                    let members = copies
-                        .into_iter()
-                        .map(|(drive, file)| {
-                            let (state, idle) = (Mutex::default(), Condvar::new());
-                            Arc::new(CopyWriter { drive, file, state, idle })
-                        })
-                        .collect();
+                    let writer = |(drive, file): (DriveId, Arc<dyn DriveFile>)| {
+                        let (state, idle) = (Mutex::default(), Condvar::new());
+                        let settled = Arc::new(AtomicU64::new(HEADER_BYTES));
+                        inner.health.track(id, drive, &settled);
+                        Arc::new(CopyWriter { drive, file, settled, state, idle })
+                    };
+                    let members = copies.iter().cloned().map(writer).collect();
+                    inner.table.insert(Segment { id, layout: Layout::Copies(copies) });
                     return Ok(OpenSegment {
                         id,
                         members,
@@ -377,3 +397,6 @@ pub(crate) fn remove_copies(inner: &Inner, id: SegmentId, members: &[DriveId]) {
         coffer_base::failpoint::pass("copy.removed");
     }
 }
+
+#[cfg(all(test, feature = "shuttle"))]
+mod schedules;

@@ -7,7 +7,9 @@ use coffer_base::{DriveId, SegmentId};
 use crate::bulk::{BulkLanes, ReadBuffers};
 use crate::error::Error;
 use crate::geometry::Geometry;
+use crate::health::Health;
 use crate::options::{LogOptions, Seams};
+use crate::sealed_headers::SealedHeaders;
 use crate::segment::SegmentTable;
 use crate::set::Set;
 use crate::superblock::Epoch;
@@ -21,7 +23,9 @@ pub(crate) struct Inner {
     pub table: SegmentTable,
     pub bulk: BulkLanes,
     pub read_buffers: ReadBuffers,
+    pub sealed: SealedHeaders,
     pub supers: Supers,
+    pub health: Health,
     pub epoch: Epoch,
     next_segment: AtomicU32,
 }
@@ -37,8 +41,22 @@ impl Inner {
     ) -> Self {
         let bulk = BulkLanes::default();
         let read_buffers = ReadBuffers::default();
+        let sealed = SealedHeaders::default();
         let next_segment = AtomicU32::new(1);
-        Self { options, seams, set, table, bulk, read_buffers, supers, epoch, next_segment }
+        let health = Health::default();
+        Self {
+            options,
+            seams,
+            set,
+            table,
+            bulk,
+            read_buffers,
+            sealed,
+            supers,
+            health,
+            epoch,
+            next_segment,
+        }
     }
 
     /// A segment id that was never used.

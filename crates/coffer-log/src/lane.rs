@@ -8,14 +8,15 @@
 //! What a power cut leaves at each step: before any member has synced, the group may or may not
 //! be found by recovery (nobody was told); after the level's members have, it is found on each.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use coffer_base::buffer::align_up;
 use coffer_base::drive::DriveQueue;
 use coffer_base::drive::queue::{Patience, Work, is_given_up, is_slow};
-use coffer_base::{Ack, Drive, DriveId, Position};
+use coffer_base::sync::{Condvar, Mutex, MutexGuard};
+use coffer_base::{Ack, Drive, DriveId, Position, SegmentId};
 
 use crate::copies::{ClosedSegment, OpenSegment, WaveResults};
 use crate::error::Error;
@@ -23,6 +24,7 @@ use crate::group::{GROUP_HEADER_BYTES, Group};
 use crate::inner::Inner;
 use crate::mark::{Chain, Mark};
 use crate::seal::seal;
+use crate::segment::HEADER_BYTES;
 use crate::set::DriveState;
 
 /// What all handles of a log share.
@@ -64,6 +66,8 @@ pub(crate) struct LaneCore {
     chain: Chain,
     /// A group was begun and has not been committed: the segment must not change under it.
     building: bool,
+    /// A segment that takes no more groups.
+    leaving: Option<SegmentId>,
 }
 
 /// The one handle that appends.
@@ -73,7 +77,7 @@ pub struct Lane {
 
 impl Shared {
     pub fn new(inner: Inner, position: Position, chain: Chain, broken: Option<String>) -> Self {
-        let core = LaneCore { current: None, position, chain, building: false };
+        let core = LaneCore { current: None, position, chain, building: false, leaving: None };
         Self {
             inner: Arc::new(inner),
             core: Mutex::new(core),
@@ -258,6 +262,40 @@ impl Shared {
         }
     }
 
+    /// Writes no more to segment `id`, whose copy on a live drive lost its name, and has it sealed
+    /// now; one that was only prepared is discarded. Why not, if that can't be.
+    pub fn leave(self: &Arc<Self>, id: SegmentId) -> Result<(), String> {
+        let mut prepared = self.prepared.lock().expect("no holder panics");
+        if matches!(&*prepared, Prepared::Ready(segment) if segment.id == id)
+            && let Prepared::Ready(segment) = std::mem::replace(&mut *prepared, Prepared::None)
+        {
+            drop(prepared);
+            segment.discard(&self.inner);
+            return Ok(());
+        }
+        drop(prepared);
+        let mut core = self.core();
+        if core.current.as_ref().is_some_and(|current| current.id == id) {
+            core.leaving = Some(id);
+            if core.building {
+                return Err("the next commit ends its segment".to_owned());
+            }
+            core.make_room(self, HEADER_BYTES).map_err(|error| error.to_string())?;
+        }
+        drop(core);
+        let seals = self.seals.lock().expect("no holder panics");
+        let waits = |seals: &mut Vec<PendingSeal>| {
+            seals.iter().any(|pending| pending.closed.id == id && !pending.failed)
+        };
+        let limit = self.inner.options.stall_limit;
+        let (seals, _) =
+            self.seals_changed.wait_timeout_while(seals, limit, waits).expect("no holder panics");
+        match seals.iter().any(|pending| pending.closed.id == id) {
+            true => Err("its segment waits to be sealed".to_owned()),
+            false => Ok(()),
+        }
+    }
+
     /// Clean stop: everything sealed, nothing reserved.
     pub fn close(self: &Arc<Self>) -> Result<(), Error> {
         let mut core = self.core();
@@ -344,6 +382,7 @@ impl LaneCore {
     fn make_room(&mut self, shared: &Arc<Shared>, need: u64) -> Result<(), Error> {
         if let Some(current) = &self.current
             && current.offset + need <= current.capacity
+            && self.leaving != Some(current.id)
         {
             if current.offset > current.capacity / 4 {
                 shared.prepare();

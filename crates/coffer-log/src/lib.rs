@@ -10,12 +10,13 @@
 //! | `lane` | [`Lane`]: appending to history, one group at a time |
 //! | `group` | [`Group`]: what is appended and synced at once |
 //! | `copies` | the open commit segment on its `m + 1` drives |
-//! | `seal` | re-encoding a full commit segment `k + m` |
+//! | `seal`, `sealed_headers` | re-encoding a full commit segment `k + m`; its headers at hand |
 //! | `body` | reading commit segments: payloads and groups |
 //! | `bulk` | rows of cells for large payloads |
 //! | `erasure` | the code |
 //! | `recovery` | opening: formatting, or deciding where history ended |
 //! | `replay`, `verify`, `status` | reading history; checking everything; looking in |
+//! | `scrub`, `health` | finding silent damage and healing it; what is known to be wrong |
 //! | `set`, `supers`, `superblock` | the drives, their states, what they record of them |
 //! | `segment`, `extent`, `mark`, `geometry` | the vocabulary |
 //!
@@ -40,6 +41,7 @@ mod error;
 mod extent;
 mod geometry;
 mod group;
+mod health;
 mod inner;
 mod lane;
 mod log;
@@ -47,7 +49,9 @@ mod mark;
 mod options;
 mod recovery;
 mod replay;
+mod scrub;
 mod seal;
+mod sealed_headers;
 mod segment;
 mod set;
 mod status;
@@ -60,12 +64,14 @@ pub use error::{Error, OpenError, ReplayError};
 pub use extent::Extent;
 pub use geometry::{DRIVES_MAX, Geometry};
 pub use group::{Group, Savepoint};
+pub use health::DriveHealth;
 pub use lane::Lane;
 pub use log::Log;
 pub use mark::{Chain, Mark};
 pub use options::{DriveThreads, LogOptions, Seams};
 pub use recovery::Recovery;
 pub use replay::ReplayedGroup;
+pub use scrub::{Covered, Finding, Outcome, ScrubProgress, ScrubReport, ScrubVisitor};
 pub use segment::is_segment_name;
 pub use set::DriveState;
 pub use status::{DriveStatus, LogStatus, SegmentCounts};

@@ -10,12 +10,14 @@ use crate::body::{read_payload, read_payload_now};
 use crate::bulk::{self, BulkWriter};
 use crate::error::{Error, OpenError, ReplayError};
 use crate::extent::Extent;
+use crate::health;
 use crate::lane::{Lane, Shared};
 use crate::mark::Mark;
 use crate::options::{LogOptions, Seams};
 use crate::recovery::{self, Recovery};
 use crate::replay::{self, ReplayedGroup};
-use crate::segment::Layout;
+use crate::scrub::{self, Covered, ScrubReport, ScrubVisitor};
+use crate::segment::{Layout, Segment};
 use crate::status::{self, LogStatus};
 use crate::superblock::Checkpoint;
 use crate::verify::{self, VerifyReport};
@@ -38,6 +40,7 @@ impl Log {
         let drives =
             seams.guard(drives, &options).map_err(|e| OpenError::io("threads of drives", &e))?;
         let (shared, lane, recovery) = recovery::open(drives, options, seams)?;
+        health::seed_gaps(&shared.inner);
         if let Some(interval) = probe {
             let watched = Arc::downgrade(&shared);
             std::thread::Builder::new()
@@ -178,6 +181,52 @@ impl Log {
         }
     }
 
+    /// What its parts share.
+    #[cfg(all(test, feature = "shuttle"))]
+    pub(crate) fn inner(&self) -> &Arc<crate::inner::Inner> {
+        &self.0.inner
+    }
+
+    /// Reads every byte of every live drive that a checksum covers, past the page cache, and heals
+    /// what is wrong: see [`ScrubVisitor`] for its speed and its end. `Unavailable` while another
+    /// one is under way.
+    pub fn scrub(&self, visitor: &mut dyn ScrubVisitor) -> Result<ScrubReport, Error> {
+        scrub::scrub(&self.0, visitor)
+    }
+
+    /// As [`Log::scrub`], but of segments only of which a live drive lacks its part: what a drive
+    /// that was replaced by an empty one waits for.
+    pub fn rebuild(&self, visitor: &mut dyn ScrubVisitor) -> Result<ScrubReport, Error> {
+        scrub::rebuild(&self.0, visitor)
+    }
+
+    /// Segments of which a live drive is known to lack its file or header.
+    pub fn segments_with_gaps(&self) -> usize {
+        self.0.inner.health.gap_segments().len()
+    }
+
+    /// Which bytes of the live drives mean something: a flip of any of them is found by
+    /// [`Log::scrub`]. For tests that damage them.
+    pub fn covered(&self) -> Vec<Covered> {
+        scrub::covered(&self.0)
+    }
+
+    /// Where the bulk rows of `extent` begin: by this, [`ScrubVisitor::is_named`] can be answered.
+    pub fn row_offsets(&self, extent: &Extent) -> Result<Vec<u64>, Error> {
+        match self.0.inner.table.get(extent.segment).as_deref() {
+            Some(Segment { layout: Layout::Bulk { geometry, .. }, .. }) if extent.is_bulk() => {
+                bulk::row_offsets(extent, *geometry)
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Heals now what reads have found wrong; returns how many places it looked at. In a server
+    /// the watcher has it done in the background.
+    pub fn heal_queued(&self) -> u64 {
+        scrub::heal_suspects(&self.0)
+    }
+
     /// Clean stop: seals and trims what is open.
     pub fn close(&self, lane: Lane) -> Result<(), Error> {
         assert!(Arc::ptr_eq(lane.shared(), &self.0), "the lane of another log");
@@ -189,7 +238,16 @@ fn watch(shared: &Weak<Shared>, interval: std::time::Duration) {
     loop {
         std::thread::sleep(interval);
         match shared.upgrade() {
-            Some(shared) => shared.watch(),
+            Some(shared) => {
+                shared.watch();
+                if shared.inner.health.suspects() > 0 {
+                    let healing = shared.clone();
+                    let heal = move || {
+                        scrub::heal_suspects(&healing);
+                    };
+                    shared.inner.seams.background.spawn(Box::new(heal));
+                }
+            }
             None => return,
         }
     }

@@ -119,12 +119,12 @@ pub(crate) fn open(
     recover(plan::created(drives, newest), options, seams)
 }
 
+/// Drives, and what each says of itself.
+type LookedAt = (Vec<Arc<dyn Drive>>, Vec<Looked>);
+
 /// What each drive says of itself, all asked at once. One that fails or hangs is as good as
 /// missing, where that is allowed.
-fn look_at_all(
-    drives: Vec<Arc<dyn Drive>>,
-    may_miss: bool,
-) -> Result<(Vec<Arc<dyn Drive>>, Vec<Looked>), OpenError> {
+fn look_at_all(drives: Vec<Arc<dyn Drive>>, may_miss: bool) -> Result<LookedAt, OpenError> {
     let items = drives.iter().map(|drive| (drive.queue().clone(), drive.clone())).collect();
     let answers = DriveQueue::each(items, Work::Look, Patience::Full, |drive: Arc<dyn Drive>| {
         Ok(look(drive.as_ref()))
@@ -181,22 +181,16 @@ fn recover(
     }
     let inner = inner;
     let epoch = inner.epoch;
-    let active = newest.members.iter().filter(|m| m.is_active()).count();
-    let gone = newest
-        .members
-        .iter()
-        .filter(|m| m.is_active() && (!inner.set.is_live(m.id) || weak.contains(&m.id)))
-        .count();
-    if gone > 0 && !is_enough(&newest, active, gone) && !inner.options.force {
-        return Err(OpenError::NoMajority(format!(
-            "{gone} of {active} active drives are missing or failed at the start: {}",
-            inner.set.with(|slots| {
-                let out = slots.iter().filter(|s| s.state != DriveState::Active);
-                out.map(|s| format!("{} ({})", s.label, s.why)).collect::<Vec<_>>().join(", ")
-            })
-        )));
+    check_enough(&inner, &newest, &weak)?;
+    let mut history = read_history(&inner, &found, &newest, &mut notes)?;
+    for (id, e) in history.unread.drain(..) {
+        inner.set.take_out(id, DriveState::Lost, &format!("reading history: {e}"));
+        if inner.set.is_live(id) && !inner.options.force {
+            return Err(OpenError::io(&inner.set.label(id), &e));
+        }
     }
-    let history = read_history(&inner, &found, &newest, &mut notes)?;
+    // Again: a drive that failed or went meanwhile may be the one that knew the end.
+    check_enough(&inner, &newest, &weak)?;
     coffer_base::failpoint::pass("recovery.history");
     if let Some(reached) = inner.options.reached.map(|mark| known_to_reach(&newest, mark))
         && history.position < reached
@@ -267,6 +261,24 @@ fn recover(
     shared.prepare();
     let recovery = Recovery { store, created, end, notes };
     Ok((shared.clone(), Lane::new(shared), recovery))
+}
+
+/// Refuses to decide where history ends without the drives that must know. `weak` are here, but
+/// may lack what they should have.
+fn check_enough(inner: &Inner, newest: &Superblock, weak: &[DriveId]) -> Result<(), OpenError> {
+    let active = newest.members.iter().filter(|m| m.is_active()).count();
+    let is_gone = |id: DriveId| !inner.set.is_live(id) || weak.contains(&id);
+    let gone = newest.members.iter().filter(|m| m.is_active() && is_gone(m.id)).count();
+    if gone == 0 || is_enough(newest, active, gone) || inner.options.force {
+        return Ok(());
+    }
+    let out = inner.set.with(|slots| {
+        let out = slots.iter().filter(|s| s.state != DriveState::Active);
+        out.map(|s| format!("{} ({})", s.label, s.why)).collect::<Vec<_>>().join(", ")
+    });
+    Err(OpenError::NoMajority(format!(
+        "{gone} of {active} active drives are missing or failed at the start: {out}"
+    )))
 }
 
 /// The set as it is at this start: who is here takes part, but for the fenced.

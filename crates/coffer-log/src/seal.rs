@@ -220,6 +220,7 @@ fn encode_cells(
             Ok(()) => Error::io(&inner.set.label(member), &e),
         };
 
+    inner.sealed.forget(closed.id);
     let mut files = Vec::new();
     for member in members {
         let drive = inner.set.drive(*member)?;

@@ -125,6 +125,11 @@ impl Set {
         });
     }
 
+    /// Whether a read of the drive is likely to come in time.
+    pub fn is_at_hand(&self, id: DriveId) -> bool {
+        self.is_live(id) && !self.queue(id).is_slow()
+    }
+
     /// The threads of a drive.
     pub fn queue(&self, id: DriveId) -> DriveQueue {
         self.with(|slots| {

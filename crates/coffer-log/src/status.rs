@@ -7,6 +7,7 @@ use coffer_base::drive::{DriveQueue, Space};
 use coffer_base::{Drive, DriveId, StoreId, Timestamp};
 
 use crate::geometry::Geometry;
+use crate::health::DriveHealth;
 use crate::lane::Shared;
 use crate::mark::Mark;
 use crate::segment::Layout;
@@ -37,6 +38,8 @@ pub struct DriveStatus {
     pub space: Option<Space>,
     /// Durability barriers of its files since the start: fdatasyncs and DSYNC writes.
     pub barriers: u64,
+    /// What was found wrong on it since the start.
+    pub health: DriveHealth,
 }
 
 /// Counts of segments.
@@ -73,6 +76,10 @@ pub struct LogStatus {
     pub drives: Vec<DriveStatus>,
     /// Segments by kind.
     pub segments: SegmentCounts,
+    /// Segments of which a live drive lacks its file, or has no valid header in it.
+    pub segments_with_gaps: usize,
+    /// Places that reads found wrong and that wait to be healed.
+    pub suspects: usize,
     /// Full commit segments that wait to be sealed.
     pub unsealed: usize,
     /// Memory that bulk rows under construction take now.
@@ -103,6 +110,7 @@ pub(crate) fn status(shared: &Shared) -> LogStatus {
             hedged_reads: 0,
             space: None,
             barriers: 0,
+            health: DriveHealth::default(),
         };
         slots.iter().map(|s| (copy(s), s.drive.clone())).collect()
     });
@@ -130,6 +138,7 @@ pub(crate) fn status(shared: &Shared) -> LogStatus {
                 hedged_reads: queue.hedged_reads(),
                 space: space.ok().flatten(),
                 barriers: drive.as_ref().map_or(0, |d| d.barriers()),
+                health: inner.health.of_drive(status.id),
                 ..status
             }
         })
@@ -167,6 +176,14 @@ pub(crate) fn status(shared: &Shared) -> LogStatus {
     if segments.degraded > 0 {
         degraded.push(format!("{} segments miss a drive", segments.degraded));
     }
+    let segments_with_gaps = inner.health.gap_segments().len();
+    if segments_with_gaps > 0 {
+        degraded.push(format!("{segments_with_gaps} segments have lost redundancy"));
+    }
+    let suspects = inner.health.suspects();
+    if suspects > 0 {
+        degraded.push(format!("{suspects} damaged places wait to be healed"));
+    }
     LogStatus {
         store: inner.set.store,
         geometry: inner.set.geometry,
@@ -175,6 +192,8 @@ pub(crate) fn status(shared: &Shared) -> LogStatus {
         end: shared.end(),
         drives,
         segments,
+        segments_with_gaps,
+        suspects,
         unsealed: shared.unsealed(),
         row_memory_bytes: inner.bulk.memory_bytes() as u64,
         degraded,

@@ -2,9 +2,9 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-use coffer_base::Timestamp;
 use coffer_base::drive::DriveQueue;
 use coffer_base::drive::queue::{Patience, Work};
+use coffer_base::{DriveId, Timestamp};
 
 use crate::error::Error;
 use crate::set::{DriveState, Set, Slot};
@@ -39,7 +39,8 @@ impl Supers {
     /// is recorded in turn on the others.
     ///
     /// Refused when fewer than half of the last recorded active members are live: the others
-    /// could be a majority and start without knowing of this.
+    /// could be a majority and start without knowing of this. Members that were not active then
+    /// and are back now do not count: they know of nothing that came since.
     /// `force` records it nevertheless.
     pub fn record(
         &self,
@@ -50,13 +51,15 @@ impl Supers {
         let mut recorded = self.recorded();
         let mut next = recorded.clone();
         change(&mut next);
-        let active_before = recorded.members.iter().filter(|member| member.is_active()).count();
+        let active_before: Vec<DriveId> =
+            recorded.members.iter().filter(|m| m.is_active()).map(|m| m.id).collect();
         loop {
             let live = set.live();
-            if live.is_empty() || (live.len() * 2 < active_before && !force) {
+            let left = live.iter().filter(|id| active_before.contains(id)).count();
+            if live.is_empty() || (left * 2 < active_before.len() && !force) {
                 return Err(Error::ReadOnly(format!(
-                    "only {} of {active_before} active drives are left to record a change on",
-                    live.len()
+                    "only {left} of {} active drives are left to record a change on",
+                    active_before.len()
                 )));
             }
             next.generation += 1;
@@ -77,15 +80,18 @@ impl Supers {
                 DriveQueue::each(items, Work::Commit, Patience::Full, |(drive, superblock)| {
                     superblock.write(drive.as_ref())
                 });
+            // All that failed go before anything is returned: none may stay trusted.
+            let mut stopped = Ok(());
             for (id, written) in ids.into_iter().zip(written) {
                 if let Err(e) = written {
                     // A generation that some drives have must not be written again.
                     recorded.generation = next.generation;
-                    set.take_out_failed(id, &e, "writing its superblock")?;
+                    stopped = stopped.and(set.take_out_failed(id, &e, "writing its superblock"));
                     failed = true;
                 }
                 coffer_base::failpoint::pass("supers.drive");
             }
+            stopped?;
             if !failed {
                 coffer_base::failpoint::pass("supers.recorded");
                 *self.states.lock().expect("no holder panics") =

@@ -185,7 +185,8 @@ impl From<coffer_catalog::EngineError> for Error {
     fn from(error: coffer_catalog::EngineError) -> Self {
         match error {
             coffer_catalog::EngineError::Io(_) => Error::Unavailable(error.to_string()),
-            coffer_catalog::EngineError::Damaged(_) => Error::Corrupt(error.to_string()),
+            // It is made anew from the log.
+            coffer_catalog::EngineError::Damaged(_) => Error::Unavailable(error.to_string()),
         }
     }
 }

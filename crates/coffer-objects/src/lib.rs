@@ -24,6 +24,7 @@
 //! | `rows` | the rows of the catalog, byte for byte |
 //! | [`users`] | identities, access keys, the principal of a key |
 //! | [`mod@fsck`] | whether everything agrees |
+//! | [`named`] | which bulk rows anything names |
 //!
 //! Invariants:
 //! 1. Whatever can refuse a request is decided before or inside its one commit; a refused request
@@ -50,6 +51,7 @@ pub mod fsck;
 mod get;
 mod list;
 mod manifest;
+pub mod named;
 mod objects;
 mod payload;
 mod pin;

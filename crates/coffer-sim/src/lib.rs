@@ -12,6 +12,7 @@
 //! | [`life`] | what a store may hold over several starts, and what may be lost |
 //! | [`trouble`] | what goes wrong with a drive |
 //! | [`plant`] | bugs that must be found |
+//! | [`flips`] | bits that flip anywhere: found, healed, never served |
 //! | [`model`] | the oracle |
 //! | [`step`] | an operation of a client: on the store and on the model |
 //! | [`workload`] | which operation comes next |
@@ -31,6 +32,7 @@ pub mod campaign;
 pub mod campaigns;
 pub mod clock;
 pub mod executor;
+pub mod flips;
 pub mod history;
 pub mod life;
 pub mod model;

@@ -12,6 +12,7 @@ const USAGE: &str = "\
 usage: coffer-sim [--seeds N] [--from SEED] [--jobs N] [--steps N] [--every N] [--plant BUG]
                   [--until-failure yes] [--summary FILE]
        coffer-sim --replay SEED:BOUNDARY [--steps N]
+       coffer-sim flips [--flips N] [--from SEED] [--each N]
        coffer-sim check-history FILE...
 
 Runs the campaigns of N seeds (default 10) from SEED (default 0) on, as many at once as there are
@@ -101,9 +102,59 @@ fn report(task: &Task, outcome: &Outcome) {
     }
 }
 
+/// Flips bits (default 10,000), so many in the store of each seed, and reports.
+fn run_flips(mut words: impl Iterator<Item = String>) -> ExitCode {
+    let (mut wanted, mut seed, mut each) = (10_000, 0, 500);
+    while let Some(word) = words.next() {
+        let value = words.next().and_then(|value| value.parse::<u64>().ok());
+        match (word.as_str(), value) {
+            ("--flips", Some(n)) => wanted = n,
+            ("--from", Some(n)) => seed = n,
+            ("--each", Some(n)) if n > 0 => each = n,
+            _ => {
+                eprintln!("{USAGE}");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    let (began, mut total) = (Instant::now(), coffer_sim::flips::Outcome::default());
+    let mut failed = false;
+    while total.flips < wanted {
+        let outcome = coffer_sim::flips::run(seed, each.min(wanted - total.flips));
+        println!(
+            "seed {seed}: {} flips in {} batches, {} things healed, {} repairs cut, {} reads refused",
+            outcome.flips, outcome.batches, outcome.healed, outcome.cuts, outcome.refused
+        );
+        for failure in &outcome.failures {
+            failed = true;
+            println!("FAILED: {failure}");
+        }
+        seed += 1;
+        total.flips += outcome.flips.max(1);
+        total.healed += outcome.healed;
+        total.cuts += outcome.cuts;
+        for (kind, count) in outcome.by_kind {
+            *total.by_kind.entry(kind).or_default() += count;
+        }
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    println!(
+        "{} flips {:?}, {} things healed, {} repairs cut, {seconds:.0} s: {}",
+        total.flips,
+        total.by_kind,
+        total.healed,
+        total.cuts,
+        if failed { "FAILED" } else { "every file as before, no wrong byte" }
+    );
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
 fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("check-history") {
         return coffer_sim::history::command::run(std::env::args().skip(2));
+    }
+    if std::env::args().nth(1).as_deref() == Some("flips") {
+        return run_flips(std::env::args().skip(2));
     }
     let Some(args) = parse(std::env::args().skip(1)) else {
         eprintln!("{USAGE}");

@@ -77,3 +77,14 @@ fn missing_syncs_are_found_and_replayed() {
         }
     }
 }
+
+/// Bits flip anywhere that means something, on up to m drives at a time.
+#[test]
+fn every_flipped_bit_is_found_and_healed() {
+    for seed in 0..4 {
+        let outcome = coffer_sim::flips::run(seed, 90);
+        assert_eq!(outcome.failures, Vec::<String>::new());
+        assert!(outcome.flips >= 90 && outcome.healed > 50, "{outcome:?}");
+        assert_eq!(outcome.by_kind.len(), 4, "{outcome:?}");
+    }
+}

@@ -6,7 +6,7 @@ use clap::{Args, Command, FromArgMatches};
 
 use crate::fault::Fault;
 use crate::settings::{self, Scope};
-use crate::{bench, config, fsck, index, serve, status, user};
+use crate::{bench, config, fsck, index, scrub, serve, status, user};
 
 fn command() -> Command {
     let store = |name: &'static str, about: &'static str| {
@@ -44,6 +44,10 @@ fn command() -> Command {
         .subcommand(fsck::Args::augment_args(store(
             "fsck",
             "Checks a stopped store: every record, cell, checksum and catalog entry",
+        )))
+        .subcommand(scrub::Args::augment_args(store(
+            "scrub",
+            "Reads all that the drives hold and heals silent damage, in a running server or offline",
         )))
         .subcommand(
             Command::new("index")
@@ -92,6 +96,9 @@ fn run(matches: &clap::ArgMatches) -> anyhow::Result<ExitCode> {
         Some(("user", m)) => user::run(m),
         Some(("fsck", m)) => {
             fsck::run(&settings::from_matches(m)?, &fsck::Args::from_arg_matches(m)?)
+        }
+        Some(("scrub", m)) => {
+            scrub::run(&settings::from_matches(m)?, &scrub::Args::from_arg_matches(m)?)
         }
         Some(("index", m)) => match m.subcommand() {
             Some(("rebuild", m)) => index::rebuild(&settings::from_matches(m)?),

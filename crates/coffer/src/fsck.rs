@@ -19,6 +19,7 @@ use coffer_catalog::{EngineOptions, LsmEngine, OpenOptions, verify_checkpoint};
 use coffer_objects::fsck::{FsckOptions, FsckReport, fsck_with};
 use serde::Serialize;
 
+use crate::roaming::home;
 use crate::settings::Settings;
 use crate::status::bytes;
 use crate::store::{self, OpenLog, Purpose};
@@ -81,7 +82,7 @@ pub fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
 
     verify_checkpoint(&log, &mut |what| outcome.found(what));
 
-    let index = store::index_places(settings, &held).swap_remove(0).dir;
+    let index = home::of(&store::index_places(settings, &held)[0].dir);
     let catalog = store::open_catalog(&index, log.clone(), lane, OpenOptions::default())?;
     if let Some(why) = catalog.status()?.rebuilt {
         outcome.notes.push(format!("the index was made anew: {why}"));

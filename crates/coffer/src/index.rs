@@ -7,6 +7,7 @@ use std::time::Instant;
 use coffer_catalog::{Engine, EngineOptions, LsmEngine, OpenOptions};
 
 use crate::fault::Fault;
+use crate::roaming::home;
 use crate::settings::Settings;
 use crate::store::{self, OpenLog, Purpose};
 
@@ -15,7 +16,7 @@ pub fn rebuild(settings: &Settings) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let looked = store::look(settings)?;
     let log = store::open_log(&looked, settings, Purpose::Change)?;
-    let dir = store::index_places(settings, &log.held).swap_remove(0).dir;
+    let dir = home::of(&store::index_places(settings, &log.held)[0].dir);
     let wrong = |e: &dyn std::fmt::Display| Fault::Data(format!("{}: {e}", dir.display()));
     std::fs::create_dir_all(&dir).map_err(|e| wrong(&e))?;
     {

@@ -11,6 +11,7 @@
 //! | `serve`, `banner`, `logging` | a running server and what it says |
 //! | `admin` | the admin port and the admin socket |
 //! | `status`, `user`, `fsck`, `index`, `config` | a subcommand each |
+//! | `scrub` | passes over the drives, in a server and by themselves |
 //! | `bench` | the load generator |
 //!
 //! Invariants:
@@ -31,6 +32,7 @@ mod fsck;
 mod index;
 mod logging;
 mod roaming;
+mod scrub;
 mod serve;
 mod settings;
 mod status;

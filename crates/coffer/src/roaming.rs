@@ -5,6 +5,10 @@
 //! in the next place and takes over while the server runs. Meanwhile readers have the old one,
 //! whose files are all open, and commits wait only once it takes no more.
 //!
+//! Damage is healed in the same way: a place has two homes, the directory itself and one inside
+//! it, and an index that turns out damaged is made anew in the other one. A read that met the
+//! damage waits for that, at most [`WAIT_MAX`]; nothing wrong is ever answered.
+//!
 //! A drive that hangs is not waited for. The log notices it, and gives it up; the index then moves
 //! away, and leaves its old files to a thread that may never end. Until then what is read of the
 //! index and lies neither in its cache nor in the system's waits for the drive.
@@ -15,7 +19,8 @@
 //! - A group that was committed before the change and is applied after it is in the new index
 //!   already; [`Engine::apply`] leaves out what lies before the mark.
 
-use std::path::PathBuf;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock, mpsc};
 use std::thread::JoinHandle;
@@ -25,10 +30,11 @@ use bytes::Bytes;
 use coffer_base::Drive;
 use coffer_base::drive::RealDrive;
 use coffer_catalog::{
-    Engine, EngineError, EngineOptions, EngineSnapshot, LsmEngine, Write, catch_up,
+    Engine, EngineError, EngineOptions, EngineSnapshot, Entries, LsmEngine, Write, catch_up,
 };
 use coffer_log::{Log, Mark};
 
+pub mod home;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +44,8 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 const PROBE_LIMIT: Duration = Duration::from_secs(1);
 /// How long to wait after moving failed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a read waits for a new index.
+const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Where an index can be.
 #[derive(Clone)]
@@ -57,6 +65,7 @@ pub struct Roaming {
 struct Inner {
     log: Log,
     places: Vec<Place>,
+    health: Arc<Health>,
     current: RwLock<Arc<Placed>>,
     /// Held to change the place, and to apply.
     writer: Mutex<()>,
@@ -68,8 +77,10 @@ struct Inner {
 
 /// An index in its place.
 struct Placed {
-    /// Which of the places.
+    /// Which of the places …
     at: usize,
+    /// … and which directory there.
+    home: PathBuf,
     /// Its directory, for noticing that it is gone.
     dir: Arc<RealDrive>,
     engine: LsmEngine,
@@ -77,8 +88,8 @@ struct Placed {
 
 #[derive(Default)]
 struct State {
-    /// Why the index should move.
-    wanted: Option<String>,
+    /// Why the index should move, or be made anew.
+    wanted: Option<EngineError>,
     /// Moves that were tried, whatever came of them.
     tried: u64,
     /// Why the last one failed.
@@ -86,49 +97,74 @@ struct State {
     stop: bool,
 }
 
+/// What there is to say of indexes that were made anew while the server runs.
+#[derive(Debug, Default)]
+pub struct Health {
+    /// How many.
+    pub remade: AtomicU64,
+    /// Why one is being made now.
+    making: Mutex<Option<String>>,
+}
+
+impl Health {
+    /// Why an index is being made now, if one is.
+    pub fn making(&self) -> Option<String> {
+        self.making.lock().expect("no holder panics").clone()
+    }
+
+    fn set_making(&self, why: Option<String>) {
+        *self.making.lock().expect("no holder panics") = why;
+    }
+}
+
 impl Placed {
-    /// Opens the index in a place; a damaged one is emptied, with the reason.
-    fn open(places: &[Place], at: usize) -> Result<(Placed, Option<String>), EngineError> {
-        let path = &places[at].dir;
-        let wrong = |e: std::io::Error| EngineError::Io(format!("{}: {e}", path.display()));
-        let dir = RealDrive::create(path).map_err(wrong)?;
+    /// Opens the index in a home; a damaged one is emptied, with the reason.
+    fn open(at: usize, home: PathBuf) -> Result<(Placed, Option<String>), EngineError> {
+        let wrong = |e: std::io::Error| EngineError::Io(format!("{}: {e}", home.display()));
+        let dir = Arc::new(RealDrive::create(&home).map_err(wrong)?);
         let options = EngineOptions::default();
         #[cfg(feature = "failpoints")]
         let options = crate::failpoints::engine_options(options);
-        let (engine, damage) = LsmEngine::open_or_wipe(path, options)?;
-        Ok((Placed { at, dir: Arc::new(dir), engine }, damage))
+        let (engine, damage) = LsmEngine::open_or_wipe(&home, options)?;
+        Ok((Placed { at, home, dir, engine }, damage))
     }
 }
 
 impl Roaming {
     /// Opens the index in the first of `places`. The log is where it can be made from.
     pub fn open(log: Log, places: Vec<Place>) -> Result<Roaming, EngineError> {
-        let (placed, damage) = Placed::open(&places, 0)?;
+        let home = home::of(&places[0].dir);
+        let (placed, damage) = Placed::open(0, home.clone()).or_else(|error| {
+            tracing::error!(dir = %home.display(), %error, "the index can't be opened");
+            Placed::open(0, home::other(&places[0].dir, &home))
+        })?;
         if let Some(damage) = damage {
-            let dir = places[0].dir.display();
-            tracing::warn!(%dir, damage, "the index was damaged and is made anew");
+            let dir = placed.home.display();
+            tracing::warn!(event = "index-damaged", %dir, damage, "the index is made anew");
         }
+        home::remove(&home::other(&places[0].dir, &placed.home));
         let position = placed.engine.mark()?.map_or(0, |mark| mark.position.0);
-        let can_move = places.len() > 1;
         let inner = Arc::new(Inner {
             log,
             places,
+            health: Arc::default(),
             current: RwLock::new(Arc::new(placed)),
             writer: Mutex::new(()),
             applied: AtomicU64::new(position),
             state: Mutex::default(),
             changed: Condvar::new(),
         });
-        let mover = match can_move {
-            true => {
-                let inner = inner.clone();
-                let thread = std::thread::Builder::new().name("index-move".into());
-                let mover = thread.spawn(move || inner.watch());
-                Some(mover.map_err(|e| EngineError::Io(e.to_string()))?)
-            }
-            false => None,
+        let mover = {
+            let inner = inner.clone();
+            let thread = std::thread::Builder::new().name("index-move".into());
+            thread.spawn(move || inner.watch()).map_err(|e| EngineError::Io(e.to_string()))?
         };
-        Ok(Roaming { inner, mover })
+        Ok(Roaming { inner, mover: Some(mover) })
+    }
+
+    /// What there is to say of it.
+    pub fn health(&self) -> Arc<Health> {
+        self.inner.health.clone()
     }
 }
 
@@ -190,15 +226,16 @@ impl Inner {
     }
 
     /// Why the index can't stay where it is.
-    fn trouble(&self) -> Option<String> {
+    fn trouble(&self) -> Option<EngineError> {
         let current = self.current();
         if let Some(why) = self.log.hung(&self.places[current.at].drive.label()) {
             // Who waits for it waits for the next place instead.
             current.engine.abandon(&why);
-            return Some(why);
+            return Some(EngineError::Io(why));
         }
         // One that does not answer may be slow only; the log decides that.
-        probe(current.dir.clone())?.err().map(|gone| gone.to_string())
+        let gone = probe(current.dir.clone()).and_then(Result::err);
+        gone.map(|gone| EngineError::Io(gone.to_string())).or_else(|| current.engine.damage())
     }
 
     /// Whether an index can be made in a place.
@@ -208,22 +245,41 @@ impl Inner {
             && probe(drive.clone()).is_some_and(|found| found.is_ok())
     }
 
-    /// Makes the index in another place and lets it take over.
-    fn move_on(&self, why: &str) -> Result<(), EngineError> {
-        let from = self.current().at;
-        let old = self.places[from].dir.display();
-        tracing::warn!(from = %old, why, "the index can't stay and is made in another place");
+    /// Makes the index in another home and lets it take over.
+    fn move_on(&self, why: &EngineError) -> Result<(), EngineError> {
+        let (at, old) = {
+            let current = self.current();
+            (current.at, current.home.clone())
+        };
+        tracing::warn!(
+            event = "index-remaking", from = %old.display(), %why,
+            "the index is made again from the log, in another directory"
+        );
+        self.health.set_making(Some(why.to_string()));
+        let moved = self.try_homes(at, &old, why);
+        self.health.set_making(None);
+        let to = moved?;
+        self.health.remade.fetch_add(1, Ordering::Relaxed);
+        let (from, to) = (old.display(), to.display());
+        tracing::warn!(event = "index-moved", %from, %to, "the index moved");
+        Ok(())
+    }
+
+    fn try_homes(&self, at: usize, old: &Path, why: &EngineError) -> Result<PathBuf, EngineError> {
+        let beside = (at, home::other(&self.places[at].dir, old));
+        let elsewhere = (0..self.places.len()).filter(|other| *other != at);
+        let mut homes: Vec<_> = elsewhere.map(|at| (at, home::of(&self.places[at].dir))).collect();
+        match why {
+            EngineError::Damaged(_) => homes.insert(0, beside),
+            EngineError::Io(_) => homes.push(beside),
+        }
+        homes.retain(|(at, _)| self.is_here(*at));
         let mut failed = EngineError::Io(format!("{why}, and no other drive is there"));
-        let live = (0..self.places.len()).filter(|&at| at != from && self.is_here(at));
-        for at in live {
-            let to = self.places[at].dir.display();
-            match self.make(at) {
-                Ok(()) => {
-                    tracing::warn!(event = "index-moved", from = %old, to = %to, "the index moved");
-                    return Ok(());
-                }
+        for (at, home) in homes {
+            match self.make(at, home.clone()) {
+                Ok(()) => return Ok(home),
                 Err(error) => {
-                    tracing::error!(to = %to, %error, "the index can't be made here");
+                    tracing::error!(to = %home.display(), %error, "the index can't be made here");
                     failed = error;
                 }
             }
@@ -231,8 +287,8 @@ impl Inner {
         Err(failed)
     }
 
-    fn make(&self, at: usize) -> Result<(), EngineError> {
-        let (placed, _) = Placed::open(&self.places, at)?;
+    fn make(&self, at: usize, home: PathBuf) -> Result<(), EngineError> {
+        let (placed, _) = Placed::open(at, home)?;
         coffer_base::failpoint::pass("roaming.opened");
         let catch_up = || {
             catch_up(&self.log, &placed.engine).map_err(|error| match error {
@@ -253,33 +309,67 @@ impl Inner {
         };
         coffer_base::failpoint::pass("roaming.moved");
         drop(writer);
-        // Closing the old engine may take long, or for ever if its drive hangs.
+        // Closing the old engine may take long, or for ever if its drive hangs. Its files go before
+        // its lock does.
         let thread = std::thread::Builder::new().name("index-close".into());
-        if let Err(error) = thread.spawn(move || drop(before)) {
+        let close = move || {
+            home::remove(&before.home);
+            drop(before);
+        };
+        if let Err(error) = thread.spawn(close) {
             tracing::warn!(%error, "no thread to close the old index: it is closed here");
         }
         Ok(())
     }
 
-    /// Waits until the index is in another place; `error` is why it must be.
-    fn wait_for_move(&self, error: EngineError) -> Result<(), EngineError> {
-        if self.places.len() < 2 {
-            return Err(error);
-        }
+    /// Asks for a new index, because of `error`.
+    fn want(&self, error: &EngineError) {
+        self.state().wanted.get_or_insert_with(|| error.clone());
+        self.changed.notify_all();
+    }
+
+    /// Waits until there is a new index; `error` is why there must be.
+    fn wait_for_move(
+        &self,
+        error: EngineError,
+        limit: Option<Duration>,
+    ) -> Result<(), EngineError> {
         let mut state = self.state();
         let before = state.tried;
-        if state.wanted.is_none() {
-            state.wanted = Some(error.to_string());
-        }
+        state.wanted.get_or_insert_with(|| error.clone());
         self.changed.notify_all();
-        while state.tried == before && !state.stop {
-            state = self.changed.wait(state).expect("no holder panics");
+        let waits = |state: &mut State| state.tried == before && !state.stop;
+        state = match limit {
+            None => self.changed.wait_while(state, waits).expect("no holder panics"),
+            Some(limit) => {
+                let waited = self.changed.wait_timeout_while(state, limit, waits);
+                waited.expect("no holder panics").0
+            }
+        };
+        if state.tried == before {
+            return Err(error);
         }
         match &state.failed {
-            None if !state.stop => Ok(()),
-            None => Err(error),
+            None => Ok(()),
             Some(failed) => Err(failed.clone()),
         }
+    }
+}
+
+/// A snapshot that asks for a new index when it meets damage.
+struct Watched {
+    snapshot: Arc<dyn EngineSnapshot>,
+    inner: Arc<Inner>,
+}
+
+impl EngineSnapshot for Watched {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+        self.snapshot.get(key).inspect_err(|error| self.inner.want(error))
+    }
+
+    fn range(&self, lo: Bound<&[u8]>, hi: Bound<&[u8]>) -> Entries<'_> {
+        let entries = self.snapshot.range(lo, hi);
+        Box::new(entries.map(|entry| entry.inspect_err(|error| self.inner.want(error))))
     }
 }
 
@@ -298,21 +388,24 @@ impl Engine for Roaming {
         placed.engine.get(key).or_else(|error| {
             // Called from tasks of the runtime, whose other tasks must not wait with this one.
             match tokio::runtime::Handle::try_current() {
-                Ok(_) => tokio::task::block_in_place(|| self.inner.wait_for_move(error))?,
-                Err(_) => self.inner.wait_for_move(error)?,
+                Ok(_) => {
+                    tokio::task::block_in_place(|| self.inner.wait_for_move(error, Some(WAIT_MAX)))?
+                }
+                Err(_) => self.inner.wait_for_move(error, None)?,
             }
             self.inner.current().engine.get(key)
         })
     }
 
     fn snapshot(&self) -> Arc<dyn EngineSnapshot> {
-        self.inner.current().engine.snapshot()
+        let snapshot = self.inner.current().engine.snapshot();
+        Arc::new(Watched { snapshot, inner: self.inner.clone() })
     }
 
     fn check(&self) -> Result<(), EngineError> {
         let placed = self.inner.current();
         placed.engine.check().or_else(|error| {
-            self.inner.wait_for_move(error)?;
+            self.inner.wait_for_move(error, None)?;
             self.inner.current().engine.check()
         })
     }
@@ -331,7 +424,7 @@ impl Engine for Roaming {
             applied
         };
         // The log has the group, and a new index is made from the log.
-        applied.or_else(|error| inner.wait_for_move(error))
+        applied.or_else(|error| inner.wait_for_move(error, None))
     }
 
     fn mark(&self) -> Result<Option<Mark>, EngineError> {

@@ -23,6 +23,7 @@ use crate::banner::Banner;
 use crate::credentials::{self, Credentials, Source};
 use crate::fault::Fault;
 use crate::logging;
+use crate::scrub::{self, Plan, Scrubbing};
 use crate::settings::{Address, Settings};
 use crate::store::{self, HeldDrive, Looked, Purpose, Store};
 
@@ -99,7 +100,18 @@ async fn serve(
             principal: Arc::new(Principal::root(store.owner_id.clone())),
         }),
     ));
-    let facts = Arc::new(Facts::new(service.clone(), store.owner_id.clone()));
+    let plan = Plan {
+        background: scrub::pace_bytes(settings.scrub_mib_per_sec),
+        rebuild: scrub::pace_bytes(settings.rebuild_mib_per_sec),
+        pause: Duration::from_secs(settings.scrub_pause_secs),
+    };
+    let scrubber = Scrubbing::start(store.objects.catalog().clone(), plan)?;
+    let facts = Arc::new(Facts::new(
+        service.clone(),
+        store.owner_id.clone(),
+        scrubber.scrubbing().clone(),
+        store.index_health.clone(),
+    ));
     readiness.send_replace(Readiness::Serving(facts.clone()));
     let mut talking = JoinSet::new();
     for socket in sockets {
@@ -126,7 +138,11 @@ async fn serve(
     coffer_base::failpoint::pass("serve.drained");
     // Waits until the tasks are gone, and with them the names of the sockets.
     talking.shutdown().await;
-    tokio::task::spawn_blocking(move || store.close()).await??;
+    tokio::task::spawn_blocking(move || {
+        scrubber.stop();
+        store.close()
+    })
+    .await??;
     coffer_base::failpoint::pass("serve.closed");
     tracing::info!(event = "stopped", "stopped");
     Ok(ExitCode::SUCCESS)

@@ -206,6 +206,12 @@ settings! {
     write_floor: Option<u8> = "" in Serve;
     /// How long requests under way may take to end after SIGTERM, in seconds.
     drain_secs: u64 = "10" in Serve;
+    /// How much a search for silent damage in the background may read from all drives together, in MiB a second; 0: none is made.
+    scrub_mib_per_sec: u64 = "16" in Serve;
+    /// From the end of such a search to the beginning of the next, in seconds.
+    scrub_pause_secs: u64 = "3600" in Serve;
+    /// As scrub_mib_per_sec, while what a replaced drive lacks is rebuilt.
+    rebuild_mib_per_sec: u64 = "256" in Serve;
     /// auto (text on a terminal, else json), text, or json.
     log_format: LogFormat = "auto" in Serve;
     /// What is logged: error, warn, info, debug, trace, or a filter such as info,coffer_log=debug.

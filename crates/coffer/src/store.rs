@@ -24,7 +24,7 @@ use tokio::runtime::Handle;
 use crate::admin::client;
 use crate::credentials;
 use crate::fault::Fault;
-use crate::roaming::{Place, Roaming};
+use crate::roaming::{Health, Place, Roaming, home};
 use crate::settings::Settings;
 
 #[cfg(test)]
@@ -250,6 +250,7 @@ fn index_reached(looked: &Looked, settings: &Settings) -> Option<Mark> {
         None => looked.present().iter().map(|dir| dir.join(INDEX)).collect(),
     };
     let mark = |dir: PathBuf| {
+        let dir = home::of(&dir);
         if !dir.join("tree").is_dir() {
             return None;
         }
@@ -384,7 +385,11 @@ pub fn open_catalog(
 
 /// As [`open_catalog`] in the first of `places`, from where the index can move on. What lies in
 /// the others was left behind there and is removed.
-fn open_roaming(places: Vec<Place>, log: Log, lane: Lane) -> anyhow::Result<Catalog> {
+fn open_roaming(
+    places: Vec<Place>,
+    log: Log,
+    lane: Lane,
+) -> anyhow::Result<(Catalog, Arc<Health>)> {
     for place in &places[1..] {
         match std::fs::remove_dir_all(&place.dir) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -398,7 +403,8 @@ fn open_roaming(places: Vec<Place>, log: Log, lane: Lane) -> anyhow::Result<Cata
     let options = OpenOptions::default();
     #[cfg(feature = "failpoints")]
     let options = crate::failpoints::open_options(options);
-    open_over(log, lane, Arc::new(engine), options)
+    let health = engine.health();
+    Ok((open_over(log, lane, Arc::new(engine), options)?, health))
 }
 
 fn open_over(
@@ -436,6 +442,8 @@ pub struct Store {
     pub owner_id: String,
     /// The drives that are here.
     pub held: Vec<HeldDrive>,
+    /// What happened to the index since.
+    pub index_health: Arc<Health>,
 }
 
 /// Opens all of a store.
@@ -446,22 +454,23 @@ pub fn open(
     handle: &Handle,
 ) -> anyhow::Result<Store> {
     let OpenLog { log, lane, recovery, held } = open_log(looked, settings, purpose)?;
-    let dir = &index_places(settings, &held)[0].dir;
-    let catalog = open_catalog(dir, log, lane, OpenOptions::default())?;
-    open_above(catalog, recovery, held, handle)
+    let dir = home::of(&index_places(settings, &held)[0].dir);
+    let catalog = open_catalog(&dir, log, lane, OpenOptions::default())?;
+    open_above(catalog, recovery, held, Arc::default(), handle)
 }
 
 /// As [`open`], from an open log, for a server.
 pub fn open_serving(log: OpenLog, settings: &Settings, handle: &Handle) -> anyhow::Result<Store> {
     let OpenLog { log, lane, recovery, held } = log;
-    let catalog = open_roaming(index_places(settings, &held), log, lane)?;
-    open_above(catalog, recovery, held, handle)
+    let (catalog, health) = open_roaming(index_places(settings, &held), log, lane)?;
+    open_above(catalog, recovery, held, health, handle)
 }
 
 fn open_above(
     catalog: Catalog,
     recovery: Recovery,
     held: Vec<HeldDrive>,
+    index_health: Arc<Health>,
     handle: &Handle,
 ) -> anyhow::Result<Store> {
     let seams = ObjectSeams {
@@ -471,7 +480,7 @@ fn open_above(
     };
     let objects = Objects::open(catalog, seams)?;
     let owner_id = owner_id(recovery.store);
-    Ok(Store { objects, recovery, owner_id, held })
+    Ok(Store { objects, recovery, owner_id, held, index_health })
 }
 
 impl Store {

@@ -71,7 +71,9 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         (Request::UserDisable { name }, false) => writeln!(out, "Disabled {name}.")?,
         (Request::UserEnable { name }, false) => writeln!(out, "Enabled {name}.")?,
         (Request::UserRemove { name }, false) => writeln!(out, "Removed {name}.")?,
-        (Request::Status, false) => unreachable!("no user command asks for it"),
+        (Request::Status | Request::Scrub { .. } | Request::ScrubState, false) => {
+            unreachable!("no user command asks for it")
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

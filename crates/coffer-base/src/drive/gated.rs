@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use super::{Access, Drive, DriveFile, Space};
 
@@ -40,6 +41,7 @@ struct GateState {
     closed: BTreeSet<Op>,
     waiting: usize,
     passed: u64,
+    read_time: Duration,
 }
 
 impl Gate {
@@ -52,6 +54,11 @@ impl Gate {
     pub fn open(&self) {
         self.0.0.lock().expect("no holder panics").closed.clear();
         self.0.1.notify_all();
+    }
+
+    /// From here on each read takes so long.
+    pub fn set_read_time(&self, time: Duration) {
+        self.0.0.lock().expect("no holder panics").read_time = time;
     }
 
     /// How many operations hang now.
@@ -73,6 +80,11 @@ impl Gate {
         }
         state.waiting -= 1;
         state.passed += 1;
+        let time = if op == Op::Read { state.read_time } else { Duration::ZERO };
+        drop(state);
+        if !time.is_zero() {
+            std::thread::sleep(time);
+        }
     }
 }
 

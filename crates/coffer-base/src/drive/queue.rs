@@ -18,13 +18,16 @@
 //! no trouble (a quarter). A machine that was paused, or a disk that all drives share, gives up
 //! none. The only drive of a set is never given up.
 
+#[cfg(not(feature = "shuttle"))]
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak, mpsc};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
+
+use crate::sync::{Condvar, Mutex, MutexGuard, Planted, mpsc, planted, thread};
 
 /// Threads for commits: the open segment, and what is left of the one before.
 const COMMIT_THREADS: usize = 2;
@@ -233,7 +236,7 @@ impl Crew {
     fn hire(self: &Arc<Self>, state: &mut CrewState) -> io::Result<()> {
         let crew = self.clone();
         let name = format!("{}-{}", self.name, state.threads);
-        std::thread::Builder::new().name(name).spawn(move || crew.work())?;
+        thread::Builder::new().name(name).spawn(move || crew.work())?;
         state.threads += 1;
         Ok(())
     }
@@ -269,6 +272,10 @@ impl Crew {
     }
 }
 
+#[cfg(feature = "shuttle")]
+static HERE: crate::sync::PerTask<(u64, Arc<Progress>)> = crate::sync::PerTask::new();
+
+#[cfg(not(feature = "shuttle"))]
 thread_local! {
     /// The queue whose job runs on this thread, and how far it is.
     static HERE: RefCell<Option<(u64, Arc<Progress>)>> = const { RefCell::new(None) };
@@ -277,7 +284,10 @@ thread_local! {
 impl Drop for Handle {
     fn drop(&mut self) {
         for crew in [&self.0.commit, &self.0.other] {
-            crew.state().ended = true;
+            // Poisoned only where a failing test is taken apart.
+            let Ok(mut state) = crew.state.lock() else { continue };
+            state.ended = true;
+            drop(state);
             crew.wake.notify_all();
         }
     }
@@ -309,7 +319,8 @@ impl DriveQueue {
                 hedged: AtomicU64::new(0),
             }))))));
         }
-        if queues.len() > 1 {
+        // Where no time passes, nothing stalls.
+        if queues.len() > 1 && !cfg!(feature = "shuttle") {
             let watched = queues.iter().filter_map(|q| q.0.as_ref().map(Arc::downgrade)).collect();
             let builder = std::thread::Builder::new().name("stalls".into());
             builder.spawn(move || watch(watched, stall_limit))?;
@@ -391,6 +402,31 @@ impl DriveQueue {
             (None, None) => Err(gone()),
         });
         late.collect()
+    }
+
+    /// Runs `work` on each drive, all at once, and hands `take` each result as it comes, with its
+    /// place in `items`, until it has enough (`true`) or all have answered or been given up.
+    pub fn first<T, R>(
+        items: Vec<(DriveQueue, T)>,
+        kind: Work,
+        work: impl Fn(T) -> io::Result<R> + Clone + Send + 'static,
+        mut take: impl FnMut(usize, io::Result<R>) -> bool,
+    ) where
+        T: Send + 'static,
+        R: Send + 'static,
+    {
+        let (sender, answers) = mpsc::channel();
+        for (i, (queue, item)) in items.into_iter().enumerate() {
+            let (work, sender) = (work.clone(), sender.clone());
+            let done = move |result| drop(sender.send((i, result)));
+            queue.start(kind, move || work(item), done);
+        }
+        drop(sender);
+        while let Ok((i, result)) = answers.recv() {
+            if take(i, result) {
+                return;
+            }
+        }
     }
 
     /// One call to the drive, from anywhere; `proof` is what its success says.
@@ -642,9 +678,17 @@ impl Shared {
     /// Begins nothing any more; returns the jobs that have not ended.
     fn close(&self, why: String) -> Vec<Entry> {
         let mut jobs = self.jobs();
+        let mut waiting = BTreeMap::new();
+        if planted(Planted::GivenUpInTwoSteps) {
+            waiting.append(&mut jobs.waiting);
+            drop(jobs);
+            jobs = self.jobs();
+        }
         jobs.closed = Some(why);
         self.given_up.store(true, Relaxed);
-        let waiting = std::mem::take(&mut jobs.waiting);
+        if !planted(Planted::GivenUpInTwoSteps) {
+            waiting.append(&mut jobs.waiting);
+        }
         drop(jobs);
         let mut dropped = Vec::new();
         for crew in [&self.commit, &self.other] {
@@ -749,5 +793,7 @@ fn watch(set: Vec<Weak<Handle>>, limit: Duration) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "shuttle"))]
+mod schedules;
+#[cfg(all(test, not(feature = "shuttle")))]
 mod tests;

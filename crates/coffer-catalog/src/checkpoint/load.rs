@@ -8,6 +8,7 @@ use super::range::read_entries;
 use super::root::{ROOT_BYTES_MAX, Root};
 use super::{CheckpointSummary, Unusable, unusable};
 use crate::engine::{Engine, EngineError, Entry, Write};
+use crate::rebuild::Progress;
 
 /// The mark of an engine while a checkpoint is being loaded into it. It is on no history, so an
 /// engine that was left half loaded is thrown away at the next start.
@@ -34,8 +35,13 @@ pub(crate) fn load(log: &Log, engine: &dyn Engine) -> Result<Option<Mark>, Faile
     let Some(root) = read_root(log)? else { return Ok(None) };
     let CheckpointSummary { position, entries, ranges, .. } = root.summary();
     tracing::info!(position = position.0, entries, ranges, "loading a checkpoint into the index");
+    let mut progress =
+        Progress::new("loading a checkpoint into the index", root.ranges.len() as u64);
+    let mut keys = 0;
     for index in 0..root.ranges.len() {
         let entries = read_range(log, &root, index)?;
+        keys += entries.len() as u64;
+        progress.at(index as u64, keys);
         let write = |(key, value)| Write::Put { key, value };
         let writes = entries.into_iter().map(write).collect();
         let applied = engine.check().and_then(|()| engine.apply(writes, LOADING));
@@ -65,6 +71,14 @@ pub fn verify(log: &Log, finding: &mut dyn FnMut(String)) -> Option<CheckpointSu
         }
     }
     Some(root.summary())
+}
+
+/// Where all bytes of the recorded checkpoint are; an error when its root can't be read.
+pub fn extents(log: &Log) -> Result<Vec<Extent>, String> {
+    let root = read_root(log).map_err(|error| error.to_string())?;
+    let mut extents = log.checkpoint().map(|checkpoint| checkpoint.extents).unwrap_or_default();
+    extents.extend(root.into_iter().flat_map(|root| root.payloads).flatten());
+    Ok(extents)
 }
 
 /// The root of the recorded checkpoint.

@@ -134,6 +134,11 @@ impl LsmEngine {
         }
     }
 
+    /// The damage that was met since it was opened, if any.
+    pub fn damage(&self) -> Option<EngineError> {
+        self.core.damage.check().err()
+    }
+
     /// Says that its drive hangs: from here on [`Engine::check`] fails instead of waiting for what
     /// the drive may never have done.
     pub fn abandon(&self, why: &str) {

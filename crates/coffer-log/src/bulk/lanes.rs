@@ -1,6 +1,6 @@
 //! The open bulk segments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -94,12 +94,45 @@ pub(crate) struct BulkLanes {
     pub(super) memory: RowMemory,
     /// Bytes of rows, headers and parity included, in all members' files together.
     allocated: Mutex<BTreeMap<SegmentId, u64>>,
+    /// Segments that take rows, each with the end of those that all members have.
+    filling: Mutex<BTreeMap<SegmentId, u64>>,
+    /// Segments that shall take no more rows.
+    retired: Mutex<BTreeSet<SegmentId>>,
 }
 
 impl BulkLanes {
     /// Bytes of rows in `segment`, headers, padding and parity included, over all members.
     pub fn allocated_bytes(&self, segment: SegmentId) -> Option<u64> {
         self.allocated.lock().expect("no holder panics").get(&segment).copied()
+    }
+
+    /// Where the rows end that all members of `segment` have, while it takes more; `None` when it
+    /// takes no more.
+    pub fn filling(&self, segment: SegmentId) -> Option<u64> {
+        self.filling.lock().expect("no holder panics").get(&segment).copied()
+    }
+
+    /// All members have the rows up to `end`.
+    fn has_filled(&self, segment: SegmentId, end: u64) {
+        if let Some(filled) = self.filling.lock().expect("no holder panics").get_mut(&segment) {
+            *filled = end;
+        }
+    }
+
+    /// Ends `segment`: it takes no more rows than are on their way.
+    pub fn retire(&self, inner: &Inner, segment: SegmentId) {
+        self.retired.lock().expect("no holder panics").insert(segment);
+        let mut open = self.open.lock().expect("no holder panics");
+        let ended: Vec<Lane> =
+            open.idle.extract_if(.., |lane| lane.segment.id == segment).collect();
+        drop(open);
+        for lane in ended {
+            lane.trim(inner);
+        }
+    }
+
+    fn is_retired(&self, segment: SegmentId) -> bool {
+        self.retired.lock().expect("no holder panics").contains(&segment)
     }
 
     /// Memory that rows under construction take now.
@@ -178,7 +211,12 @@ impl BulkLanes {
 
     /// Takes a lane back; one that is full or failed is closed.
     pub(super) fn check_in(&self, inner: &Inner, lane: Lane) {
-        let goes_on = !lane.failed && lane.end < inner.options.bulk_file_bytes;
+        if !lane.failed {
+            self.has_filled(lane.segment.id, lane.end);
+        }
+        let goes_on = !lane.failed
+            && lane.end < inner.options.bulk_file_bytes
+            && !self.is_retired(lane.segment.id);
         let mut open = self.open.lock().expect("no holder panics");
         open.out -= 1;
         let closed = if goes_on {
@@ -251,6 +289,7 @@ impl Lane {
             if failed.is_empty() {
                 let segment =
                     Segment { id, layout: Layout::Bulk { geometry, members: members.clone() } };
+                inner.bulk.filling.lock().expect("no holder panics").insert(id, HEADER_BYTES);
                 inner.table.insert(segment);
                 inner.bulk.allocated.lock().expect("no holder panics").insert(id, 0);
                 let segment =
@@ -286,6 +325,9 @@ impl Lane {
 
     /// Cuts the files to what they hold, which frees reserved space, and does not wait for that.
     fn trim(self, inner: &Inner) {
+        let id = self.segment.id;
+        inner.bulk.filling.lock().expect("no holder panics").remove(&id);
+        inner.bulk.retired.lock().expect("no holder panics").remove(&id);
         for (drive, (queue, file)) in self.trims(inner) {
             let segment = self.segment.id;
             let work = move || trim(&*file);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use coffer_base::drive::queue::{Patience, Work, is_slow};
-use coffer_base::drive::{Access, DriveFile, DriveQueue};
+use coffer_base::drive::{Access, Drive, DriveFile, DriveQueue};
 use coffer_base::{DriveId, SegmentId};
 
 use super::lent::Lent;
@@ -15,6 +15,7 @@ use crate::erasure::Coder;
 use crate::error::Error;
 use crate::extent::Extent;
 use crate::geometry::Geometry;
+use crate::health::Suspect;
 use crate::inner::Inner;
 use crate::segment::{BLOCK_BYTES, FileKind, Layout, Segment};
 
@@ -99,20 +100,7 @@ impl<'a> RowCells<'a> {
         wanted: Vec<(usize, Range<usize>)>,
         patience: Patience,
     ) -> Vec<(usize, Range<usize>, MaybeFetched)> {
-        let (store, segment, geometry) = (self.inner.set.store, self.segment, self.geometry);
-        let decode = move |cell: usize, bytes: &[u8]| {
-            let here = |h: &RowHeader| h.is_at(store, segment, geometry, cell, place.offset);
-            if let Some(header) = RowHeader::decode(bytes) {
-                return Ok(Some(header).filter(here));
-            }
-            match RowHeader::newer_version(bytes) {
-                None => Ok(None),
-                Some(version) => {
-                    let what = format!("a row of version {version}, which a newer Coffer wrote");
-                    Err(std::io::Error::new(std::io::ErrorKind::Unsupported, what))
-                }
-            }
-        };
+        let decode = self.decoder(place);
         let buffers = self.inner.read_buffers.clone();
         let read = move |(cell, window, file): (usize, Range<usize>, Arc<dyn DriveFile>)| {
             let buffer = buffers.take(ROW_HEADER_BYTES + window.len());
@@ -123,7 +111,8 @@ impl<'a> RowCells<'a> {
             let read = |buf: &mut [u8], offset: u64| read(&*file, buf, offset);
             read_window(read, place, &window, buffer, |bytes| decode(cell, bytes))
         };
-        let in_parallel = self.parallel && wanted.len() > 1;
+        // More than two cells are read of a short range only to rebuild it.
+        let in_parallel = wanted.len() > if self.parallel { 1 } else { 2 };
         let mut fetched = Vec::with_capacity(wanted.len());
         let mut jobs = Vec::with_capacity(wanted.len());
         for (cell, window) in wanted {
@@ -157,12 +146,59 @@ impl<'a> RowCells<'a> {
         fetched
     }
 
+    /// Reads the header of a cell: `None` when it is not one that belongs there.
+    fn decoder(
+        &self,
+        place: RowPlace,
+    ) -> impl Fn(usize, &[u8]) -> std::io::Result<Option<RowHeader>> + Copy + Send + use<> {
+        let (store, segment, geometry) = (self.inner.set.store, self.segment, self.geometry);
+        move |cell: usize, bytes: &[u8]| {
+            let here = |h: &RowHeader| h.is_at(store, segment, geometry, cell, place.offset);
+            if let Some(header) = RowHeader::decode(bytes) {
+                return Ok(Some(header).filter(here));
+            }
+            match RowHeader::newer_version(bytes) {
+                None => Ok(None),
+                Some(version) => {
+                    let what = format!("a row of version {version}, which a newer Coffer wrote");
+                    Err(std::io::Error::new(std::io::ErrorKind::Unsupported, what))
+                }
+            }
+        }
+    }
+
+    /// What [`RowCells::patient_read`] is given for a window of a cell; `None` when its drive is
+    /// not here any more.
+    fn job(&self, cell: usize, window: &Range<usize>) -> Option<(DriveQueue, Job)> {
+        let drive = self.inner.set.drive(self.members[cell]).ok()?;
+        Some((drive.queue().clone(), (drive, cell, window.clone())))
+    }
+
+    /// Opens and reads, on the threads of the drive.
+    fn patient_read(
+        &self,
+        place: RowPlace,
+    ) -> impl Fn(Job) -> std::io::Result<Fetched> + Clone + Send + use<> {
+        let decode = self.decoder(place);
+        let (buffers, name) = (self.inner.read_buffers.clone(), self.name.clone());
+        let access = self.access;
+        move |(drive, cell, window)| {
+            let file = drive.open(&name, access)?;
+            let buffer = buffers.take(ROW_HEADER_BYTES + window.len());
+            let read = |buf: &mut [u8], offset: u64| file.read_at(buf, offset);
+            read_window(read, place, &window, buffer, |bytes| decode(cell, bytes))
+        }
+    }
+
     /// Names a cell in messages.
     pub fn describe(&self, cell: usize, place: RowPlace) -> String {
         let drive = self.inner.set.label(self.members[cell]);
         format!("cell {cell} of the row at {} of segment {} on {drive}", place.offset, self.segment)
     }
 }
+
+/// A window of a cell, to be read from a drive.
+type Job = (Arc<dyn Drive>, usize, Range<usize>);
 
 /// `None`: the drive is slow, and was not waited for.
 type MaybeFetched = Result<Option<Fetched>, Error>;
@@ -245,8 +281,12 @@ impl<'a> Row<'a> {
         let parts: Vec<(usize, Range<usize>)> = self.place.cells_of(part).collect();
         let place = self.place;
         let wanted = parts.iter().map(|(cell, part)| (*cell, place.window(part))).collect();
-        let has_other_way = self.cells.geometry.m > 0;
-        self.fetch(wanted, if has_other_way { Patience::Hedged } else { Patience::Full })?;
+        if self.cells.geometry.m > 0 {
+            let wanted = self.around_absent(wanted);
+            self.fetch(wanted, Patience::Hedged)?;
+        } else {
+            self.fetch(wanted, Patience::Full)?;
+        }
         for (cell, part) in parts {
             let window = place.window(&part);
             let bytes = match self.right(cell, &window) {
@@ -258,6 +298,23 @@ impl<'a> Row<'a> {
         Ok(())
     }
 
+    /// What to read for `wanted`: when some of it is known not to come in time, also what it is
+    /// rebuilt from, so that this takes one wave, too.
+    fn around_absent(&self, wanted: Vec<(usize, Range<usize>)>) -> Vec<(usize, Range<usize>)> {
+        let (set, members) = (&self.cells.inner.set, self.cells.members);
+        let is_good = |cell: usize| set.is_at_hand(members[cell]);
+        let hull = |a: &Range<usize>, b: &Range<usize>| a.start.min(b.start)..a.end.max(b.end);
+        let absent = wanted.iter().filter(|(cell, _)| !is_good(*cell)).map(|(_, window)| window);
+        let Some(lacking) = absent.cloned().reduce(|a, b| hull(&a, &b)) else { return wanted };
+        let good = wanted.iter().filter(|(cell, _)| is_good(*cell));
+        let mut around: Vec<_> = good.map(|(cell, w)| (*cell, hull(w, &lacking))).collect();
+        let others = (0..members.len()).filter(|i| wanted.iter().all(|(cell, _)| cell != i));
+        let k = usize::from(self.cells.geometry.k);
+        let missing = k.saturating_sub(around.len());
+        around.extend(others.filter(|i| is_good(*i)).take(missing).map(|i| (i, lacking.clone())));
+        if around.len() < k { wanted } else { around }
+    }
+
     /// Reads windows of cells, and verifies all that was read so far as soon as there is a header.
     /// `Corrupt` when the header is of another row than expected.
     fn fetch(
@@ -265,12 +322,41 @@ impl<'a> Row<'a> {
         wanted: Vec<(usize, Range<usize>)>,
         patience: Patience,
     ) -> Result<(), Error> {
-        for (cell, window, fetched) in self.cells.fetch_with(self.place, wanted, patience) {
+        let fetched = self.cells.fetch_with(self.place, wanted, patience);
+        self.take_in(fetched)
+    }
+
+    /// Waits for slow drives until `block` of `cell` can be told, or none is left.
+    fn wait_for_slow(
+        &mut self,
+        cell: usize,
+        block: &Range<usize>,
+        window: &Range<usize>,
+    ) -> Result<(), Error> {
+        let cells = self.cells;
+        let slow = std::mem::take(&mut self.slow);
+        let (slow, jobs): (Vec<usize>, Vec<_>) =
+            slow.into_iter().filter_map(|i| Some((i, cells.job(i, window)?))).unzip();
+        let k = usize::from(cells.geometry.k);
+        let mut wrong = None;
+        DriveQueue::first(jobs, Work::Read, cells.patient_read(self.place), |i, read| {
+            let label = || cells.inner.set.label(cells.members[slow[i]]);
+            let read = read.map(Some).map_err(|e| Error::io(&label(), &e));
+            wrong = self.take_in(vec![(slow[i], window.clone(), read)]).err();
+            let have = (0..cells.members.len()).filter(|i| self.right(*i, block).is_some());
+            wrong.is_some() || self.right(cell, block).is_some() || have.count() >= k
+        });
+        wrong.map_or(Ok(()), Err)
+    }
+
+    fn take_in(&mut self, fetched: Vec<(usize, Range<usize>, MaybeFetched)>) -> Result<(), Error> {
+        for (cell, window, fetched) in fetched {
             match fetched {
                 Ok(None) => self.slow.push(cell),
                 Err(e) => {
                     if self.cells.inner.set.is_live(self.cells.members[cell]) {
                         tracing::warn!("{}: {e}", self.cells.describe(cell, self.place));
+                        self.suspect(matches!(e, Error::Unavailable(_)));
                     }
                     self.missing.push((cell, e.to_string()));
                 }
@@ -278,6 +364,7 @@ impl<'a> Row<'a> {
                     if header.is_none() {
                         let what = self.cells.describe(cell, self.place);
                         tracing::warn!("no valid header before {what}");
+                        self.suspect(false);
                     }
                     self.header = self.header.take().or(header);
                     self.pieces.push(Piece { cell, window, bytes, good: Vec::new() });
@@ -293,6 +380,7 @@ impl<'a> Row<'a> {
                 self.place.offset, self.cells.segment, header.place.data_len, self.place.data_len
             )));
         }
+        let mut any_wrong = false;
         for piece in self.pieces.iter_mut().filter(|piece| piece.good.is_empty()) {
             piece.good = match &piece.bytes {
                 Some(bytes) => header.right_blocks(piece.cell, &piece.window, bytes).collect(),
@@ -302,9 +390,22 @@ impl<'a> Row<'a> {
                 let block = piece.window.start / BLOCK_BYTES + wrong;
                 let what = self.cells.describe(piece.cell, self.place);
                 tracing::warn!("block {block} of {what} is wrong");
+                any_wrong = true;
             }
         }
+        if any_wrong {
+            self.suspect(false);
+        }
         Ok(())
+    }
+
+    /// Has the row healed, or with `file` all of the segment, since a member has no file.
+    fn suspect(&self, file: bool) {
+        let (segment, offset) = (self.cells.segment, self.place.offset);
+        self.cells.inner.health.suspect(match file {
+            true => Suspect::Files { segment },
+            false => Suspect::Row { segment, offset },
+        });
     }
 
     fn right(&self, cell: usize, window: &Range<usize>) -> Option<Bytes> {
@@ -351,9 +452,9 @@ impl<'a> Row<'a> {
             let untried: Vec<_> = untried.map(|i| (i, window.clone())).collect();
             if !untried.is_empty() {
                 self.fetch(untried, Patience::Hedged)?;
-            } else if let Some(slow) = self.slow.pop() {
-                // There is no other way than to wait.
-                self.fetch(vec![(slow, window.clone())], Patience::Full)?;
+            } else if !self.slow.is_empty() {
+                // There is no other way than to wait, until there is enough.
+                self.wait_for_slow(cell, &block, window)?;
             } else {
                 return Err(self.too_few(cell, &block, have));
             }

@@ -1,10 +1,11 @@
 //! History as the files of the drives tell it: the longest unbroken chain of groups.
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::Arc;
 
 use coffer_base::drive::{Access, DriveFile};
-use coffer_base::{Position, SegmentId};
+use coffer_base::{DriveId, Position, SegmentId};
 
 use super::scan::{CellHeader, CommitFiles, FoundFiles};
 use crate::body::{BodyReader, walk};
@@ -23,6 +24,8 @@ pub(super) struct History {
     pub(super) open: Vec<ClosedSegment>,
     /// Commit segments that are part of it.
     pub(super) segments: HashSet<SegmentId>,
+    /// Drives whose copy of an unsealed segment could not be read to its end: they may know more.
+    pub(super) unread: Vec<(DriveId, io::Error)>,
 }
 
 pub(super) fn read_history(
@@ -36,6 +39,7 @@ pub(super) fn read_history(
         chain: Chain::default(),
         open: Vec::new(),
         segments: HashSet::new(),
+        unread: Vec::new(),
     };
     for (id, files) in &found.commit {
         let bound = newest.bound_of(id.epoch());
@@ -168,6 +172,8 @@ pub(super) fn read_open(
             last.0, lost.0
         )));
     }
+    let failures = reader.failures().into_iter();
+    history.unread.extend(failures.map(|(copy, e)| (files.copies[copy], e)));
     for drive in &files.copies {
         inner.set.forget_file(*drive, &name);
     }

@@ -260,3 +260,110 @@ fn when_all_drives_stand_still_everybody_waits_and_none_is_lost() {
     assert_eq!(store.states(), [DriveState::Active; 6]);
     store.restart(true);
 }
+
+/// Latencies in microseconds: the median and the 99th of a hundred.
+fn percentiles(mut all: Vec<u128>) -> (u128, u128) {
+    all.sort_unstable();
+    let at = |hundredths: usize| all[(all.len() * hundredths / 100).min(all.len() - 1)];
+    (at(50), at(99))
+}
+
+/// What four readers see for `time`, in microseconds a read.
+fn read_for(store: &Store, time: Duration, what: &[(&Extent, &[u8])]) -> Vec<u128> {
+    let until = Instant::now() + time;
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..4)
+            .map(|i| {
+                scope.spawn(move || {
+                    let rng = SeededRng::new(i);
+                    let mut took = Vec::new();
+                    while Instant::now() < until {
+                        let (extent, data) = what[rng.below(what.len() as u64) as usize];
+                        let began = Instant::now();
+                        let read = store.log.read(extent, 0..extent.len).unwrap();
+                        took.push(began.elapsed().as_micros());
+                        assert!(read == data);
+                    }
+                    took
+                })
+            })
+            .collect();
+        readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()
+    })
+}
+
+/// The measurement of `docs/decisions/stalled-drives.md`. Every read of a drive takes 2 ms; rounds
+/// with and without a drive that hangs for 2 s alternate, another drive each time.
+#[test]
+#[ignore = "takes a minute; run it alone, in release mode, with --nocapture"]
+fn the_99th_percentile_of_reads_while_a_drive_hangs_is_at_most_doubled() {
+    for (name, len) in [("4 KiB", 4096), ("256 KiB", 256 << 10), ("1 MiB", 1 << 20)] {
+        let mut store = Store::new(Duration::from_secs(3), 9);
+        for _ in 0..(32 << 20) / len.max(64 << 10) {
+            if len > 4096 {
+                store.put(len);
+            } else {
+                store.commit();
+            }
+        }
+        // The open segment is whole copies; what is measured is sealed.
+        store.wait_for("all is sealed", |s| s.log.status().unsealed == 0);
+        let sealed = |e: &Extent| {
+            let segment = store.lane.shared().inner.table.get(e.segment).unwrap();
+            !matches!(segment.layout, crate::segment::Layout::Copies(_))
+        };
+        let groups = store.model.groups.iter().map(|(_, payload, extent)| (extent, &payload[..]));
+        let single = store.payloads.iter().filter(|(extents, _)| extents.len() == 1);
+        let rows = single.map(|(extents, data)| (&extents[0], &data[..]));
+        let what: Vec<(&Extent, &[u8])> =
+            groups.chain(rows).filter(|(e, data)| !data.is_empty() && sealed(e)).collect();
+        store.gates.iter().for_each(|gate| gate.set_read_time(Duration::from_millis(2)));
+        let (mut well, mut hung) = (Vec::new(), Vec::new());
+        for round in 0..8 {
+            well.extend(read_for(&store, Duration::from_secs(2), &what));
+            let gate = &store.gates[round % 4];
+            gate.close(&Op::ALL);
+            hung.extend(read_for(&store, Duration::from_secs(2), &what));
+            gate.open();
+            let all_well = |s: &Store| s.log.status().drives.iter().all(|d| !d.slow);
+            store.wait_for("it is well again", all_well);
+            assert_eq!(store.states(), [DriveState::Active; 6], "{:?}", store.log.status());
+        }
+        let counts = (well.len(), hung.len());
+        let (well, hung) = (percentiles(well), percentiles(hung));
+        let ratio = hung.1 as f64 / well.1 as f64;
+        println!(
+            "{name}: well p50 {} us, p99 {} us ({} reads); one hangs p50 {} us, p99 {} us ({}); \
+             p99 ratio {ratio:.2}",
+            well.0, well.1, counts.0, hung.0, hung.1, counts.1
+        );
+        assert!(ratio <= 2.0, "{name}: {ratio:.2}");
+    }
+}
+
+/// How long the first write after a drive began to hang takes, at the limit that servers have.
+#[test]
+#[ignore = "takes half a minute; run it alone, in release mode, with --nocapture"]
+fn writes_go_on_within_five_seconds_of_a_hang() {
+    for (what, seed) in [("commit", 0), ("bulk PUT", 1)] {
+        for victim in [0, 2, 5] {
+            let mut store = Store::new(LogOptions::default().stall_limit, seed);
+            store.fill();
+            store.gates[victim].close(&Op::ALL);
+            let mut most = Duration::ZERO;
+            let until = Instant::now() + Duration::from_secs(6);
+            while Instant::now() < until {
+                let began = Instant::now();
+                match what {
+                    "commit" => store.commit(),
+                    _ => store.put(300_000),
+                }
+                most = most.max(began.elapsed());
+            }
+            println!("drive {victim} hangs: the longest {what} took {most:?}");
+            assert!(most < Duration::from_secs(5));
+            store.read_all();
+            store.come_back();
+        }
+    }
+}

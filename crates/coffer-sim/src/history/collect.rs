@@ -123,8 +123,11 @@ struct Page {
 pub struct Collected {
     /// Each key with what was asked of it alone.
     pub keys: BTreeMap<String, Key>,
-    /// The pages that listings can have, for all keys.
+    /// The pages that listings can have. Once all records are in, those that speak of keys after
+    /// the ones taken out only, the next one at the end.
     pages: Vec<Page>,
+    /// Pages that may speak of the next key.
+    open_pages: Vec<Page>,
     /// ETags and digests.
     pub texts: Texts,
     /// How many records there were.
@@ -225,7 +228,9 @@ impl Collector {
     }
 
     /// The history, when all records are in.
-    pub fn finish(self) -> Collected {
+    pub fn finish(mut self) -> Collected {
+        let Collected { pages, texts, .. } = &mut self.collected;
+        pages.sort_by(|a, b| b.start(texts).cmp(a.start(texts)));
         self.collected
     }
 
@@ -291,16 +296,34 @@ fn seen(texts: &mut Texts, found: &Found) -> Seen {
 }
 
 impl Collected {
-    /// Takes out the next key, with the pages of listings that speak of it.
+    /// Takes out the next key, in their order, with what the pages of listings say of it.
     pub fn next_key(&mut self) -> Option<(String, Key)> {
         let (name, mut key) = self.keys.pop_first()?;
-        let reads = self.pages.iter().filter_map(|page| page.read_of(&self.texts, &name));
-        key.operations.extend(reads);
+        let texts = &self.texts;
+        while let Some(page) = self.pages.pop_if(|page| page.start(texts) <= name.as_str()) {
+            self.open_pages.push(page);
+        }
+        self.open_pages.retain(|page| !page.is_before(texts, &name));
+        key.operations.extend(self.open_pages.iter().filter_map(|page| page.read_of(texts, &name)));
         Some((name, key))
     }
 }
 
 impl Page {
+    /// It speaks of no key before this.
+    fn start<'a>(&self, texts: &'a Texts) -> &'a str {
+        let prefix = texts.name(self.prefix);
+        self.after.map_or(prefix, |after| prefix.max(texts.name(after)))
+    }
+
+    /// Whether it speaks neither of this key nor of any after it.
+    fn is_before(&self, texts: &Texts, key: &str) -> bool {
+        let prefix = texts.name(self.prefix);
+        let last = self.entries.last().filter(|_| self.truncated);
+        last.is_some_and(|(last, _)| texts.name(*last) < key)
+            || (key > prefix && !key.starts_with(prefix))
+    }
+
     /// What it says of a key, if anything.
     fn read_of(&self, texts: &Texts, key: &str) -> Option<Operation> {
         let last = self.entries.last().filter(|_| self.truncated).map(|(last, _)| *last);

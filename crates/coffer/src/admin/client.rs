@@ -20,6 +20,13 @@ pub const LINE_BYTES_MAX: u64 = 16 << 20;
 pub enum Request {
     /// The report of `coffer status`.
     Status,
+    /// Asks for a pass over all that the drives hold; answered with its number.
+    Scrub {
+        /// How fast, in MiB a second; 0: as it can.
+        mib_per_sec: u64,
+    },
+    /// What scrubbing does now.
+    ScrubState,
     /// Adds a user.
     UserAdd {
         /// The user's name.

@@ -1,11 +1,14 @@
 //! What a running server knows of itself.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use coffer_objects::Objects;
 use coffer_s3::Service;
 
+use crate::roaming::Health;
+use crate::scrub::Scrubbing;
 use crate::status::{DriveReport, Index, Report, SegmentsReport, Usage};
 
 /// How far a server is.
@@ -23,13 +26,25 @@ pub enum Readiness {
 pub struct Facts {
     service: Arc<Service>,
     owner_id: String,
+    scrubbing: Arc<Scrubbing>,
+    index_health: Arc<Health>,
     started: Instant,
 }
 
 impl Facts {
     /// Facts of `service`, which starts now.
-    pub fn new(service: Arc<Service>, owner_id: String) -> Facts {
-        Facts { service, owner_id, started: Instant::now() }
+    pub fn new(
+        service: Arc<Service>,
+        owner_id: String,
+        scrubbing: Arc<Scrubbing>,
+        index_health: Arc<Health>,
+    ) -> Facts {
+        Facts { service, owner_id, scrubbing, index_health, started: Instant::now() }
+    }
+
+    /// What looks for damage.
+    pub fn scrubbing(&self) -> &Scrubbing {
+        &self.scrubbing
     }
 
     /// The domain.
@@ -76,6 +91,9 @@ impl Facts {
             total_bytes: drive.space.map_or(0, |space| space.total),
             free_bytes: drive.space.map_or(0, |space| space.free),
             barriers: drive.barriers,
+            damage_found: drive.health.found,
+            damage_healed: drive.health.healed,
+            damage_unhealable: drive.health.unhealable,
             slow: drive.slow,
             stalled: drive.stalled,
             hedged_reads: drive.hedged_reads,
@@ -101,6 +119,9 @@ impl Facts {
             ],
             segments_degraded: counts.degraded,
             segments_to_seal: log.unsealed as u64,
+            segments_with_gaps: log.segments_with_gaps as u64,
+            damage_queued: log.suspects as u64,
+            scrub: self.scrubbing.report(),
             log_position: log.end.position.0,
             epoch: log.epoch_number,
             index: Index {
@@ -111,6 +132,8 @@ impl Facts {
                 commits: index.commits,
                 rejected: index.rejected,
                 failed: index.failed,
+                remade: self.index_health.remade.load(Ordering::Relaxed),
+                remaking: self.index_health.making(),
                 persist_failure: index.persist_failure,
                 checkpoint_position: index.checkpoints.last.map(|last| last.position.0),
                 checkpoints: index.checkpoints.written,

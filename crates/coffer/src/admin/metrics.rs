@@ -67,11 +67,39 @@ pub fn render(report: &Report, requests: &str) -> String {
     family("coffer_segments_degraded", "gauge", "Segments that miss a drive.", &degraded);
     let to_seal = one(report.segments_to_seal);
     family("coffer_segments_to_seal", "gauge", "Full and not sealed yet.", &to_seal);
+    let gaps = one(report.segments_with_gaps);
+    family("coffer_segments_with_gaps", "gauge", "Segments that a live drive lacks.", &gaps);
+    let queued = one(report.damage_queued);
+    family("coffer_damage_queued", "gauge", "Damaged places that wait to be healed.", &queued);
+    let found = each(&|d| d.damage_found as f64);
+    family("coffer_drive_damage_found_total", "counter", "Things found wrong.", &found);
+    let healed = each(&|d| d.damage_healed as f64);
+    family("coffer_drive_damage_healed_total", "counter", "Of those, healed.", &healed);
+    let unhealable = each(&|d| d.damage_unhealable as f64);
+    family("coffer_drive_damage_unhealable_total", "counter", "Of those, not.", &unhealable);
+    let scrub = &report.scrub;
+    family("coffer_scrub_bytes_total", "counter", "Read by scrubs.", &one(scrub.totals.bytes));
+    family("coffer_scrub_found_total", "counter", "Found wrong.", &one(scrub.totals.found));
+    family("coffer_scrub_healed_total", "counter", "Healed.", &one(scrub.totals.healed));
+    family("coffer_scrub_lost_total", "counter", "Beyond repair.", &one(scrub.totals.lost));
+    let running = one(u64::from(scrub.running.is_some()));
+    family("coffer_scrub_running", "gauge", "1 while a pass is made.", &running);
+    let age: Vec<_> =
+        scrub.last_full_secs.map(|secs| (String::new(), secs as f64)).into_iter().collect();
+    family(
+        "coffer_scrub_age_seconds",
+        "gauge",
+        "Since the last whole pass; none yet: absent.",
+        &age,
+    );
     let position = one(report.log_position);
     family("coffer_log_position", "counter", "Commit groups in history.", &position);
     let index = &report.index;
     family("coffer_index_position", "counter", "How far the index is.", &one(index.position));
     family("coffer_index_bytes", "gauge", "Its size on the drive.", &one(index.disk_bytes));
+    family("coffer_index_remade_total", "counter", "Made anew from the log.", &one(index.remade));
+    let remaking = one(u64::from(index.remaking.is_some()));
+    family("coffer_index_remaking", "gauge", "1 while it is made anew.", &remaking);
     let checkpoint = one(index.checkpoint_position.unwrap_or(0));
     family("coffer_checkpoint_position", "gauge", "The last checkpoint's; 0: none.", &checkpoint);
     family("coffer_checkpoints_total", "counter", "Checkpoints written.", &one(index.checkpoints));

@@ -100,6 +100,12 @@ async fn answer(request: Request, facts: &Arc<Facts>) -> Reply {
                 Err(e) => Err(e.into()),
             }
         }
+        Request::Scrub { mib_per_sec } => {
+            Ok(facts.scrubbing().ask(crate::scrub::pace_bytes(mib_per_sec)).into())
+        }
+        Request::ScrubState => {
+            serde_json::to_value(facts.scrubbing().report()).map_err(anyhow::Error::from)
+        }
         other => users::answer(facts.objects(), facts.owner_id(), other).await,
     };
     match result {

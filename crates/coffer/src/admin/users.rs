@@ -37,7 +37,9 @@ pub struct Made {
 pub async fn answer(objects: &Objects, owner_id: &str, request: Request) -> anyhow::Result<Value> {
     let grant = grant(owner_id)?;
     match request {
-        Request::Status => anyhow::bail!("only a running server has a status"),
+        Request::Status | Request::Scrub { .. } | Request::ScrubState => {
+            anyhow::bail!("only a running server answers that")
+        }
         Request::UserAdd { name, policy } => {
             let policy = match Policy::canned(&policy) {
                 Some(_) => PolicyText::Canned(policy),

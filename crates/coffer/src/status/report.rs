@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::scrub::ScrubState;
+
 /// Everything.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
@@ -25,6 +27,12 @@ pub struct Report {
     pub segments: Vec<Segments>,
     /// Segments that miss a drive.
     pub segments_degraded: u64,
+    /// Segments of which a live drive lacks its part, to be rebuilt.
+    pub segments_with_gaps: u64,
+    /// Damaged places that reads have found and that wait to be healed.
+    pub damage_queued: u64,
+    /// The search for damage.
+    pub scrub: ScrubState,
     /// Full commit segments that wait to be sealed.
     pub segments_to_seal: u64,
     /// Position of the last commit group in the log.
@@ -64,6 +72,12 @@ pub struct Drive {
     pub free_bytes: u64,
     /// Durability barriers since the start.
     pub barriers: u64,
+    /// Blocks, headers and files that were found wrong since the start.
+    pub damage_found: u64,
+    /// Of those, healed.
+    pub damage_healed: u64,
+    /// Of those, not healed.
+    pub damage_unhealable: u64,
     /// It takes part but does not answer in time: reads go elsewhere.
     pub slow: bool,
     /// It was given up since the start, because it hung.
@@ -102,6 +116,12 @@ pub struct Index {
     pub rejected: u64,
     /// Commits that failed in the log or the index.
     pub failed: u64,
+    /// Times that the index was made anew while the server ran.
+    #[serde(default)]
+    pub remade: u64,
+    /// Why it is being made anew now.
+    #[serde(default)]
+    pub remaking: Option<String>,
     /// Why the last attempt to make the index durable failed, if it did.
     pub persist_failure: Option<String>,
     /// The position of the checkpoint that a rebuild would start from.

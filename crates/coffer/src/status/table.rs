@@ -22,6 +22,9 @@ pub fn render(report: &Report) -> String {
     for why in &report.degraded {
         line(format!("          {why}"));
     }
+    if let Some(why) = &report.index.remaking {
+        line(format!("          the index is being made anew: {why}"));
+    }
     if let Some(why) = &report.index.persist_failure {
         line(format!("          the index can't be made durable: {why}"));
     }
@@ -84,6 +87,49 @@ pub fn render(report: &Report) -> String {
     }
     if report.segments_to_seal > 0 {
         line(format!("  {} full and not sealed yet", report.segments_to_seal));
+    }
+    line(String::new());
+    for text in scrub(report) {
+        line(text);
+    }
+    out
+}
+
+/// What was done against silent damage.
+fn scrub(report: &Report) -> Vec<String> {
+    let state = &report.scrub;
+    let mut out = Vec::new();
+    let last = match state.last_full_secs {
+        Some(secs) => format!("the last whole pass ended {} ago", duration(secs)),
+        None => "no whole pass since the start".to_owned(),
+    };
+    let totals = &state.totals;
+    out.push(format!(
+        "scrub     {last}; {} read, {} found wrong, {} healed",
+        bytes(totals.bytes),
+        totals.found,
+        totals.healed
+    ));
+    if totals.lost > 0 {
+        out.push(format!("          {} LOST: more was wrong than parity gives back", totals.lost));
+    }
+    if let (Some(kind), Some(pass), Some(total)) = (&state.running, &state.pass, state.bytes_total)
+    {
+        let rate = pass.bytes.saturating_mul(1000) / pass.took_ms.max(1);
+        let left = total.saturating_sub(pass.bytes) / rate.max(1);
+        out.push(format!(
+            "          now {} of {} ({kind}), {}/s, {} left",
+            bytes(pass.bytes.min(total)),
+            bytes(total),
+            bytes(rate),
+            duration(left)
+        ));
+    }
+    for drive in report.drives.iter().filter(|drive| drive.damage_found > 0) {
+        out.push(format!(
+            "          {}: {} found wrong, {} healed, {} not",
+            drive.path, drive.damage_found, drive.damage_healed, drive.damage_unhealable
+        ));
     }
     out
 }

@@ -50,7 +50,7 @@ impl Damage {
         *first = Some(what.to_owned());
         tracing::error!(
             index = %self.dir.display(),
-            "the index is damaged and will be rebuilt from the log at the next start: {what}"
+            "the index is damaged and has to be made again from the log: {what}"
         );
         let marker = marker(&self.dir);
         if let Err(e) = fs::write(&marker, what).and_then(|()| File::open(&marker)?.sync_all()) {

@@ -1,0 +1,33 @@
+use std::time::Duration;
+
+use coffer_log::ScrubReport;
+
+use super::report::Totals;
+use super::*;
+
+#[test]
+fn sums_grow_by_what_a_pass_did_since() {
+    let mut totals = Totals::default();
+    let half = ScrubReport { bytes: 10, found: 3, healed: 1, refused: 1, lost: 1, ..zero() };
+    let whole = ScrubReport { bytes: 30, found: 4, healed: 2, refused: 1, lost: 1, ..zero() };
+    totals.add(&zero(), &half);
+    totals.add(&half, &whole);
+    totals.add(&whole, &whole);
+    let wanted = Totals { bytes: 30, found: 4, healed: 2, unhealed: 2, lost: 1 };
+    assert_eq!(totals, wanted);
+}
+
+fn zero() -> ScrubReport {
+    ScrubReport::default()
+}
+
+#[test]
+fn a_report_says_what_was_lost() {
+    let report = ScrubReport { bytes: 1 << 20, found: 3, healed: 2, lost: 1, ..zero() };
+    let pass = Pass::new(&report, Duration::from_secs(2), vec!["block 1: healed".to_owned()]);
+    let mut out = Vec::new();
+    print(&mut out, &pass).expect("memory takes it");
+    let text = String::from_utf8(out).expect("it is text");
+    assert!(text.starts_with("block 1: healed\nread 1.0 MiB of 0 segments in 2.0 s (512.0 KiB/s)"));
+    assert!(text.contains("3 found wrong, 2 healed") && text.contains("1 LOST"), "{text}");
+}
