@@ -332,7 +332,7 @@ impl Machine<'_> {
         let before = self.model().clone();
         let step = next_step(&self.rng, &before, self.config.weak_acks, self.config.big_parts);
         self.known.doing = step.describe();
-        self.known.states = step.alternatives(&before);
+        self.known.states = step.alternatives(&before, self.known.troubled);
         (self.tell)(&self.known);
         self.narrate(|| step.describe());
         let after = format!("after: {}", step.describe());

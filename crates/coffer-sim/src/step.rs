@@ -185,22 +185,71 @@ impl Step {
     /// What a store may hold when the power goes while this is under way in one that held
     /// `model`: the state before, the state after, and where an operation isn't promised to be
     /// atomic over its keys, what lies between.
-    pub fn alternatives(&self, model: &Model) -> Vec<Model> {
+    /// `may_fail`: of several at once, any may fail because a drive does.
+    pub fn alternatives(&self, model: &Model, may_fail: bool) -> Vec<Model> {
         let mut all = vec![model.clone()];
-        if let Step::DeleteMany(bucket, keys) = self {
-            for key in keys {
-                let mut without = all.clone();
-                for model in &mut without {
-                    model.bucket(bucket).objects.remove(key);
+        match self {
+            Step::DeleteMany(bucket, keys) => {
+                for key in keys {
+                    let mut without = all.clone();
+                    for model in &mut without {
+                        model.bucket(bucket).objects.remove(key);
+                    }
+                    all.extend(without);
                 }
-                all.extend(without);
             }
-        } else {
-            let mut after = model.clone();
-            self.apply(&mut after);
-            all.push(after);
+            Step::Together(steps) if may_fail => {
+                // Each with whether the step before it was done.
+                let mut all_with: Vec<(Model, bool)> = vec![(model.clone(), false)];
+                for step in steps {
+                    let mut next = Vec::new();
+                    for (model, before) in all_with {
+                        let mut with = model.clone();
+                        match step {
+                            // What would have refused it failed.
+                            Step::PutRefused(place, content, _) if !before => {
+                                Step::Put(place.clone(), content.clone(), Ack::All).apply(&mut with)
+                            }
+                            step => step.apply(&mut with),
+                        }
+                        next.extend([(model, false), (with, true)]);
+                    }
+                    all_with = next;
+                }
+                all.extend(all_with.into_iter().map(|(model, _)| model));
+            }
+            // Who gives up an object may have to read first where its bytes are: such a commit
+            // comes by itself, after the group.
+            Step::Together(steps) => {
+                let (late, group): (Vec<&Step>, Vec<&Step>) =
+                    steps.iter().partition(|step| step.gives_up(model));
+                let mut after = vec![model.clone()];
+                group.iter().for_each(|step| step.apply(&mut after[0]));
+                for step in late {
+                    let mut with = after.clone();
+                    with.iter_mut().for_each(|model| step.apply(model));
+                    after.extend(with);
+                }
+                all.extend(after);
+            }
+            alone => {
+                let mut after = model.clone();
+                alone.apply(&mut after);
+                all.push(after);
+            }
         }
         all
+    }
+
+    /// Whether it takes the place of an object in `model`, or deletes one.
+    fn gives_up(&self, model: &Model) -> bool {
+        match self {
+            Step::Put(place, ..) | Step::PutIfMatch(place, ..) | Step::Delete(place) => {
+                let bucket = model.buckets.get(&place.bucket);
+                bucket.is_some_and(|bucket| bucket.objects.contains_key(&place.key))
+            }
+            _ => false,
+        }
     }
 
     /// One line for people.
