@@ -19,6 +19,7 @@ from pathlib import Path
 
 import figures
 import oracle
+import test_flips
 from running import REPOSITORY, Store, clean_environment
 
 BUCKET = "kills"
@@ -40,6 +41,7 @@ SCENES = {
     "seal.": ["load", "start", "stop"],
     "bulk.": ["load"],
     "bulk.trimmed": ["load", "stop"],
+    "heal.": ["scrub"],
     "sequencer.": ["load"],
     "checkpoint.": ["load"],
     "index.": ["load"],
@@ -61,7 +63,7 @@ SCENES = {
 }
 
 # Scenes with something to leave need another drive to go to.
-SEVERAL_DRIVES = {"drive", "roam", "replaced"}
+SEVERAL_DRIVES = {"drive", "roam", "replaced", "scrub"}
 
 # A point is passed so often before it counts; as far as the scene gets there.
 TIMES = [1, 1, 2, 3, 5]
@@ -72,6 +74,9 @@ FREQUENT = ("lane.before", "lane.s", "lane.w", "lane.com", "sequencer.", "reply.
 
 # Scenes that pass a point but a few times.
 TIMES_OF = {"roam": [1], "replaced": [1], "damaged": [1], "keys": [1], "fresh": [1, 1, 2, 3]}
+
+# The server's scrub runs only when told to.
+NO_SCRUB = ["--scrub-mib-per-sec", "0"]
 
 # How long a scene may go on without dying.
 SCENE_S = 8.0
@@ -258,6 +263,8 @@ class Field:
         self.users = Users(seed)
         self.kills = 0
         self.fresh = 0
+        # Bytes of a drive are wrong.
+        self.flipped = False
 
     # One kill -------------------------------------------------------------------------------
 
@@ -285,6 +292,10 @@ class Field:
         store.flags = []
         oracle.verify(store, self.workers)
         oracle.abort_uploads(store, BUCKET)
+        if self.flipped:
+            self.flipped = False
+            report = test_flips.scrub(store)
+            assert report["found"] == report["healed"], report
 
     def fsck(self):
         self.store.stop()
@@ -362,6 +373,25 @@ class Field:
         self.store.drives[-1].mkdir()
         self.store.flags = ["--replace"]
         return not self.store.start_armed(name, nth)
+
+    def play_scrub(self, name, nth) -> bool:
+        """Files of a drive are damaged, or gone, under a server that is told to heal them."""
+        self.warm_up()
+        self.store.flags = NO_SCRUB
+        if not self.store.start_armed(name, nth):
+            return True
+        self.flipped = True
+        superblock = self.dice.choice(["super.a", "super.b"])
+        # Always the drive of which other scenes may leave less than all.
+        for path in test_flips.sealed_files(self.store.drives[-1]):
+            if path.name.startswith("super.") and path.name != superblock:
+                continue
+            if self.dice.random() < 0.5:
+                test_flips.flip(path, self.dice)
+            else:
+                path.unlink()
+        self.store.run("scrub", "DIRS", check=False)
+        return self.store.died(name, 0.5)
 
     def play_damaged(self, name, nth) -> bool:
         self.warm_up()

@@ -18,7 +18,7 @@ CHOSEN = {
         ("lane.reform-recorded", "drive"),
         ("recovery.recorded", "start"),
     ],
-    6: [("seal.renamed", "load"), ("bulk.finished", "load")],
+    6: [("seal.renamed", "load"), ("bulk.finished", "load"), ("heal.file-renamed", "scrub")],
 }
 
 

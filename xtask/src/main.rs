@@ -13,6 +13,7 @@
 //! | [`failpoints`] | the build that can kill itself at named points |
 //! | [`schedules`] | the commit path's primitives under many schedules |
 //! | [`sim`] | the simulation's campaigns, and the bugs they must find |
+//! | [`planted`] | bugs in a copy of the tree, for campaigns to find |
 //! | [`ledger`] | long campaigns that ended |
 //! | [`soak`] | the campaigns in full size |
 //! | [`bench`] | the figures of `docs/benchmarks.md` |
@@ -29,6 +30,7 @@ mod bench;
 mod count;
 mod failpoints;
 mod ledger;
+mod planted;
 mod python;
 mod schedules;
 mod shell;
@@ -47,6 +49,9 @@ cargo xtask COMMAND
                      runs the simulation in release mode, such as `sim --seeds 200`
   sim --planted [NAME…]
                      plants bugs in a copy of the tree, all if none is named: each must be found
+  schedules [--planted [NAME…]]
+                     the commit path under a few hundred schedules; or mistakes in a copy of the
+                     tree, each of which must make its tests fail
   ledger CAMPAIGN RANGE STATES HOURS RESULT
                      adds a line to docs/reliability/ledger.csv
   soak [NAME…] [--scale F]
@@ -78,6 +83,7 @@ fn run() -> Result<()> {
         "ci" => ci(),
         "tidy" => tidy::run(),
         "sim" => sim::run(&rest),
+        "schedules" => schedules::command(&rest),
         "ledger" => ledger::run(&rest),
         "soak" => soak::run(&rest),
         "bench" => bench::run(&rest),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::sync::{Condvar, Mutex, Planted, mpsc, planted, thread};
+use crate::sync::{Condvar, Mutex, mpsc, thread};
 
 #[cfg(all(test, feature = "shuttle"))]
 mod schedules;
@@ -69,11 +69,7 @@ impl Pool for ThreadPool {
         for job in jobs {
             let left = Ending(left.clone());
             self.spawn(Box::new(move || {
-                let ending = left;
-                if planted(Planted::EndedAtBegin) {
-                    drop(ending);
-                    return job();
-                }
+                let _ending = left;
                 job();
             }));
         }

@@ -18,55 +18,18 @@ pub use std::{
     thread,
 };
 
-/// A mistake that a test plants, to see that it would be noticed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Planted {
-    /// A writer says that it is idle after it gave up the lock under which it found nothing more.
-    IdleOutsideLock,
-    /// A write is reported before it is done.
-    ReportBeforeWrite,
-    /// A report wakes nobody.
-    ReportWithoutWaking,
-    /// A writer goes on after a failure.
-    WriteAfterFailure,
-    /// A job counts as ended when it begins.
-    EndedAtBegin,
-    /// A drive is given up in two steps, and takes jobs between them.
-    GivenUpInTwoSteps,
-    /// The sequencer leaves out what came just before the end.
-    CloseBeforeLast,
-}
-
-/// Whether the test that runs has planted this mistake.
-#[cfg(not(feature = "shuttle"))]
-#[inline(always)]
-pub const fn planted(_mistake: Planted) -> bool {
-    false
-}
-
 #[cfg(feature = "shuttle")]
 mod explored {
     use std::any::Any;
-    use std::cell::{Cell, RefCell};
+    use std::cell::RefCell;
     use std::collections::HashMap;
     use std::marker::PhantomData;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
 
     pub use shuttle::future::block_on;
     pub use shuttle::sync::{Condvar, Mutex, MutexGuard};
     pub use shuttle::thread;
 
-    use super::Planted;
     use crate::pool::{InlinePool, Job, Pool};
-
-    thread_local! {
-        static PLANTED: Cell<Option<Planted>> = const { Cell::new(None) };
-    }
-
-    /// Whether the test that runs has planted this mistake.
-    pub fn planted(mistake: Planted) -> bool {
-        PLANTED.get() == Some(mistake)
-    }
 
     /// What `thread_local!` is to threads, for tasks of the scheduler.
     pub struct PerTask<T>(PhantomData<fn() -> T>);
@@ -136,23 +99,8 @@ mod explored {
     /// changes (PCT), which find rare orders. Panics when one fails, with the schedule.
     pub fn explore(name: &str, test: fn()) {
         let times = schedules();
-        run(test, times);
-        println!("{name}: {} schedules", 2 * times);
-    }
-
-    fn run(test: fn(), times: usize) {
         shuttle::check_random(test, times);
         shuttle::check_pct(test, times, DEPTH);
-    }
-
-    /// Asserts that `test` fails under some schedule once `mistake` is planted.
-    pub fn explore_planted(mistake: Planted, test: fn()) {
-        PLANTED.set(Some(mistake));
-        // It ends with the first that fails.
-        let times = schedules().max(1000);
-        let caught = catch_unwind(AssertUnwindSafe(|| run(test, times))).is_err();
-        PLANTED.set(None);
-        assert!(caught, "{mistake:?} was not noticed");
-        println!("{mistake:?}: noticed");
+        println!("{name}: {} schedules", 2 * times);
     }
 }

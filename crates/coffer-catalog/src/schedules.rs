@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 use coffer_base::drive::{Drive, SimDrive, SimWorld};
 use coffer_base::rng::SeededRng;
-use coffer_base::sync::{Planted, block_on, explore, explore_planted, thread};
+use coffer_base::sync::{block_on, explore, thread};
 use coffer_base::wire::{Put, Reader};
 use coffer_base::{Ack, StillClock};
 use coffer_log::{DriveThreads, Log, LogOptions, Seams};
@@ -182,19 +182,4 @@ fn nobody_sees_what_is_not_durable() {
 #[test]
 fn a_close_leaves_nobody_waiting() {
     explore("Catalog, commits and its end", the_end_comes_after_what_was_handed_over);
-}
-
-#[test]
-fn a_commit_that_does_not_wait_is_noticed() {
-    explore_planted(Planted::ReportBeforeWrite, clients_and_readers);
-}
-
-#[test]
-fn a_commit_that_nobody_reports_is_noticed() {
-    explore_planted(Planted::ReportWithoutWaking, clients_and_readers);
-}
-
-#[test]
-fn a_close_that_forgets_the_last_is_noticed() {
-    explore_planted(Planted::CloseBeforeLast, the_end_comes_after_what_was_handed_over);
 }

@@ -19,7 +19,6 @@ use std::sync::{Arc, Mutex};
 
 use coffer_base::Ack;
 use coffer_base::sync::mpsc::{Receiver, TryRecvError};
-use coffer_base::sync::{Planted, planted};
 use coffer_log::{Group, Lane};
 use tokio::sync::oneshot;
 
@@ -194,9 +193,6 @@ impl Sequencer {
                     }
                     Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
                 }
-            }
-            if closing && planted(Planted::CloseBeforeLast) {
-                return self.finish();
             }
             self.run_group(batch);
             if closing {

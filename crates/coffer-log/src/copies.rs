@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use coffer_base::drive::queue::{Patience, Work};
 use coffer_base::drive::{Access, Drive, DriveFile, DriveQueue};
-use coffer_base::sync::{Condvar, Mutex, Planted, planted, thread};
+use coffer_base::sync::{Condvar, Mutex};
 use coffer_base::{DriveId, Position, SegmentId};
 
 use crate::error::Error;
@@ -93,9 +93,7 @@ impl Wave {
             Ok(()) => results.done.push(drive),
             Err(why) => results.failed.push((drive, why)),
         }
-        if !planted(Planted::ReportWithoutWaking) {
-            self.changed.notify_all();
-        }
+        self.changed.notify_all();
     }
 
     /// Waits until `enough` of `members` have synced, or all have answered, or `limit` passed.
@@ -131,10 +129,6 @@ impl CopyWriter {
                 let mut state = self.state.lock().expect("no holder panics");
                 state.since = None;
                 let Some(write) = state.queue.pop_front() else {
-                    if planted(Planted::IdleOutsideLock) {
-                        drop(state);
-                        state = self.state.lock().expect("no holder panics");
-                    }
                     state.running = false;
                     self.idle.notify_all();
                     return;
@@ -143,13 +137,9 @@ impl CopyWriter {
                 (write, state.failed.clone())
             };
             let QueuedWrite { bytes, file_offset, wave, .. } = write;
-            if let Some(why) = failed.filter(|_| !planted(Planted::WriteAfterFailure)) {
+            if let Some(why) = failed {
                 wave.report(self.drive, Err(why));
                 continue;
-            }
-            if planted(Planted::ReportBeforeWrite) {
-                wave.report(self.drive, Ok(()));
-                thread::yield_now();
             }
             let file = self.file.clone();
             let end = file_offset + bytes.len() as u64;
@@ -165,9 +155,7 @@ impl CopyWriter {
                     self.settled.store(end, Ordering::Release);
                 }
                 let result = written.map_err(|e| self.fail(&inner, &e));
-                if !planted(Planted::ReportBeforeWrite) {
-                    wave.report(self.drive, result);
-                }
+                wave.report(self.drive, result);
                 self.go_on(threads, inner);
             });
             return;

@@ -38,7 +38,7 @@ use history::read_history;
 use plan::{Candidate, Plan, Seat, Standing, is_enough, known_to_reach, plan};
 use replace::join;
 use scan::scan;
-use settle::{level_copies, remove_dead};
+use settle::{level_copies, remove_dead, tell_headless};
 use superblocks::{Looked, check_scheme, format, look};
 
 /// What opening did.
@@ -204,6 +204,7 @@ fn recover(
             history.position.0, reached.0
         )));
     }
+    tell_headless(&inner, &found, &mut notes);
     for (id, header) in &found.bulk {
         bulk::recover_bulk(&inner, *id, header)?;
         coffer_base::failpoint::pass("recovery.bulk");

@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use crate::sync::{Condvar, Mutex, MutexGuard, Planted, mpsc, planted, thread};
+use crate::sync::{Condvar, Mutex, MutexGuard, mpsc, thread};
 
 /// Threads for commits: the open segment, and what is left of the one before.
 const COMMIT_THREADS: usize = 2;
@@ -678,17 +678,9 @@ impl Shared {
     /// Begins nothing any more; returns the jobs that have not ended.
     fn close(&self, why: String) -> Vec<Entry> {
         let mut jobs = self.jobs();
-        let mut waiting = BTreeMap::new();
-        if planted(Planted::GivenUpInTwoSteps) {
-            waiting.append(&mut jobs.waiting);
-            drop(jobs);
-            jobs = self.jobs();
-        }
         jobs.closed = Some(why);
         self.given_up.store(true, Relaxed);
-        if !planted(Planted::GivenUpInTwoSteps) {
-            waiting.append(&mut jobs.waiting);
-        }
+        let waiting = std::mem::take(&mut jobs.waiting);
         drop(jobs);
         let mut dropped = Vec::new();
         for crew in [&self.commit, &self.other] {

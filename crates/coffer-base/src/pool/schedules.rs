@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Job, Pool, ThreadPool};
-use crate::sync::{Planted, explore, explore_planted, thread};
+use crate::sync::{explore, thread};
 
 /// Two callers share two threads: when a call returns, each of its jobs has run once.
 fn calls_return_after_their_jobs() {
@@ -34,9 +34,4 @@ fn calls_return_after_their_jobs() {
 #[test]
 fn a_call_returns_when_all_its_jobs_have_ended() {
     explore("ThreadPool::run_all", calls_return_after_their_jobs);
-}
-
-#[test]
-fn jobs_that_count_too_early_are_noticed() {
-    explore_planted(Planted::EndedAtBegin, calls_return_after_their_jobs);
 }

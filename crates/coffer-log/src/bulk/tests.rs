@@ -17,6 +17,7 @@ use crate::options::{LogOptions, Seams};
 use crate::segment::{BLOCK_BYTES, FileKind};
 use crate::{DriveState, Lane, Log};
 
+mod headless;
 mod trouble;
 
 const SCHEMES: [(u8, u8); 7] = [(1, 0), (1, 1), (2, 1), (2, 2), (3, 2), (4, 2), (5, 3)];

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use coffer_base::drive::{Drive, DriveFile, SimWorld};
 use coffer_base::rng::SeededRng;
-use coffer_base::sync::{Condvar, Mutex, Planted, TaskPool, explore, explore_planted, thread};
+use coffer_base::sync::{Condvar, Mutex, TaskPool, explore, thread};
 use coffer_base::{Ack, DriveId, StillClock};
 
 use super::{CopyWriter, QueuedWrite, Wave};
@@ -252,26 +252,4 @@ fn a_member_that_failed_stays_so() {
 #[test]
 fn a_lane_and_its_watcher_agree() {
     explore("Lane, commits and a watcher", a_lane_commits_and_is_watched);
-}
-
-#[test]
-fn a_write_between_the_last_look_and_idle_is_noticed() {
-    explore_planted(Planted::IdleOutsideLock, one_of_two_is_enough);
-}
-
-#[test]
-fn a_report_before_the_write_is_noticed() {
-    explore_planted(Planted::ReportBeforeWrite, several_ask_one_member);
-    explore_planted(Planted::ReportBeforeWrite, one_of_two_is_enough);
-}
-
-#[test]
-fn a_report_that_wakes_nobody_is_noticed() {
-    explore_planted(Planted::ReportWithoutWaking, several_ask_one_member);
-    explore_planted(Planted::ReportWithoutWaking, a_lane_commits_and_is_watched);
-}
-
-#[test]
-fn a_write_after_a_failure_is_noticed() {
-    explore_planted(Planted::WriteAfterFailure, a_member_fails);
 }

@@ -22,10 +22,20 @@ pub(super) struct FoundFiles {
     /// Copies and cells of commit segments, by id.
     pub(super) commit: BTreeMap<SegmentId, CommitFiles>,
     pub(super) bulk: BTreeMap<SegmentId, Header>,
+    /// Bulk files without a valid header.
+    pub(super) headless: Vec<HeadlessBulk>,
     /// Names that no segment needs.
     pub(super) rubbish: Vec<(DriveId, String)>,
     /// The newest epoch that a segment is of.
     pub(super) epoch_max: u32,
+}
+
+/// A bulk file without a valid header: damaged, or cut short while it was made.
+pub(super) struct HeadlessBulk {
+    pub(super) drive: DriveId,
+    pub(super) segment: SegmentId,
+    /// It ends before there could be a row.
+    pub(super) is_empty: bool,
 }
 
 #[derive(Default)]
@@ -87,6 +97,7 @@ pub(super) fn scan(inner: &Inner) -> Result<FoundFiles, OpenError> {
     let mut found = FoundFiles {
         commit: BTreeMap::new(),
         bulk: BTreeMap::new(),
+        headless: Vec::new(),
         rubbish: Vec::new(),
         epoch_max: 0,
     };
@@ -153,7 +164,8 @@ pub(super) enum FoundFile {
     /// A cell whose header is damaged: it was whole once, since only whole ones get the name.
     DamagedCell,
     Bulk(Box<Header>),
-    DamagedBulk,
+    /// Without a valid header; whether it ends before there could be a row.
+    HeadlessBulk(bool),
     /// A copy without a valid header, to be looked into.
     HeadlessCopy(String, Arc<dyn DriveFile>),
     /// Its header has a version that this program does not know.
@@ -177,7 +189,9 @@ impl FoundFiles {
             FoundFile::Bulk(header) => {
                 self.bulk.entry(segment).or_insert(*header);
             }
-            FoundFile::DamagedBulk => {}
+            FoundFile::HeadlessBulk(is_empty) => {
+                self.headless.push(HeadlessBulk { drive, segment, is_empty });
+            }
             FoundFile::HeadlessCopy(..) | FoundFile::Newer(..) => {
                 unreachable!("taken care of before")
             }
@@ -228,11 +242,7 @@ fn scan_drive(
                 }
             },
             (FileKind::Bulk, Some(header)) => FoundFile::Bulk(Box::new(header)),
-            (FileKind::Bulk, None) => {
-                // Cut short while it was made, or damaged: other members serve.
-                tracing::warn!(drive = %drive.label(), file = name, "no valid segment header");
-                FoundFile::DamagedBulk
-            }
+            (FileKind::Bulk, None) => FoundFile::HeadlessBulk(file.len()? <= HEADER_BYTES),
         };
         files.push((segment, found));
     }

@@ -6,7 +6,7 @@ use std::io;
 use coffer_base::{DriveId, Position};
 
 use super::history::History;
-use super::scan::FoundFiles;
+use super::scan::{FoundFiles, HeadlessBulk};
 use crate::body::{BodyReader, walk};
 use crate::copies::ClosedSegment;
 use crate::error::OpenError;
@@ -54,6 +54,9 @@ pub(super) fn remove_dead(inner: &Inner, found: &FoundFiles, history: &History) 
             names.extend(files.cells.iter().map(|(drive, _)| (*drive, name.clone())));
         }
     }
+    names.extend(
+        never_whole(found).map(|file| (file.drive, FileKind::Bulk.file_name(file.segment))),
+    );
     for (id, name) in names {
         let Ok(drive) = inner.set.drive(id) else { continue };
         inner.set.forget_file(id, &name);
@@ -63,5 +66,31 @@ pub(super) fn remove_dead(inner: &Inner, found: &FoundFiles, history: &History) 
             tracing::warn!(drive = %drive.label(), file = name, error = %e, "not removed");
         }
         coffer_base::failpoint::pass("recovery.dead-removed");
+    }
+}
+
+/// Bulk files whose making was cut short. No row is written before all members' headers are
+/// durable, so a file that ends there without a valid one, of a segment of which no other drive
+/// knows either, was never written to. Should a drive that is away have the segment, it lacks
+/// nothing here that a scrub could not make anew.
+fn never_whole(found: &FoundFiles) -> impl Iterator<Item = &HeadlessBulk> {
+    found.headless.iter().filter(|file| {
+        let has_rows = |f: &HeadlessBulk| f.segment == file.segment && !f.is_empty;
+        !found.bulk.contains_key(&file.segment) && !found.headless.iter().any(has_rows)
+    })
+}
+
+/// Tells of damaged headers of bulk files that are not just dead.
+pub(super) fn tell_headless(inner: &Inner, found: &FoundFiles, notes: &mut Vec<String>) {
+    for file in &found.headless {
+        let (label, segment) = (inner.set.label(file.drive), file.segment);
+        if found.bulk.contains_key(&segment) {
+            tracing::warn!(drive = label, %segment, "a damaged header, which a scrub heals");
+        } else if !file.is_empty {
+            notes.push(format!(
+                "bulk segment {segment} on {label} has a damaged header and no other drive has a \
+                 valid one: its rows can't be read, and are kept"
+            ));
+        }
     }
 }

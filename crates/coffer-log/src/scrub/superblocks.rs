@@ -7,7 +7,7 @@
 use std::io;
 
 use coffer_base::drive::Drive;
-use coffer_base::{AlignedBuf, DriveId};
+use coffer_base::{AlignedBuf, DriveId, failpoint};
 
 use super::target::read_one;
 use super::{Access, Outcome, Scrubber};
@@ -141,7 +141,9 @@ fn put(drive: &dyn Drive, slot: &Slot, bytes: &[u8]) -> io::Result<bool> {
     let mut aligned = AlignedBuf::zeroed(bytes.len());
     aligned.copy_from_slice(bytes);
     file.write_at(&aligned, 0, false)?;
+    failpoint::pass("heal.superblock-written");
     file.sync()?;
     drive.sync_dir()?;
+    failpoint::pass("heal.superblock-synced");
     Ok(read_one(&*file, 0, bytes.len()).as_deref() == Some(bytes))
 }

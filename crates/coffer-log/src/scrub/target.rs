@@ -8,7 +8,7 @@ use std::sync::Arc;
 use coffer_base::buffer::ALIGN;
 use coffer_base::drive::queue::{Patience, Work};
 use coffer_base::drive::{Drive, DriveFile, DriveQueue};
-use coffer_base::{AlignedBuf, DriveId, SegmentId};
+use coffer_base::{AlignedBuf, DriveId, SegmentId, failpoint};
 
 use super::{Outcome, Scrubber};
 use crate::erasure::Coder;
@@ -126,7 +126,10 @@ impl Scrubber<'_> {
             _ => drive.create(&temporary, Access::Direct),
         };
         match made {
-            Ok(file) => Some(Target { drive, file, fresh: Some(Fresh::default()) }),
+            Ok(file) => {
+                failpoint::pass("heal.file-created");
+                Some(Target { drive, file, fresh: Some(Fresh::default()) })
+            }
             Err(e) => {
                 let what = format!("{} is missing", what());
                 let why = self.failed(member, &e);
@@ -357,6 +360,7 @@ impl Scrubber<'_> {
         if let Err(e) = file.write_at(&aligned, at, false) {
             fresh.failed = Some(self.failed(member, &e));
         }
+        failpoint::pass("heal.file-written");
     }
 
     /// Writes `expected` over the pages of `stored` that differ, durably, and reads them back.
@@ -378,12 +382,15 @@ impl Scrubber<'_> {
             for run in differing_pages(expected, stored) {
                 let mut bytes = AlignedBuf::zeroed(run.len());
                 bytes.copy_from_slice(&expected[run.clone()]);
+                failpoint::pass("heal.before-write");
                 if let Err(e) = file.write_at(&bytes, at + run.start as u64, true) {
                     return Outcome::Refused(self.failed(member, &e));
                 }
+                failpoint::pass("heal.written");
             }
             read_back = read_one(file, at, expected.len());
             if read_back.as_deref() == Some(expected) {
+                failpoint::pass("heal.read-back");
                 return Outcome::Healed;
             }
         }
@@ -466,15 +473,22 @@ impl Scrubber<'_> {
         if let Err(e) = result {
             return Outcome::Refused(self.failed(member, &e));
         }
+        failpoint::pass("heal.file-synced");
         if !verify(self, index, file) {
             let e = io::Error::other("a file that was made anew does not read back");
             return Outcome::Refused(self.failed(member, &e));
         }
         let temporary = format!("{}{TEMPORARY}", targets.name);
-        let named = drive.rename(&temporary, &targets.name).and_then(|()| drive.sync_dir());
+        let name = || {
+            drive.rename(&temporary, &targets.name)?;
+            failpoint::pass("heal.file-renamed");
+            drive.sync_dir()
+        };
+        let named: io::Result<()> = name();
         if let Err(e) = named {
             return Outcome::Refused(self.failed(member, &e));
         }
+        failpoint::pass("heal.file-named");
         self.inner.set.forget_file(member, &targets.name);
         self.inner.health.set_gap(targets.segment, member, false);
         Outcome::Healed

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::{DriveQueue, Patience, Proof, Work, is_given_up};
-use crate::sync::{Planted, explore, explore_planted, mpsc, thread};
+use crate::sync::{explore, mpsc, thread};
 
 fn two_drives() -> Vec<DriveQueue> {
     let labels = ["a".to_owned(), "b".to_owned()];
@@ -85,9 +85,4 @@ fn each_caller_gets_its_own_results() {
 #[test]
 fn a_drive_that_is_given_up_leaves_nobody_waiting() {
     explore("DriveQueue, given up", a_drive_is_given_up);
-}
-
-#[test]
-fn a_job_between_two_steps_of_giving_up_is_noticed() {
-    explore_planted(Planted::GivenUpInTwoSteps, a_drive_is_given_up);
 }
