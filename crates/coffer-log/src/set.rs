@@ -123,10 +123,15 @@ impl Set {
                         tracing::info!(drive = %slot.label, "drive answers in time again");
                     }
                 } else if said.insert(slot.id) {
-                    tracing::warn!(drive = %slot.label, "drive is {}", crate::status::SLOW);
+                    tracing::warn!(drive = %slot.label, "drive is {}", crate::status::slow(self.geometry));
                 }
             }
         });
+    }
+
+    /// Whether not more than `m` of `members` are slow or out.
+    pub fn can_do_without_slow(&self, members: &[DriveId], m: u8) -> bool {
+        members.iter().filter(|id| !self.is_at_hand(**id)).count() <= usize::from(m)
     }
 
     /// Whether a read of the drive is likely to come in time.

@@ -163,7 +163,8 @@ struct Jobs {
 /// A job that has not ended.
 struct Entry {
     work: Work,
-    submitted: Instant,
+    /// Waiting for a thread is not the drive's slowness.
+    began: Option<Instant>,
     /// `None` until it runs.
     progress: Option<Arc<Progress>>,
     overdue: bool,
@@ -540,7 +541,7 @@ impl Shared {
             id,
             Entry {
                 work: kind,
-                submitted: Instant::now(),
+                began: None,
                 progress: None,
                 overdue: false,
                 abandon: Box::new(move |e| {
@@ -578,6 +579,7 @@ impl Shared {
         let Some(entry) = jobs.waiting.get_mut(&id) else { return false };
         let progress = Arc::new(Progress::default());
         entry.progress = Some(progress.clone());
+        entry.began = Some(Instant::now());
         drop(jobs);
         HERE.set(Some((self.number, progress)));
         true
@@ -629,7 +631,7 @@ impl Shared {
         HERE.set(None);
         let entry = self.jobs().waiting.remove(&id);
         let Some(entry) = entry else { return };
-        let took = entry.submitted.elapsed();
+        let took = entry.began.map_or(Duration::ZERO, |began| began.elapsed());
         if entry.overdue {
             if took > 2 * self.pace.hedge_delay() {
                 let shun = (took * SHUN_FACTOR).clamp(SHUN_MIN, SHUN_MAX);

@@ -7,7 +7,6 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::Mutex as Brief;
-use std::time::Duration;
 
 use coffer_base::drive::{Drive, DriveFile, SimWorld};
 use coffer_base::rng::SeededRng;
@@ -96,8 +95,7 @@ fn writer(drive: DriveId, paper: &Arc<Paper>) -> Arc<CopyWriter> {
 }
 
 fn write(file_offset: u64, wave: &Arc<Wave>) -> QueuedWrite {
-    let queued = Duration::ZERO;
-    QueuedWrite { bytes: Arc::new(Vec::new()), file_offset, wave: wave.clone(), queued }
+    QueuedWrite { bytes: Arc::new(Vec::new()), file_offset, wave: wave.clone() }
 }
 
 /// Each of three threads asks one member for two writes, waits for the second, and for the member
