@@ -491,7 +491,7 @@ impl DriveQueue {
 
     /// A change that failed after the drive was given up, once.
     pub fn take_late_failure(&self) -> Option<io::Error> {
-        let Some(Handle(shared)) = self.0.as_deref() else { return None };
+        let Handle(shared) = self.0.as_deref()?;
         shared.late_failure.lock().expect("no holder panics").take()
     }
 

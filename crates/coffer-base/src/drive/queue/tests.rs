@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use super::*;
 use crate::drive::{Access, Drive, Gate, GatedDrive, GuardedDrive, Op, SimWorld, read_exact_at};
