@@ -84,6 +84,8 @@ pub(crate) fn read_payload(
     let mut buf = vec![0u8; len];
     let verified = |buf: &[u8]| verify_item(inner.set.store, extent, buf);
     let mut failures = Vec::new();
+    // Whether all that is there was read: then waiting for what is not helps nobody.
+    let mut all_wrong = true;
     match &segment.layout {
         Layout::Copies(copies) => {
             // Slow drives are waited for only when no other has it.
@@ -94,6 +96,7 @@ pub(crate) fn read_payload(
                     let (drive, file) = copy;
                     if !inner.set.is_live(*drive) {
                         failures.push(format!("{} is out", inner.set.label(*drive)));
+                        all_wrong = false;
                         continue;
                     }
                     match fill(file.as_ref(), &mut buf, at, patience) {
@@ -103,7 +106,10 @@ pub(crate) fn read_payload(
                             left.push(copy);
                             continue;
                         }
-                        Err(e) => failures.push(format!("{}: {e}", inner.set.label(*drive))),
+                        Err(e) => {
+                            failures.push(format!("{}: {e}", inner.set.label(*drive)));
+                            all_wrong = false;
+                        }
                     }
                     inner.health.suspect(Suspect::Files { segment: segment.id });
                 }
@@ -114,14 +120,18 @@ pub(crate) fn read_payload(
                 return Err(Error::Corrupt(format!("{extent:?} lies beyond its segment")));
             }
             let cells = Cells::new(inner, segment);
-            match cells.read_plain(extent.offset, &mut buf) {
-                Ok(()) if verified(&buf) => return Ok(buf.into()),
-                Ok(()) => failures.push("a cell is wrong".to_owned()),
+            match cells.read_plain_with(extent.offset, &mut buf, cells.plain_patience()) {
+                Ok(true) if verified(&buf) => return Ok(buf.into()),
+                Ok(true) => failures.push("a cell is wrong".to_owned()),
+                // Said once for the drive.
+                Ok(false) => {}
                 Err(e) => failures.push(e.to_string()),
             }
             cells.read_verified(extent.offset, &mut buf)?;
             if verified(&buf) {
-                tracing::warn!(segment = %segment.id, offset = extent.offset, why = %failures.join("; "), "payload rebuilt");
+                if !failures.is_empty() {
+                    tracing::warn!(segment = %segment.id, offset = extent.offset, why = %failures.join("; "), "payload rebuilt");
+                }
                 return Ok(buf.into());
             }
         }
@@ -129,12 +139,9 @@ pub(crate) fn read_payload(
             return Err(Error::Corrupt(format!("{extent:?} points into a bulk segment")));
         }
     }
-    Err(Error::Corrupt(format!(
-        "payload at {} of segment {}: {}",
-        extent.offset,
-        segment.id,
-        failures.join("; ")
-    )))
+    let what =
+        format!("payload at {} of segment {}: {}", extent.offset, segment.id, failures.join("; "));
+    Err(if all_wrong { Error::Corrupt(what) } else { Error::Unavailable(what) })
 }
 
 /// Longer payloads take too long to verify for who must not block.
@@ -200,23 +207,47 @@ impl<'a> Cells<'a> {
         if self.geometry.m > 0 { Patience::Hedged } else { Patience::Full }
     }
 
+    /// As [`Cells::first_patience`], for the data cells themselves: when more drives are slow than
+    /// can be done without, there is no quicker way.
+    fn plain_patience(&self) -> Patience {
+        match self.inner.set.can_do_without_slow(self.members, self.geometry.m) {
+            true => self.first_patience(),
+            false => Patience::Full,
+        }
+    }
+
     /// Fills `buf` from the data cells, unverified. Slow drives are not waited for: an error.
     pub fn read_plain(&self, offset: u64, buf: &mut [u8]) -> Result<(), Error> {
-        let patience = self.first_patience();
+        match self.read_plain_with(offset, buf, self.plain_patience())? {
+            true => Ok(()),
+            false => Err(Error::Unavailable(format!("a drive of segment {} is slow", self.id))),
+        }
+    }
+
+    /// Fills `buf` from the data cells, unverified; `false` when a drive is slow and `patience` does
+    /// not wait for that.
+    fn read_plain_with(
+        &self,
+        offset: u64,
+        buf: &mut [u8],
+        patience: Patience,
+    ) -> Result<bool, Error> {
+        let mut is_whole = true;
         self.each_piece(offset, buf, |cell, within, piece| {
+            if !is_whole {
+                return Ok(());
+            }
             let label = || self.inner.set.label(self.members[cell]);
             let at = self.header_bytes + within;
-            let is_read = match self.file(cell, patience)? {
+            is_whole = match self.file(cell, patience)? {
                 Some(file) => {
                     fill(file.as_ref(), piece, at, patience).map_err(|e| Error::io(&label(), &e))?
                 }
                 None => false,
             };
-            match is_read {
-                true => Ok(()),
-                false => Err(Error::Unavailable(format!("{} is slow", label()))),
-            }
-        })
+            Ok(())
+        })?;
+        Ok(is_whole)
     }
 
     /// As [`Cells::read_plain`], but only what is in memory, of files that are open.

@@ -6,7 +6,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use coffer_base::drive::queue::{Patience, Work};
 use coffer_base::drive::{Access, Drive, DriveFile, DriveQueue};
@@ -61,15 +60,12 @@ struct WriterState {
     running: bool,
     /// The first failure; nothing is written after it.
     failed: Option<String>,
-    /// When the oldest write that has not ended was queued.
-    since: Option<Duration>,
 }
 
 struct QueuedWrite {
     bytes: Arc<Vec<u8>>,
     file_offset: u64,
     wave: Arc<Wave>,
-    queued: Duration,
 }
 
 /// The writes of one group to all members.
@@ -96,16 +92,13 @@ impl Wave {
         self.changed.notify_all();
     }
 
-    /// Waits until `enough` of `members` have synced, or all have answered, or `limit` passed.
-    pub fn wait(&self, enough: usize, members: usize, limit: Duration) -> WaveResults {
+    /// Waits until `enough` of `members` have synced, or all have answered. One that hangs does when
+    /// its drive is given up: that is judged in one place, with the other drives in view.
+    pub fn wait(&self, enough: usize, members: usize) -> WaveResults {
         let results = self.results.lock().expect("no holder panics");
-        let (results, _timed_out) = self
-            .changed
-            .wait_timeout_while(results, limit, |r| {
-                r.done.len() < enough && r.done.len() + r.failed.len() < members
-            })
-            .expect("no holder panics");
-        results.clone()
+        let waits =
+            |r: &mut WaveResults| r.done.len() < enough && r.done.len() + r.failed.len() < members;
+        self.changed.wait_while(results, waits).expect("no holder panics").clone()
     }
 }
 
@@ -127,16 +120,14 @@ impl CopyWriter {
         loop {
             let (write, failed) = {
                 let mut state = self.state.lock().expect("no holder panics");
-                state.since = None;
                 let Some(write) = state.queue.pop_front() else {
                     state.running = false;
                     self.idle.notify_all();
                     return;
                 };
-                state.since = Some(write.queued);
                 (write, state.failed.clone())
             };
-            let QueuedWrite { bytes, file_offset, wave, .. } = write;
+            let QueuedWrite { bytes, file_offset, wave } = write;
             if let Some(why) = failed {
                 wave.report(self.drive, Err(why));
                 continue;
@@ -173,24 +164,15 @@ impl CopyWriter {
         why
     }
 
-    /// Waits until everything queued was written or has failed; whether that came in time.
-    pub fn wait_idle(&self, limit: Duration) -> bool {
+    /// Waits until everything queued was written, or has failed.
+    pub fn wait_idle(&self) {
         let state = self.state.lock().expect("no holder panics");
-        let (state, _timed_out) = self
-            .idle
-            .wait_timeout_while(state, limit, |state| state.running)
-            .expect("no holder panics");
-        !state.running
+        drop(self.idle.wait_while(state, |state| state.running).expect("no holder panics"));
     }
 
-    /// Why it can't go on: its failure, or a write that has not ended `limit` after it was queued.
-    pub fn trouble(&self, now: Duration, limit: Duration) -> Option<String> {
-        let state = self.state.lock().expect("no holder panics");
-        if let Some(why) = &state.failed {
-            return Some(why.clone());
-        }
-        let since = state.since?;
-        (now.saturating_sub(since) > limit).then(|| format!("a write stalls for over {limit:?}"))
+    /// Why it can't go on, if so.
+    pub fn failure(&self) -> Option<String> {
+        self.state.lock().expect("no holder panics").failed.clone()
     }
 }
 
@@ -244,10 +226,10 @@ impl OpenSegment {
         let wave = Arc::new(Wave::default());
         let bytes = Arc::new(bytes);
         let file_offset = HEADER_BYTES + self.offset;
-        let queued = inner.seams.clock.monotonic();
-        let write =
-            || QueuedWrite { bytes: bytes.clone(), file_offset, wave: wave.clone(), queued };
-        if let [only] = &self.members[..] {
+        let write = || QueuedWrite { bytes: bytes.clone(), file_offset, wave: wave.clone() };
+        if let [only] = &self.members[..]
+            && inner.set.with(<[_]>::len) == 1
+        {
             // One drive: no other thread to wait for.
             only.submit(write(), DriveQueue::none(), inner);
         } else {

@@ -1,7 +1,7 @@
 //! The commit lane: history is what is appended here.
 //!
 //! One group at a time: append to every member of the open segment, one barrier on each, answer.
-//! When a member fails, stalls or is lost, the group is acknowledged only after the membership
+//! When a member fails or is lost, the group is acknowledged only after the membership
 //! change is recorded on the other drives and the segment is sealed over them
 //! ([`LaneCore::reform`]).
 //!
@@ -31,7 +31,9 @@ use crate::set::DriveState;
 pub(crate) struct Shared {
     pub inner: Arc<Inner>,
     pub core: Mutex<LaneCore>,
-    /// Why no commit is taken any more. Apart from `core`, which is held while a group syncs.
+    /// The end of history as far as it was acknowledged, and why no commit is taken any more. Apart
+    /// from `core`, which is held while a group syncs.
+    end: Mutex<Mark>,
     broken: Mutex<Option<String>>,
     prepared: Mutex<Prepared>,
     attempts: AtomicU64,
@@ -78,9 +80,11 @@ pub struct Lane {
 impl Shared {
     pub fn new(inner: Inner, position: Position, chain: Chain, broken: Option<String>) -> Self {
         let core = LaneCore { current: None, position, chain, building: false, leaving: None };
+        let end = core.mark(&inner);
         Self {
             inner: Arc::new(inner),
             core: Mutex::new(core),
+            end: Mutex::new(end),
             broken: Mutex::new(broken),
             prepared: Mutex::new(Prepared::None),
             attempts: AtomicU64::new(0),
@@ -224,6 +228,7 @@ impl Shared {
     /// membership is recorded and the open segment leaves the drives that went.
     pub fn watch(self: &Arc<Self>) {
         self.inner.set.tell_slow();
+        self.inner.set.fence_failed_late();
         let live = self.inner.set.with(|slots| {
             slots
                 .iter()
@@ -354,7 +359,7 @@ impl Shared {
 
     /// The end of history.
     pub fn end(&self) -> Mark {
-        self.core().mark(&self.inner)
+        *self.end.lock().expect("no holder panics")
     }
 
     /// Segments that are full and not sealed yet.
@@ -369,11 +374,8 @@ impl LaneCore {
     }
 
     fn needs_reform(&self, inner: &Inner) -> bool {
-        let now = inner.seams.clock.monotonic();
-        let limit = inner.options.stall_limit;
         let troubled = self.current.as_ref().is_some_and(|current| {
-            !current.is_whole(inner)
-                || current.members.iter().any(|m| m.trouble(now, limit).is_some())
+            !current.is_whole(inner) || current.members.iter().any(|m| m.failure().is_some())
         });
         troubled || !inner.supers.is_current(&inner.set)
     }
@@ -394,9 +396,7 @@ impl LaneCore {
         if let Some(current) = &self.current {
             let inner = &shared.inner;
             for member in current.members.iter().filter(|m| inner.set.is_live(m.drive)) {
-                if !member.wait_idle(inner.options.stall_limit) {
-                    inner.set.take_out(member.drive, DriveState::Lost, "its writes stall");
-                }
+                member.wait_idle();
             }
             if self.needs_reform(inner) {
                 self.reform(shared)?;
@@ -438,15 +438,12 @@ impl LaneCore {
         let inner = &shared.inner;
         if let Some(current) = &self.current {
             // What is still queued belongs to the segment that will be sealed. A failed write has
-            // fenced its drive already; a slow one may come back.
+            // fenced its drive already.
             for member in current.members.iter().filter(|m| inner.set.is_live(m.drive)) {
-                if !member.wait_idle(inner.options.stall_limit) {
-                    inner.set.take_out(member.drive, DriveState::Lost, "its writes stall");
-                }
+                member.wait_idle();
             }
-            let now = inner.seams.clock.monotonic();
             for member in &current.members {
-                if let Some(why) = member.trouble(now, inner.options.stall_limit) {
+                if let Some(why) = member.failure() {
                     inner.set.take_out(member.drive, DriveState::Lost, &why);
                 }
             }
@@ -541,22 +538,18 @@ impl Lane {
         let members = current.members.len();
         let wave = current.submit(bytes, inner);
         coffer_base::failpoint::pass("lane.submitted");
-        let mut results = wave.wait(ack.copies(members), members, inner.options.stall_limit);
-        coffer_base::failpoint::pass("lane.wave");
-        // Only drives that are still in the set count.
+        // Only drives that are still in the set count; one of those that answered may have left it,
+        // and the others are no worse for that.
         let counted = |drives: &[DriveId]| drives.iter().filter(|d| inner.set.is_live(**d)).count();
-        let answered = |results: &WaveResults| results.done.len() + results.failed.len();
-        let mut paused = false;
-        while counted(&results.done) == 0 && answered(&results) < members {
-            // Nothing is known yet: a machine that was paused looks like this, or the drive that
-            // was first has just been taken out.
-            paused = true;
-            results = wave.wait(results.done.len() + 1, members, inner.options.stall_limit);
+        let mut results = WaveResults::default();
+        loop {
+            let missing = ack.copies(members).saturating_sub(counted(&results.done));
+            if missing == 0 || results.done.len() + results.failed.len() == members {
+                break;
+            }
+            results = wave.wait(results.done.len() + missing, members);
         }
-        if paused {
-            // The others get their time, too.
-            results = wave.wait(ack.copies(members), members, inner.options.stall_limit);
-        }
+        coffer_base::failpoint::pass("lane.wave");
         let enough = counted(&results.done) >= ack.copies(members);
         let any = counted(&results.done) > 0;
         if !any {
@@ -575,14 +568,9 @@ impl Lane {
         core.chain = chain;
         if !enough || !results.failed.is_empty() || core.needs_reform(inner) {
             if !enough {
-                let current = core.current.as_ref().expect("still there");
-                for member in &current.members {
-                    if !results.done.contains(&member.drive) {
-                        let failed = results.failed.iter().find(|(d, _)| *d == member.drive);
-                        // A drive that is not to be trusted has been fenced where it failed.
-                        let why = failed.map_or("a write stalls", |(_, why)| why.as_str());
-                        inner.set.take_out(member.drive, DriveState::Lost, why);
-                    }
+                for (drive, why) in &results.failed {
+                    // A drive that is not to be trusted has been fenced where it failed.
+                    inner.set.take_out(*drive, DriveState::Lost, why);
                 }
             }
             // Recovery would find the group, but it is not safe at its level: unknown.
@@ -592,7 +580,9 @@ impl Lane {
             })?;
         }
         coffer_base::failpoint::pass("lane.committed");
-        Ok(core.mark(inner))
+        let mark = core.mark(inner);
+        *shared.end.lock().expect("no holder panics") = mark;
+        Ok(mark)
     }
 
     /// The end of history.

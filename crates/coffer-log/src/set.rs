@@ -84,6 +84,10 @@ impl Set {
         clock: Arc<dyn Clock>,
         slots: Vec<Slot>,
     ) -> Self {
+        for slot in slots.iter().filter(|s| s.state != DriveState::Active) {
+            // What takes no part says nothing of the others.
+            slot.queue().retire();
+        }
         let (slots, files) = (RwLock::new(slots), Mutex::new(HashMap::new()));
         Self { store, geometry, clock, slots, files, said_slow: Mutex::default() }
     }
@@ -119,10 +123,15 @@ impl Set {
                         tracing::info!(drive = %slot.label, "drive answers in time again");
                     }
                 } else if said.insert(slot.id) {
-                    tracing::warn!(drive = %slot.label, "drive is {}", crate::status::SLOW);
+                    tracing::warn!(drive = %slot.label, "drive is {}", crate::status::slow(self.geometry));
                 }
             }
         });
+    }
+
+    /// Whether not more than `m` of `members` are slow or out.
+    pub fn can_do_without_slow(&self, members: &[DriveId], m: u8) -> bool {
+        members.iter().filter(|id| !self.is_at_hand(**id)).count() <= usize::from(m)
     }
 
     /// Whether a read of the drive is likely to come in time.
@@ -186,45 +195,60 @@ impl Set {
     ///
     /// The last live drive stays: there is nobody to record it, and what can still be read from
     /// it should be. Writes then fail by themselves.
+    ///
+    /// One that is lost already is fenced when that is what was found late.
     pub fn take_out(&self, id: DriveId, state: DriveState, why: &str) -> bool {
         let mut slots = self.slots.write().expect("no holder panics");
-        let live = |s: &&Slot| s.state == DriveState::Active && s.drive.is_some();
-        let last = slots.iter().filter(live).count() == 1;
+        let others = |s: &&Slot| s.id != id && s.state == DriveState::Active && s.drive.is_some();
+        let last = slots.iter().filter(others).count() == 0;
         let Some(slot) = slots.iter_mut().find(|s| s.id == id) else { return false };
-        if slot.state != DriveState::Active {
+        let upgraded = slot.state == DriveState::Lost && state == DriveState::Fenced;
+        if slot.state != DriveState::Active && !(upgraded && slot.drive.is_some()) {
             return false;
         }
-        if last {
-            slot.why = why.to_owned();
-            tracing::error!(drive = %slot.label, why, "the last live drive has trouble");
+        // Its threads know of one that was given up and is not out yet.
+        if !upgraded && ((last && slot.drive.is_some()) || !slot.queue().retire()) {
+            if slot.why != why {
+                why.clone_into(&mut slot.why);
+                tracing::error!(drive = %slot.label, why, "the last live drive has trouble");
+            }
             return false;
         }
         slot.state = state;
         slot.why = why.to_owned();
-        slot.queue().retire();
         slot.since = self.clock.now();
         tracing::error!(drive = %slot.label, state = state.name(), why, "drive taken out");
         drop(slots);
-        self.files.lock().expect("no holder panics").retain(|(drive, ..), _| *drive != id);
-        true
+        let mut files = self.files.lock().expect("no holder panics");
+        let of_it: Vec<FileKey> =
+            files.keys().filter(|(drive, ..)| *drive == id).cloned().collect();
+        let closed: Vec<_> = of_it.iter().filter_map(|key| files.remove(key)).collect();
+        // Closing them waits until the lock is free.
+        drop(files);
+        drop(closed);
+        !upgraded
+    }
+
+    /// Fences the drives on which a change failed after they were given up.
+    pub fn fence_failed_late(&self) {
+        let failed: Vec<(DriveId, io::Error)> = self.with(|slots| {
+            slots.iter().filter_map(|s| Some((s.id, s.queue().take_late_failure()?))).collect()
+        });
+        for (id, e) in failed {
+            if state_after(&e) == Some(DriveState::Fenced) {
+                self.take_out(id, DriveState::Fenced, &format!("after it was given up: {e}"));
+            }
+        }
     }
 
     /// Takes a drive out that failed while `doing` something. An error when going on over the
     /// others does not help: it is full, which is not broken; the process has no more files or
     /// memory; or it is the last live drive.
     pub fn take_out_failed(&self, id: DriveId, e: &io::Error, doing: &str) -> Result<(), Error> {
-        let state = match e.kind() {
-            io::ErrorKind::StorageFull
-            | io::ErrorKind::QuotaExceeded
-            | io::ErrorKind::FileTooLarge => return Err(Error::Full),
-            _ if matches!(e.raw_os_error(), Some(EMFILE | ENFILE | ENOMEM)) => {
-                return Err(Error::io(&self.label(id), e));
-            }
-            // The drive went, or its directory did, or it hangs; what it holds may be whole.
-            io::ErrorKind::NotFound => DriveState::Lost,
-            _ if is_given_up(e) => DriveState::Lost,
-            _ => DriveState::Fenced,
-        };
+        if is_full(e) {
+            return Err(Error::Full);
+        }
+        let Some(state) = state_after(e) else { return Err(Error::io(&self.label(id), e)) };
         self.take_out(id, state, &format!("{doing}: {e}"));
         if self.is_live(id) { Err(Error::io(&self.label(id), e)) } else { Ok(()) }
     }
@@ -293,7 +317,25 @@ impl Set {
     /// Forgets a cached file, because its name was removed or replaced.
     pub fn forget_file(&self, id: DriveId, name: &str) {
         let mut files = self.files.lock().expect("no holder panics");
-        files.remove(&(id, name.to_owned(), false));
-        files.remove(&(id, name.to_owned(), true));
+        let closed = [false, true].map(|direct| files.remove(&(id, name.to_owned(), direct)));
+        drop(files);
+        drop(closed);
+    }
+}
+
+fn is_full(e: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(e.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+/// What a drive is after a change on it failed like this; `None`: as before.
+fn state_after(e: &io::Error) -> Option<DriveState> {
+    match e.kind() {
+        _ if is_full(e) => None,
+        _ if matches!(e.raw_os_error(), Some(EMFILE | ENFILE | ENOMEM)) => None,
+        // The drive went, or its directory did, or it hangs; what it holds may be whole.
+        io::ErrorKind::NotFound => Some(DriveState::Lost),
+        _ if is_given_up(e) => Some(DriveState::Lost),
+        _ => Some(DriveState::Fenced),
     }
 }

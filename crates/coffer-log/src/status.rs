@@ -91,7 +91,12 @@ pub struct LogStatus {
 }
 
 /// What is told of a drive that does not answer in time.
-pub(crate) const SLOW: &str = "slow: what is read comes from other drives";
+pub(crate) fn slow(geometry: Geometry) -> &'static str {
+    match geometry.m {
+        0 => "slow: what is read waits for it",
+        _ => "slow: what is read comes from other drives",
+    }
+}
 
 pub(crate) fn status(shared: &Shared) -> LogStatus {
     let inner = &shared.inner;
@@ -130,7 +135,11 @@ pub(crate) fn status(shared: &Shared) -> LogStatus {
         .map(|((status, drive), space)| {
             let queue = drive.as_ref().map_or(DriveQueue::none(), |d| d.queue());
             let slow = status.state == DriveState::Active && queue.is_slow();
-            let why = if slow && status.why.is_empty() { SLOW.to_owned() } else { status.why };
+            let why = if slow && status.why.is_empty() {
+                self::slow(inner.set.geometry).to_owned()
+            } else {
+                status.why
+            };
             DriveStatus {
                 why,
                 slow,

@@ -204,6 +204,8 @@ settings! {
     root_secret_key: Option<String> = "" in Serve, secret;
     /// Writes stop when fewer drives are live; by default the K of the erasure scheme.
     write_floor: Option<u8> = "" in Serve;
+    /// A drive that does not answer for so long while others do is given up until the next start, in seconds.
+    stall_limit_secs: u64 = "3" in Serve;
     /// How long requests under way may take to end after SIGTERM, in seconds.
     drain_secs: u64 = "10" in Serve;
     /// How much a search for silent damage in the background may read from all drives together, in MiB a second; 0: none is made.

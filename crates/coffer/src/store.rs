@@ -162,7 +162,11 @@ pub struct OpenLog {
 /// Locks the directories and opens the log: the first thing that writes.
 pub fn open_log(looked: &Looked, settings: &Settings, purpose: Purpose) -> anyhow::Result<OpenLog> {
     let scheme = settings.scheme()?;
+    if settings.stall_limit_secs == 0 {
+        return Err(Fault::Usage("stall_limit_secs: it must be at least 1".to_owned()).into());
+    }
     let options = LogOptions {
+        stall_limit: Duration::from_secs(settings.stall_limit_secs),
         k: scheme.k,
         m: scheme.m,
         degraded: settings.degraded,
@@ -486,7 +490,17 @@ fn open_above(
 impl Store {
     /// Ends every commit, makes the index durable and closes the log. Blocking.
     pub fn close(self) -> anyhow::Result<()> {
-        Ok(self.objects.catalog().close()?)
+        let Store { objects, held, .. } = self;
+        let log = objects.catalog().log().clone();
+        let closed = objects.catalog().close();
+        // What is inside a drive that hangs may still land: nobody starts on it while this process
+        // is there.
+        let (hung, idle): (Vec<_>, Vec<_>) =
+            held.into_iter().partition(|held| log.hung(&held.drive.label()).is_some());
+        std::mem::forget(hung);
+        drop((objects, log));
+        drop(idle);
+        Ok(closed?)
     }
 }
 

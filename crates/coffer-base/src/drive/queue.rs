@@ -11,23 +11,21 @@
 //! - A drive that does not move for the stall limit, while others do, is *given up* for good:
 //!   every caller that waits for it is told so at once, nothing that is queued is begun, and
 //!   nothing is ever sent to it again. What was inside the drive at that moment may still land
-//!   later; a job owns all that it touches.
+//!   later; a job owns all that it touches. Files are closed on these threads, too.
 //!
-//! Time counts against a drive only while another one of the set proves that it is this drive:
-//! by finishing work of the same kind begun no earlier (in full), or by having nothing to do and
-//! no trouble (a quarter). A machine that was paused, or a disk that all drives share, gives up
-//! none. The only drive of a set is never given up.
+//! When time counts against a drive is told in [`watch`].
 
 #[cfg(not(feature = "shuttle"))]
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use crate::sync::{Condvar, Mutex, MutexGuard, mpsc, thread};
+use self::crew::Crew;
+use crate::sync::{Mutex, MutexGuard, mpsc};
 
 /// Threads for commits: the open segment, and what is left of the one before.
 const COMMIT_THREADS: usize = 2;
@@ -68,16 +66,25 @@ pub enum Patience {
     Full,
 }
 
-/// What one call to a drive proves when it comes back.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Proof {
-    /// That the drive answers.
+/// What one call to a drive proves when it comes back: no more than that such calls do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Reading and asking.
     Answers,
-    /// That it makes things durable.
+    /// Making durable.
     Durable,
-    /// Nothing: memory may have taken it.
-    None,
+    /// Writing past the system's memory; the drive's own may have taken it.
+    Direct,
+    /// Names, lengths, writes that memory takes.
+    Other,
 }
+
+impl Class {
+    const COUNT: usize = 4;
+}
+
+/// Makes a drive show that it still makes things durable.
+pub(super) type Check = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
 
 #[derive(Debug)]
 struct Late(String);
@@ -127,9 +134,22 @@ struct Shared {
     shunned_until: AtomicU64,
     /// Something has not moved for a quarter of the stall limit.
     troubled: AtomicBool,
-    answers: AtomicU64,
-    durable: AtomicU64,
     hedged: AtomicU64,
+    check: Check,
+    /// A check is under way.
+    checking: AtomicBool,
+    /// The calls that came back well.
+    done: [Done; Class::COUNT],
+    /// The first failure of a change that came after the drive was given up, until it is taken.
+    late_failure: Mutex<Option<io::Error>>,
+}
+
+/// The calls of one class that came back well; nanoseconds of the pace's clock.
+#[derive(Default)]
+struct Done {
+    /// When the last one of them began, and when the last one ended.
+    begun: AtomicU64,
+    ended: AtomicU64,
 }
 
 #[derive(Default)]
@@ -143,7 +163,8 @@ struct Jobs {
 /// A job that has not ended.
 struct Entry {
     work: Work,
-    submitted: Instant,
+    /// Waiting for a thread is not the drive's slowness.
+    began: Option<Instant>,
     /// `None` until it runs.
     progress: Option<Arc<Progress>>,
     overdue: bool,
@@ -161,9 +182,9 @@ struct Entry {
 struct Progress {
     /// Counts the beginnings and ends of its calls to the drive: odd while it is in one.
     moves: AtomicU64,
-    /// What the other drives had answered and made durable when it moved last.
-    answers_before: AtomicU64,
-    durable_before: AtomicU64,
+    /// The class of that call, and when it began, in nanoseconds of the pace's clock.
+    class: AtomicUsize,
+    began: AtomicU64,
 }
 
 /// What the drives of a set have in common.
@@ -171,20 +192,26 @@ struct Pace {
     began: Instant,
     /// What a read usually takes.
     read_ns: AtomicU64,
-    /// Over all drives that are part of the set.
-    answers: AtomicU64,
-    durable: AtomicU64,
+    /// How many are part of the set and not given up. Never none.
+    live: Mutex<usize>,
 }
 
 impl Pace {
-    fn new() -> Pace {
-        let zero = || AtomicU64::new(0);
+    fn new(drives: usize) -> Pace {
         let read_ns = AtomicU64::new(1_000_000);
-        Pace { began: Instant::now(), read_ns, answers: zero(), durable: zero() }
+        Pace { began: Instant::now(), read_ns, live: Mutex::new(drives) }
     }
 
     fn now_ms(&self) -> u64 {
         self.began.elapsed().as_millis() as u64
+    }
+
+    fn now_ns(&self) -> u64 {
+        self.began.elapsed().as_nanos() as u64
+    }
+
+    fn live(&self) -> MutexGuard<'_, usize> {
+        self.live.lock().expect("no holder panics")
     }
 
     fn hedge_delay(&self) -> Duration {
@@ -200,78 +227,6 @@ impl Pace {
     }
 }
 
-/// Threads over one queue, started when they are needed.
-struct Crew {
-    state: Mutex<CrewState>,
-    wake: Condvar,
-    name: String,
-    threads_max: usize,
-}
-
-#[derive(Default)]
-struct CrewState {
-    tasks: VecDeque<Task>,
-    threads: usize,
-    idle: usize,
-    ended: bool,
-}
-
-type Task = Box<dyn FnOnce() + Send>;
-
-impl Crew {
-    fn new(name: String, threads_max: usize) -> io::Result<Arc<Crew>> {
-        let (state, wake) = (Mutex::default(), Condvar::new());
-        let crew = Arc::new(Crew { state, wake, name, threads_max });
-        // The first one must be there; others are help.
-        let mut state = crew.state();
-        crew.hire(&mut state)?;
-        drop(state);
-        Ok(crew)
-    }
-
-    fn state(&self) -> MutexGuard<'_, CrewState> {
-        self.state.lock().expect("no holder panics")
-    }
-
-    fn hire(self: &Arc<Self>, state: &mut CrewState) -> io::Result<()> {
-        let crew = self.clone();
-        let name = format!("{}-{}", self.name, state.threads);
-        thread::Builder::new().name(name).spawn(move || crew.work())?;
-        state.threads += 1;
-        Ok(())
-    }
-
-    fn push(self: &Arc<Self>, task: Task) {
-        let mut state = self.state();
-        state.tasks.push_back(task);
-        if state.tasks.len() > state.idle && state.threads < self.threads_max {
-            // Without another thread those that are there do it.
-            let _is_help = self.hire(&mut state);
-        }
-        drop(state);
-        self.wake.notify_one();
-    }
-
-    fn work(&self) {
-        let mut state = self.state();
-        loop {
-            match state.tasks.pop_front() {
-                Some(task) => {
-                    drop(state);
-                    task();
-                    state = self.state();
-                }
-                None if state.ended => return,
-                None => {
-                    state.idle += 1;
-                    state = self.wake.wait(state).expect("no holder panics");
-                    state.idle -= 1;
-                }
-            }
-        }
-    }
-}
-
 #[cfg(feature = "shuttle")]
 static HERE: crate::sync::PerTask<(u64, Arc<Progress>)> = crate::sync::PerTask::new();
 
@@ -283,28 +238,34 @@ thread_local! {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        // A drive that nobody has any more is not the one that is left.
+        if self.0.is_live()
+            && let Ok(mut live) = self.0.pace.live.lock()
+        {
+            *live = live.saturating_sub(1);
+        }
         for crew in [&self.0.commit, &self.0.other] {
-            // Poisoned only where a failing test is taken apart.
-            let Ok(mut state) = crew.state.lock() else { continue };
-            state.ended = true;
-            drop(state);
-            crew.wake.notify_all();
+            crew.end();
         }
     }
 }
 
 impl DriveQueue {
-    /// Threads for each of the drives of a set, called `labels`, and one that watches them; see
-    /// the module.
-    pub fn for_set(labels: &[String], stall_limit: Duration) -> io::Result<Vec<DriveQueue>> {
+    /// Threads for each of the drives of a set, by what they are called and how they are checked,
+    /// and one that watches them; see the module.
+    pub(super) fn for_set(
+        drives: Vec<(String, Check)>,
+        stall_limit: Duration,
+    ) -> io::Result<Vec<DriveQueue>> {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
-        let pace = Arc::new(Pace::new());
-        let mut queues = Vec::with_capacity(labels.len());
-        for (i, label) in labels.iter().enumerate() {
+        let pace = Arc::new(Pace::new(drives.len()));
+        let alone = drives.len() == 1;
+        let mut queues = Vec::with_capacity(drives.len());
+        for (i, (label, check)) in drives.into_iter().enumerate() {
             queues.push(DriveQueue(Some(Arc::new(Handle(Arc::new(Shared {
                 number: NUMBERS.fetch_add(1, Relaxed),
-                label: label.clone(),
-                alone: labels.len() == 1,
+                label,
+                alone,
                 pace: pace.clone(),
                 commit: Crew::new(format!("commit{i}"), COMMIT_THREADS)?,
                 other: Crew::new(format!("drive{i}"), OTHER_THREADS)?,
@@ -314,16 +275,18 @@ impl DriveQueue {
                 overdue: AtomicUsize::new(0),
                 shunned_until: AtomicU64::new(0),
                 troubled: AtomicBool::new(false),
-                answers: AtomicU64::new(0),
-                durable: AtomicU64::new(0),
                 hedged: AtomicU64::new(0),
+                check,
+                checking: AtomicBool::new(false),
+                done: Default::default(),
+                late_failure: Mutex::default(),
             }))))));
         }
         // Where no time passes, nothing stalls.
         if queues.len() > 1 && !cfg!(feature = "shuttle") {
             let watched = queues.iter().filter_map(|q| q.0.as_ref().map(Arc::downgrade)).collect();
             let builder = std::thread::Builder::new().name("stalls".into());
-            builder.spawn(move || watch(watched, stall_limit))?;
+            builder.spawn(move || watch::watch(watched, stall_limit))?;
         }
         Ok(queues)
     }
@@ -429,24 +392,24 @@ impl DriveQueue {
         }
     }
 
-    /// One call to the drive, from anywhere; `proof` is what its success says.
+    /// One call to the drive, from anywhere; `class` is what its success says.
     pub(super) fn call<R: Send + 'static>(
         &self,
         kind: Work,
-        proof: Proof,
+        class: Class,
         patience: Patience,
         work: impl FnOnce() -> io::Result<R> + Send + 'static,
     ) -> io::Result<R> {
         let Some(Handle(shared)) = self.0.as_deref() else { return work() };
         if self.is_here() {
-            return self.call_here(proof, work);
+            return self.call_here(class, work);
         }
         if patience == Patience::Hedged && shared.is_slow() {
             return Err(shared.hedge(kind));
         }
         let (sender, answer) = mpsc::sync_channel(1);
         let here = self.clone();
-        let work = move || here.call_here(proof, work);
+        let work = move || here.call_here(class, work);
         let id = shared.submit(kind, work, move |result| drop(sender.send(result)));
         match patience {
             Patience::Full => answer.recv().unwrap_or_else(|_| Err(gone())),
@@ -461,26 +424,13 @@ impl DriveQueue {
     /// One call from a job on a thread of this drive; refused once the drive was given up.
     pub(super) fn call_here<R>(
         &self,
-        proof: Proof,
+        class: Class,
         work: impl FnOnce() -> io::Result<R>,
     ) -> io::Result<R> {
-        let Some(Handle(shared)) = self.0.as_deref() else { return work() };
-        if shared.given_up.load(Relaxed) {
-            return Err(shared.given_up_error());
+        match self.0.as_deref() {
+            Some(Handle(shared)) => shared.call(class, work),
+            None => work(),
         }
-        shared.moved();
-        let result = work();
-        shared.moved();
-        if result.is_ok() && !shared.retired.load(Relaxed) {
-            let (own, all) = match proof {
-                Proof::Answers => (&shared.answers, &shared.pace.answers),
-                Proof::Durable => (&shared.durable, &shared.pace.durable),
-                Proof::None => return result,
-            };
-            own.fetch_add(1, Relaxed);
-            all.fetch_add(1, Relaxed);
-        }
-        result
     }
 
     /// Whether calls from this thread may go straight to the drive.
@@ -513,11 +463,36 @@ impl DriveQueue {
         self.0.as_ref()?.0.jobs().closed.clone()
     }
 
-    /// Says that the drive is not part of the set any more; it stays usable.
-    pub fn retire(&self) {
-        if let Some(handle) = &self.0 {
-            handle.0.retired.store(true, Relaxed);
+    /// Says that the drive is not part of the set any more; it stays usable. Refused (`false`)
+    /// when no other one is left that was not given up.
+    pub fn retire(&self) -> bool {
+        let Some(Handle(shared)) = self.0.as_deref() else { return true };
+        let mut live = shared.pace.live();
+        if !shared.is_live() {
+            shared.retired.store(true, Relaxed);
+            return true;
         }
+        if *live == 1 {
+            return false;
+        }
+        *live -= 1;
+        shared.retired.store(true, Relaxed);
+        true
+    }
+
+    /// Has a thread of the drive drop `what`, which may take as long as any call to it.
+    pub(super) fn drop_there<T: Send + 'static>(&self, what: T) {
+        let Some(Handle(shared)) = self.0.as_deref() else { return };
+        // Where a failing test is taken apart, threads may be gone.
+        if !self.is_here() && !std::thread::panicking() {
+            shared.other.push(Box::new(move || drop(what)));
+        }
+    }
+
+    /// A change that failed after the drive was given up, once.
+    pub fn take_late_failure(&self) -> Option<io::Error> {
+        let Handle(shared) = self.0.as_deref()?;
+        shared.late_failure.lock().expect("no holder panics").take()
     }
 
     /// Reads that were taken from elsewhere because this drive did not answer.
@@ -566,7 +541,7 @@ impl Shared {
             id,
             Entry {
                 work: kind,
-                submitted: Instant::now(),
+                began: None,
                 progress: None,
                 overdue: false,
                 abandon: Box::new(move |e| {
@@ -604,38 +579,59 @@ impl Shared {
         let Some(entry) = jobs.waiting.get_mut(&id) else { return false };
         let progress = Arc::new(Progress::default());
         entry.progress = Some(progress.clone());
+        entry.began = Some(Instant::now());
         drop(jobs);
         HERE.set(Some((self.number, progress)));
         true
     }
 
+    /// See [`DriveQueue::call_here`].
+    fn call<R>(&self, class: Class, work: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        if self.given_up.load(Relaxed) {
+            return Err(self.given_up_error());
+        }
+        let began = self.pace.now_ns();
+        self.moved(class, began);
+        let result = work();
+        self.moved(class, began);
+        match &result {
+            Ok(_) => {
+                let done = &self.done[class as usize];
+                done.begun.fetch_max(began, Relaxed);
+                done.ended.fetch_max(self.pace.now_ns(), Relaxed);
+            }
+            Err(e) if class != Class::Answers && self.given_up.load(Relaxed) => {
+                let mut late = self.late_failure.lock().expect("no holder panics");
+                late.get_or_insert_with(|| match e.raw_os_error() {
+                    Some(number) => io::Error::from_raw_os_error(number),
+                    None => io::Error::new(e.kind(), e.to_string()),
+                });
+            }
+            Err(_) => {}
+        }
+        result
+    }
+
     /// The job of this thread begins a call to the drive, or ends one.
-    fn moved(&self) {
+    fn moved(&self, class: Class, began: u64) {
         HERE.with_borrow(|here| {
             let Some((_, progress)) = here else { return };
-            let (answers, durable) = self.by_others();
-            progress.answers_before.store(answers, Relaxed);
-            progress.durable_before.store(durable, Relaxed);
+            progress.class.store(class as usize, Relaxed);
+            progress.began.store(began, Relaxed);
             progress.moves.fetch_add(1, Relaxed);
         });
     }
 
-    /// What the other drives of the set have answered and made durable.
-    fn by_others(&self) -> (u64, u64) {
-        // Own ones are counted apart first, so that the difference is never too large.
-        let answers = self.pace.answers.load(Relaxed);
-        let durable = self.pace.durable.load(Relaxed);
-        (
-            answers.saturating_sub(self.answers.load(Relaxed)),
-            durable.saturating_sub(self.durable.load(Relaxed)),
-        )
+    /// Whether it is part of the set and not given up.
+    fn is_live(&self) -> bool {
+        !self.retired.load(Relaxed) && !self.given_up.load(Relaxed)
     }
 
     fn end(&self, id: u64) {
         HERE.set(None);
         let entry = self.jobs().waiting.remove(&id);
         let Some(entry) = entry else { return };
-        let took = entry.submitted.elapsed();
+        let took = entry.began.map_or(Duration::ZERO, |began| began.elapsed());
         if entry.overdue {
             if took > 2 * self.pace.hedge_delay() {
                 let shun = (took * SHUN_FACTOR).clamp(SHUN_MIN, SHUN_MAX);
@@ -682,9 +678,10 @@ impl Shared {
         self.given_up.store(true, Relaxed);
         let waiting = std::mem::take(&mut jobs.waiting);
         drop(jobs);
-        let mut dropped = Vec::new();
         for crew in [&self.commit, &self.other] {
-            dropped.extend(std::mem::take(&mut crew.state().tasks));
+            let never_begun = std::mem::take(&mut crew.state().tasks);
+            // Theirs may be the last reference to a file, and closing it hangs.
+            crew.push(Box::new(move || drop(never_begun)));
         }
         waiting.into_values().collect()
     }
@@ -695,95 +692,10 @@ impl Shared {
             (entry.abandon)(self.given_up_error());
         }
     }
-
-    /// The longest that a call to the drive has taken; counts `elapsed` for those under way.
-    fn stillness(&self, elapsed: Duration) -> Duration {
-        let mut most = Duration::ZERO;
-        for entry in self.jobs().waiting.values_mut() {
-            let Some(progress) = &entry.progress else { continue };
-            let now = progress.moves.load(Relaxed);
-            if now == entry.seen && now % 2 == 1 {
-                entry.still += elapsed;
-            } else {
-                (entry.still, entry.charged) = Default::default();
-                entry.seen = now;
-            }
-            most = most.max(entry.still);
-        }
-        most
-    }
-
-    /// Charges what did not move. The most charged so far.
-    fn charge(&self, elapsed: Duration, other_well: bool) -> Duration {
-        let mut most = Duration::ZERO;
-        let (answers, durable) = self.by_others();
-        for entry in self.jobs().waiting.values_mut() {
-            let Some(progress) = entry.progress.as_ref().filter(|_| !entry.still.is_zero()) else {
-                continue;
-            };
-            let made_durable = durable > progress.durable_before.load(Relaxed);
-            let answered = answers > progress.answers_before.load(Relaxed);
-            let only_asked = matches!(entry.work, Work::Read | Work::Look);
-            let proven = made_durable || (answered && only_asked);
-            if proven {
-                entry.charged += elapsed;
-            } else if other_well {
-                entry.charged += elapsed / 4;
-            }
-            most = most.max(entry.charged);
-        }
-        most
-    }
 }
 
-/// Charges drives that do not move with the time that passes, and gives up those that reach
-/// `limit`. Ends when the set is gone.
-fn watch(set: Vec<Weak<Handle>>, limit: Duration) {
-    let tick = (limit / 20).clamp(Duration::from_millis(2), Duration::from_millis(100));
-    let mut last = Instant::now();
-    loop {
-        std::thread::sleep(tick);
-        let handles: Vec<Arc<Handle>> = set.iter().filter_map(Weak::upgrade).collect();
-        if handles.is_empty() {
-            return;
-        }
-        // Time in which this thread was not let run, or the machine was paused, is nobody's fault.
-        let now = Instant::now();
-        let elapsed = (now - last).min(2 * tick);
-        last = now;
-        let queues: Vec<&Arc<Shared>> =
-            handles.iter().map(|h| &h.0).filter(|q| !q.given_up.load(Relaxed)).collect();
-        let still: Vec<Duration> = queues.iter().map(|q| q.stillness(elapsed)).collect();
-        for (queue, still) in queues.iter().zip(&still) {
-            queue.troubled.store(*still >= limit / 4, Relaxed);
-        }
-        for (i, queue) in queues.iter().enumerate() {
-            if still[i].is_zero() {
-                continue;
-            }
-            let mut others = queues.iter().enumerate();
-            let other_well = others
-                .any(|(j, other)| j != i && !other.retired.load(Relaxed) && still[j] < limit / 4);
-            if queue.charge(elapsed, other_well) >= limit {
-                let why = format!("it does not answer for over {limit:?}");
-                let waiting = queue.close(why);
-                // Who is told may ask other drives, which this thread watches.
-                let waiting = Arc::new(Mutex::new(Some(waiting)));
-                let tell = {
-                    let (queue, waiting) = ((*queue).clone(), waiting.clone());
-                    move || {
-                        let waiting = waiting.lock().expect("no holder panics").take();
-                        queue.tell(waiting.unwrap_or_default());
-                    }
-                };
-                let teller = std::thread::Builder::new().name("given-up".into());
-                if teller.spawn(tell.clone()).is_err() {
-                    tell();
-                }
-            }
-        }
-    }
-}
+mod crew;
+mod watch;
 
 #[cfg(all(test, feature = "shuttle"))]
 mod schedules;

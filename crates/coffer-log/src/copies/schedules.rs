@@ -7,7 +7,6 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::Mutex as Brief;
-use std::time::Duration;
 
 use coffer_base::drive::{Drive, DriveFile, SimWorld};
 use coffer_base::rng::SeededRng;
@@ -17,9 +16,6 @@ use coffer_base::{Ack, DriveId, StillClock};
 use super::{CopyWriter, QueuedWrite, Wave};
 use crate::inner::Inner;
 use crate::{DriveThreads, Group, Lane, Log, LogOptions, Seams};
-
-/// A limit that the scheduler never reaches.
-const LONG: Duration = Duration::from_secs(3600);
 
 /// A store of two drives, one parity.
 fn store() -> (SimWorld, Log, Lane) {
@@ -99,8 +95,7 @@ fn writer(drive: DriveId, paper: &Arc<Paper>) -> Arc<CopyWriter> {
 }
 
 fn write(file_offset: u64, wave: &Arc<Wave>) -> QueuedWrite {
-    let queued = Duration::ZERO;
-    QueuedWrite { bytes: Arc::new(Vec::new()), file_offset, wave: wave.clone(), queued }
+    QueuedWrite { bytes: Arc::new(Vec::new()), file_offset, wave: wave.clone() }
 }
 
 /// Each of three threads asks one member for two writes, waits for the second, and for the member
@@ -115,13 +110,13 @@ fn several_ask_one_member() {
         for (i, wave) in waves.iter().enumerate() {
             member.submit(write(first + i as u64, wave), &inner.set.queue(member.drive), &inner);
         }
-        let results = waves[1].wait(1, 1, LONG);
+        let results = waves[1].wait(1, 1);
         assert_eq!(results.done, [member.drive], "failed: {:?}", results.failed);
         let position = |offset| paper.written().iter().position(|written| *written == offset);
         assert!(position(first + 1).is_some(), "reported and not written");
         assert!(position(first) < position(first + 1), "written in another order than asked");
-        assert_eq!(waves[0].wait(1, 1, LONG).done, [member.drive]);
-        assert!(member.wait_idle(LONG));
+        assert_eq!(waves[0].wait(1, 1).done, [member.drive]);
+        member.wait_idle();
     };
     let others: Vec<_> = [10, 20]
         .map(|first| {
@@ -133,7 +128,7 @@ fn several_ask_one_member() {
     for other in others {
         other.join().expect("the others go on, too");
     }
-    assert!(member.wait_idle(LONG));
+    member.wait_idle();
     let mut written = paper.written();
     written.sort_unstable();
     assert_eq!(written, [10, 11, 20, 21, 30, 31], "each once");
@@ -153,7 +148,7 @@ fn one_of_two_is_enough() {
         for member in &members {
             member.submit(write(group, &wave), &inner.set.queue(member.drive), &inner);
         }
-        let results = wave.wait(1, 2, LONG);
+        let results = wave.wait(1, 2);
         assert!(!results.done.is_empty() && results.failed.is_empty());
         for drive in results.done {
             let paper = &papers[usize::from(drive == ids[1])];
@@ -162,11 +157,11 @@ fn one_of_two_is_enough() {
         waves.push(wave);
     }
     for (member, paper) in members.iter().zip(&papers) {
-        assert!(member.wait_idle(LONG));
+        member.wait_idle();
         assert_eq!(paper.written(), [0, 1, 2], "a member that lagged has all groups in order");
     }
     for wave in waves {
-        let mut done = wave.wait(2, 2, LONG).done;
+        let mut done = wave.wait(2, 2).done;
         done.sort_unstable();
         let mut ids = ids.clone();
         ids.sort_unstable();
@@ -185,12 +180,12 @@ fn a_member_fails() {
     for (i, wave) in waves.iter().enumerate() {
         member.submit(write(i as u64, wave), &inner.set.queue(member.drive), &inner);
     }
-    let results: Vec<_> = waves.iter().map(|wave| wave.wait(1, 1, LONG)).collect();
+    let results: Vec<_> = waves.iter().map(|wave| wave.wait(1, 1)).collect();
     assert_eq!(results.iter().map(|r| r.done.len()).collect::<Vec<_>>(), [1, 0, 0]);
     assert_eq!(results.iter().map(|r| r.failed.len()).collect::<Vec<_>>(), [0, 1, 1]);
-    assert!(member.wait_idle(LONG));
+    member.wait_idle();
     assert_eq!(paper.written(), [0], "nothing is written after a failure");
-    assert!(member.trouble(Duration::ZERO, LONG).is_some());
+    assert!(member.failure().is_some());
     assert!(!inner.set.is_live(member.drive), "its drive is out");
 }
 

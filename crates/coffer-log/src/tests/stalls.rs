@@ -9,7 +9,9 @@ use coffer_base::pool::ThreadPool;
 
 use super::*;
 use crate::DriveThreads;
-use crate::status::SLOW;
+use crate::status::slow;
+
+mod verdicts;
 
 const LIMIT: Duration = Duration::from_millis(400);
 /// Writes go on within this; generous, for machines that are busy.
@@ -221,7 +223,7 @@ fn reads_come_in_time_from_the_others_and_a_slow_drive_is_left_alone() {
         for victim in &victims {
             let drive = &status.drives[*victim];
             assert!(drive.slow && drive.state == DriveState::Active, "{drive:?}");
-            assert_eq!(drive.why, SLOW);
+            assert_eq!(drive.why, slow(status.geometry));
             assert!(drive.hedged_reads > 0);
             assert!(store.gates[*victim].waiting() <= 4, "a slow drive is asked again and again");
         }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::{DriveQueue, Patience, Proof, Work, is_given_up};
+use super::{Check, Class, DriveQueue, Patience, Work, is_given_up};
 use crate::sync::{explore, mpsc, thread};
 
 fn two_drives() -> Vec<DriveQueue> {
-    let labels = ["a".to_owned(), "b".to_owned()];
-    DriveQueue::for_set(&labels, Duration::from_secs(3600)).expect("threads start")
+    let drives = ["a", "b"].map(|label| (label.to_owned(), Arc::new(|| Ok(())) as Check));
+    DriveQueue::for_set(drives.into(), Duration::from_secs(3600)).expect("threads start")
 }
 
 /// Two callers ask the same two drives; each gets all of its own results in order.
@@ -31,7 +31,7 @@ fn callers_get_their_own_results() {
         thread::spawn(move || ask(&queues, 10))
     };
     ask(&queues, 20);
-    let called = queues[0].call(Work::Read, Proof::Answers, Patience::Full, || Ok(7));
+    let called = queues[0].call(Work::Read, Class::Answers, Patience::Full, || Ok(7));
     assert_eq!(called.expect("it answers"), 7);
     other.join().expect("the other caller returns");
 }
@@ -73,7 +73,7 @@ fn a_drive_is_given_up() {
         }
     }
     assert_eq!(told, [1; JOBS], "each once");
-    let refused = queue.call(Work::Read, Proof::Answers, Patience::Full, || Ok(()));
+    let refused = queue.call(Work::Read, Class::Answers, Patience::Full, || Ok(()));
     assert!(refused.is_err_and(|e| is_given_up(&e)), "nothing is begun any more");
 }
 
