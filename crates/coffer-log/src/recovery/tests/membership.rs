@@ -314,3 +314,22 @@ fn cells_beyond_an_end_that_was_decided_without_them_are_dead() {
     }
     assert!(dead > 0 && shorter > 3, "{dead} {shorter}");
 }
+
+#[test]
+fn a_superblock_that_can_not_be_read_is_as_a_damaged_one() {
+    for name in NAMES {
+        let (world, model) = store(67, 1, 1, true);
+        let unreadable = [name.to_owned()].into();
+        world.set_faults("d1", Faults { unreadable, ..Faults::default() });
+        let (log, _, recovery) = open(&world, 1, 1);
+        let said = format!("d1: {name} is damaged or gone");
+        assert!(recovery.notes.iter().any(|n| n.starts_with(&said)), "{recovery:?}");
+        assert!(all_active(&log));
+        assert_eq!(model.check(&log), 0);
+        // Nothing is known of a drive of which neither can be read.
+        let unreadable = NAMES.map(str::to_owned).into();
+        world.set_faults("d1", Faults { unreadable, ..Faults::default() });
+        let error = refusal(open_with(&world, &names(2), options(1, 1)));
+        assert!(matches!(error, OpenError::Io { .. }), "{error}");
+    }
+}
