@@ -120,7 +120,7 @@ pub(crate) fn read_payload(
                 return Err(Error::Corrupt(format!("{extent:?} lies beyond its segment")));
             }
             let cells = Cells::new(inner, segment);
-            match cells.read_plain_with(extent.offset, &mut buf, cells.plain_patience()) {
+            match cells.read_plain_with(extent.offset, &mut buf, cells.first_patience()) {
                 Ok(true) if verified(&buf) => return Ok(buf.into()),
                 Ok(true) => failures.push("a cell is wrong".to_owned()),
                 // Said once for the drive.
@@ -207,18 +207,9 @@ impl<'a> Cells<'a> {
         if self.geometry.m > 0 { Patience::Hedged } else { Patience::Full }
     }
 
-    /// As [`Cells::first_patience`], for the data cells themselves: when more drives are slow than
-    /// can be done without, there is no quicker way.
-    fn plain_patience(&self) -> Patience {
-        match self.inner.set.can_do_without_slow(self.members, self.geometry.m) {
-            true => self.first_patience(),
-            false => Patience::Full,
-        }
-    }
-
     /// Fills `buf` from the data cells, unverified. Slow drives are not waited for: an error.
     pub fn read_plain(&self, offset: u64, buf: &mut [u8]) -> Result<(), Error> {
-        match self.read_plain_with(offset, buf, self.plain_patience())? {
+        match self.read_plain_with(offset, buf, self.first_patience())? {
             true => Ok(()),
             false => Err(Error::Unavailable(format!("a drive of segment {} is slow", self.id))),
         }

@@ -129,11 +129,6 @@ impl Set {
         });
     }
 
-    /// Whether not more than `m` of `members` are slow or out.
-    pub fn can_do_without_slow(&self, members: &[DriveId], m: u8) -> bool {
-        members.iter().filter(|id| !self.is_at_hand(**id)).count() <= usize::from(m)
-    }
-
     /// Whether a read of the drive is likely to come in time.
     pub fn is_at_hand(&self, id: DriveId) -> bool {
         self.is_live(id) && !self.queue(id).is_slow()

@@ -281,9 +281,7 @@ impl<'a> Row<'a> {
         let parts: Vec<(usize, Range<usize>)> = self.place.cells_of(part).collect();
         let place = self.place;
         let wanted = parts.iter().map(|(cell, part)| (*cell, place.window(part))).collect();
-        let m = self.cells.geometry.m;
-        // When more drives are slow than can be done without, there is no quicker way.
-        if m > 0 && self.cells.inner.set.can_do_without_slow(self.cells.members, m) {
+        if self.cells.geometry.m > 0 {
             let wanted = self.around_absent(wanted);
             self.fetch(wanted, Patience::Hedged)?;
         } else {
