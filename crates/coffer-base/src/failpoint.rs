@@ -138,6 +138,7 @@ pub const POINTS: &[(&str, &str)] = &[
     ("lane.reform-recorded", "a drive that was taken out is recorded on the others"),
     ("lane.reform-sealed", "the segment that had it is sealed over the others"),
     ("lane.reform-installed", "a segment without it is the open one"),
+    ("lane.settled", "it is recorded that drives that left are not needed any more"),
     ("lane.close-sealed", "a clean stop has sealed the open segment"),
     ("lane.closed", "a clean stop has given back what was reserved"),
     ("seal.temporaries", "the temporary files of all cells are created"),

@@ -10,7 +10,7 @@ use crate::geometry::Geometry;
 use crate::health::Health;
 use crate::options::{LogOptions, Seams};
 use crate::sealed_headers::SealedHeaders;
-use crate::segment::SegmentTable;
+use crate::segment::{Layout, SegmentTable};
 use crate::set::Set;
 use crate::superblock::Epoch;
 use crate::supers::Supers;
@@ -91,5 +91,15 @@ impl Inner {
             )));
         }
         Ok((geometry, live))
+    }
+
+    /// Whether a segment is sealed, or has at least so many copies on live drives.
+    pub fn has_copies(&self, id: SegmentId, copies: usize) -> bool {
+        match self.table.get(id).map(|segment| segment.layout.clone()) {
+            Some(Layout::Copies(files)) => {
+                files.iter().filter(|(drive, _)| self.set.is_live(*drive)).count() >= copies
+            }
+            Some(Layout::Cells { .. } | Layout::Bulk { .. }) | None => true,
+        }
     }
 }

@@ -261,6 +261,11 @@ impl Shared {
                 tracing::error!(%error, "the commit lane stops");
             }
         }
+        if self.broken().is_none()
+            && let Err(error) = core.settle(self)
+        {
+            self.stop(error.to_string());
+        }
         drop(core);
         if self.broken().is_none() {
             self.retry_seals();
@@ -362,7 +367,13 @@ impl Shared {
         *self.end.lock().expect("no holder panics")
     }
 
-    /// Segments that are full and not sealed yet.
+    /// The segments that are full and not sealed yet.
+    fn pending(&self) -> Vec<SegmentId> {
+        let seals = self.seals.lock().expect("no holder panics");
+        seals.iter().map(|pending| pending.closed.id).collect()
+    }
+
+    /// How many are full and not sealed yet.
     pub fn unsealed(&self) -> usize {
         self.seals.lock().expect("no holder panics").len()
     }
@@ -472,6 +483,24 @@ impl LaneCore {
         while !inner.supers.is_current(&inner.set) {
             inner.supers.record(&inner.set, false, |_| {})?;
         }
+        self.settle(shared)
+    }
+
+    /// Records that drives that left are not needed any more, once all that is not sealed has as
+    /// many copies without them as it should. Until then a start counts them as missing.
+    fn settle(&self, shared: &Shared) -> Result<(), Error> {
+        let inner = &shared.inner;
+        let left = inner.set.unsettled();
+        if left.is_empty() || self.current.as_ref().is_some_and(|c| !c.is_whole(inner)) {
+            return Ok(());
+        }
+        let copies = inner.members_for_sealing()?.0.copies();
+        if !shared.pending().iter().all(|id| inner.has_copies(*id, copies)) {
+            return Ok(());
+        }
+        inner.set.settle(&left);
+        inner.supers.record(&inner.set, false, |_| {})?;
+        coffer_base::failpoint::pass("lane.settled");
         Ok(())
     }
 }

@@ -23,7 +23,7 @@ use crate::options::{LogOptions, Seams};
 use crate::seal::seal;
 use crate::segment::SegmentTable;
 use crate::set::{DriveState, Set, Slot};
-use crate::superblock::{Epoch, Superblock};
+use crate::superblock::{Epoch, Member, Superblock};
 use crate::supers::Supers;
 
 mod history;
@@ -70,7 +70,7 @@ pub(crate) fn open(
     let (drives, looked) = look_at_all(drives, options.degraded || options.force)?;
     coffer_base::failpoint::pass("recovery.superblocks");
     let found = |wanted: &dyn Fn(&Superblock) -> bool| {
-        looked.iter().any(|l| matches!(l, Looked::Superblock(s, _) if wanted(s)))
+        looked.iter().any(|l| matches!(l, Looked::Superblock(s) if wanted(&s.newest)))
     };
     if found(&|s| s.formatted && !s.joining) {
         let pairs = drives.into_iter().zip(looked);
@@ -81,7 +81,7 @@ pub(crate) fn open(
         let named = drives.iter().zip(&looked).filter(|(_, looked)| wanted(looked));
         named.map(|(drive, _)| drive.label()).collect::<Vec<_>>().join(", ")
     };
-    let joining = labels(&|l| matches!(l, Looked::Superblock(s, _) if s.joining));
+    let joining = labels(&|l| matches!(l, Looked::Superblock(s) if s.newest.joining));
     if !joining.is_empty() {
         return Err(OpenError::Missing(format!(
             "{joining} was to take a place in a store and is not part of it yet: name its other \
@@ -99,7 +99,7 @@ pub(crate) fn open(
     let unfinished: Vec<&Superblock> = looked
         .iter()
         .filter_map(|l| match l {
-            Looked::Superblock(superblock, _) => Some(&**superblock),
+            Looked::Superblock(slots) => Some(&slots.newest),
             Looked::Empty | Looked::Damaged => None,
         })
         .collect();
@@ -155,7 +155,7 @@ fn recover(
     options: LogOptions,
     seams: Seams,
 ) -> Result<(Arc<Shared>, Lane, Recovery), OpenError> {
-    let Plan { newest, created, seats, mut notes } = plan;
+    let Plan { newest, created, seats, fences, mut notes } = plan;
     let weak: Vec<DriveId> = newest
         .members
         .iter()
@@ -163,7 +163,7 @@ fn recover(
         .filter(|(_, seat)| seat.as_ref().is_some_and(|s| s.standing != Standing::Whole))
         .map(|(member, _)| member.id)
         .collect();
-    let slots = slots(&newest, &seats, seams.clock.now(), &mut notes);
+    let slots = slots(&newest, &seats, &fences, seams.clock.now(), &mut notes);
     let set = Set::new(newest.store, newest.geometry, seams.clock.clone(), slots);
     let epoch = Epoch { number: newest.epoch.number + 1, id: EpochId::random(seams.rng.as_ref()) };
     let supers = Supers::new(newest.clone());
@@ -236,10 +236,23 @@ fn recover(
             // of the cells until then.
             Err(Error::Full) => {
                 level_copies(&inner, closed)?;
+                // An end that one more failure makes unreachable must not be decided.
+                let copies = inner.members_for_sealing()?.0.copies();
+                if !inner.has_copies(closed.id, copies) && !inner.options.force {
+                    return Err(OpenError::NoMajority(format!(
+                        "the drives are full, and of segment {}, which can't be sealed before there \
+                         is room, fewer copies than {copies} are here: make room or bring drives \
+                         back, or accept that one more failure loses it with --force",
+                        closed.id
+                    )));
+                }
                 unsealed.push(closed.clone());
             }
             Err(error) => return Err(error.into()),
         }
+    }
+    if unsealed.is_empty() {
+        inner.set.settle(&inner.set.unsettled());
     }
     let forced = inner.options.force;
     inner.supers.record(&inner.set, forced, |superblock| {
@@ -267,18 +280,25 @@ fn recover(
 /// Refuses to decide where history ends without the drives that must know. `weak` are here, but
 /// may lack what they should have.
 fn check_enough(inner: &Inner, newest: &Superblock, weak: &[DriveId]) -> Result<(), OpenError> {
-    let active = newest.members.iter().filter(|m| m.is_active()).count();
+    let active = newest.members.iter().filter(|m| m.is_needed()).count();
     let is_gone = |id: DriveId| !inner.set.is_live(id) || weak.contains(&id);
-    let gone = newest.members.iter().filter(|m| m.is_active() && is_gone(m.id)).count();
-    if gone == 0 || is_enough(newest, active, gone) || inner.options.force {
+    if is_enough(newest, &is_gone) || inner.options.force {
         return Ok(());
     }
+    let gone = newest.members.iter().filter(|m| m.is_needed() && is_gone(m.id)).count();
     let out = inner.set.with(|slots| {
-        let out = slots.iter().filter(|s| s.state != DriveState::Active);
-        out.map(|s| format!("{} ({})", s.label, s.why)).collect::<Vec<_>>().join(", ")
+        let out = slots.iter().filter_map(|s| match s.state {
+            DriveState::Active if weak.contains(&s.id) => {
+                Some(format!("{} (it is not known to be complete)", s.label))
+            }
+            DriveState::Active => None,
+            _ => Some(format!("{} ({})", s.label, s.why)),
+        });
+        out.collect::<Vec<_>>().join(", ")
     });
     Err(OpenError::NoMajority(format!(
-        "{gone} of {active} active drives are missing or failed at the start: {out}"
+        "{gone} of {active} drives that may have the newest groups are missing, failed, or may lack \
+         what they should hold: {out}"
     )))
 }
 
@@ -286,11 +306,13 @@ fn check_enough(inner: &Inner, newest: &Superblock, weak: &[DriveId]) -> Result<
 fn slots(
     newest: &Superblock,
     seats: &[Option<Seat>],
+    fences: &[Option<Member>],
     now: Timestamp,
     notes: &mut Vec<String>,
 ) -> Vec<Slot> {
     let mut slots = Vec::new();
-    for (member, seat) in newest.members.iter().zip(seats) {
+    for ((recorded, seat), fence) in newest.members.iter().zip(seats).zip(fences) {
+        let member = fence.as_ref().unwrap_or(recorded);
         let drive = seat.as_ref().map(|seat| seat.drive.clone());
         let label = drive.as_ref().map_or_else(|| format!("drive {}", member.id), |d| d.label());
         let mut slot = Slot {
@@ -301,6 +323,7 @@ fn slots(
             why: member.why.clone(),
             since: member.since,
             replaced: member.replaced,
+            unsettled: member.unsettled || fence.is_some(),
         };
         match (seat.as_ref().map(|seat| seat.standing), member.state) {
             (Some(Standing::Empty { replaced } | Standing::Joining { replaced }), _) => {
@@ -317,6 +340,7 @@ fn slots(
                 slot.state = DriveState::Lost;
                 slot.why = "not here at the start".to_owned();
                 slot.since = now;
+                slot.unsettled = true;
             }
             (_, DriveState::Fenced | DriveState::Lost) => {
                 if slot.why.is_empty() {
@@ -331,6 +355,7 @@ fn slots(
         if slot.state == DriveState::Active {
             slot.why = String::new();
             slot.since = Timestamp(0);
+            slot.unsettled = false;
         } else {
             slot.drive = None;
             let since = match slot.since.0 {

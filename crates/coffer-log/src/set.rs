@@ -47,6 +47,8 @@ pub(crate) struct Slot {
     pub since: Timestamp,
     /// How many drives had its place before.
     pub replaced: u32,
+    /// It left, and groups may still have too few copies without it.
+    pub unsettled: bool,
 }
 
 impl Slot {
@@ -212,6 +214,7 @@ impl Set {
         slot.state = state;
         slot.why = why.to_owned();
         slot.since = self.clock.now();
+        slot.unsettled = true;
         tracing::error!(drive = %slot.label, state = state.name(), why, "drive taken out");
         drop(slots);
         let mut files = self.files.lock().expect("no holder panics");
@@ -222,6 +225,19 @@ impl Set {
         drop(files);
         drop(closed);
         !upgraded
+    }
+
+    /// The drives that left and may still be needed.
+    pub fn unsettled(&self) -> Vec<DriveId> {
+        self.with(|slots| slots.iter().filter(|s| s.unsettled).map(|s| s.id).collect())
+    }
+
+    /// What `ids` hold has enough copies without them.
+    pub fn settle(&self, ids: &[DriveId]) {
+        let mut slots = self.slots.write().expect("no holder panics");
+        for slot in slots.iter_mut().filter(|slot| ids.contains(&slot.id)) {
+            slot.unsettled = false;
+        }
     }
 
     /// Fences the drives on which a change failed after they were given up.

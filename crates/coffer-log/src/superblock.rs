@@ -26,6 +26,9 @@ const SEED: u64 = 0x5355_5045_5242_4c4b;
 /// Epochs a superblock remembers; a drive that was away for longer can't prove its ancestry.
 const ANCESTRY_MAX: usize = 100;
 
+/// The bit in the state of a member that is not active.
+const UNSETTLED: u8 = 0x80;
+
 /// The longest reason that is kept of why a drive went …
 const WHY_BYTES_MAX: usize = 120;
 /// … and what all of them may take together.
@@ -43,15 +46,24 @@ pub(crate) struct Member {
     pub since: Timestamp,
     /// Why it is not active.
     pub why: String,
+    /// It is not active, and groups that it has a copy of may have too few without it: they were
+    /// not sealed yet when this was recorded.
+    pub unsettled: bool,
 }
 
 impl Member {
     pub fn active(id: DriveId) -> Self {
-        Self { id, state: DriveState::Active, replaced: 0, since: Timestamp(0), why: String::new() }
+        let (since, why) = (Timestamp(0), String::new());
+        Self { id, state: DriveState::Active, replaced: 0, since, why, unsettled: false }
     }
 
     pub fn is_active(&self) -> bool {
         self.state == DriveState::Active
+    }
+
+    /// Whether it may have groups of which the others have too few copies.
+    pub fn is_needed(&self) -> bool {
+        self.is_active() || self.unsettled
     }
 }
 
@@ -109,14 +121,23 @@ pub(crate) struct Superblock {
 
 /// What reading a drive's superblocks found.
 pub(crate) enum Found {
-    /// The newest valid one, and the names of those that are damaged or gone.
-    Valid(Box<Superblock>, Vec<&'static str>),
+    /// At least one is valid.
+    Valid(Box<Slots>),
     /// No superblock file at all.
     None,
     /// Written by a newer program.
     Newer(u16),
     /// Files are there, but neither is valid.
     Damaged,
+}
+
+/// The superblocks of a drive of which one at least is valid.
+pub(crate) struct Slots {
+    pub newest: Superblock,
+    /// The other one, if it is valid, too.
+    pub older: Option<Superblock>,
+    /// The names of those that are damaged or gone.
+    pub bad: Vec<&'static str>,
 }
 
 impl Superblock {
@@ -144,11 +165,13 @@ impl Superblock {
         let why_bytes_max = WHY_BYTES_MAX.min(WHYS_BYTES_MAX / away.max(1));
         for member in &self.members {
             out.put_u128(member.id.0);
-            out.put_u8(match member.state {
+            let state = match member.state {
                 DriveState::Active => 0,
                 DriveState::Lost => 1,
                 DriveState::Fenced => 2,
-            });
+            };
+            let is_unsettled = member.unsettled && !member.is_active();
+            out.put_u8(state | if is_unsettled { UNSETTLED } else { 0 });
             out.put_u32(member.replaced);
             if !member.is_active() {
                 out.put_u64(member.since.0);
@@ -270,19 +293,22 @@ impl Superblock {
     pub fn bound_of(&self, number: u32) -> Option<Position> {
         let mut bound = (self.epoch.number > number).then_some(self.decided.0);
         for (epoch, decided) in &self.ancestry {
+            // Later ends lie behind earlier ones, unless one was forced.
             if epoch.number > number {
-                bound = Some(*decided);
+                bound = bound.min(Some(*decided));
             }
         }
         bound
     }
 
-    /// Reads the newest valid superblock of a drive.
+    /// Reads the valid superblocks of a drive. One that can't be read is a damaged one, as long as
+    /// the other is whole.
     pub fn read(drive: &dyn Drive) -> io::Result<Found> {
-        let mut newest: Option<Superblock> = None;
+        let mut valid: Vec<Superblock> = Vec::new();
         let mut seen = false;
         let mut bad = Vec::new();
         let mut newer = None;
+        let mut failed = None;
         for name in NAMES {
             let file = match drive.open(name, Access::Buffered) {
                 Ok(file) => file,
@@ -296,7 +322,14 @@ impl Superblock {
             // What a crash left in the page cache only must not be believed and then lost.
             file.sync()?;
             let mut bytes = vec![0u8; BYTES];
-            let n = file.read_at(&mut bytes, 0)?;
+            let n = match file.read_at(&mut bytes, 0) {
+                Ok(n) => n,
+                Err(e) => {
+                    failed.get_or_insert(e);
+                    bad.push(name);
+                    continue;
+                }
+            };
             if let Some(version) = version_of(&bytes[..n])
                 && version > VERSION
                 && is_whole(&bytes[..n])
@@ -304,39 +337,51 @@ impl Superblock {
                 newer = Some(version);
             }
             match Superblock::decode(&bytes[..n]) {
-                Some(superblock)
-                    if newest
-                        .as_ref()
-                        .is_none_or(|best| superblock.generation > best.generation) =>
-                {
-                    newest = Some(superblock);
-                }
-                Some(_) => {}
+                Some(superblock) => valid.push(superblock),
                 None => bad.push(name),
             }
         }
-        Ok(match (newer, newest, seen) {
+        valid.sort_by_key(|superblock| superblock.generation);
+        Ok(match (newer, valid.pop(), failed) {
             (Some(version), ..) => Found::Newer(version),
-            (None, Some(superblock), _) => Found::Valid(Box::new(superblock), bad),
-            (None, None, true) => Found::Damaged,
-            (None, None, false) => Found::None,
+            (None, Some(newest), _) => {
+                Found::Valid(Box::new(Slots { newest, older: valid.pop(), bad }))
+            }
+            (None, None, Some(e)) => return Err(e),
+            (None, None, None) if seen => Found::Damaged,
+            (None, None, None) => Found::None,
         })
     }
 
-    /// Writes it durably over the older of the drive's two: a torn write leaves the newer one.
+    /// Writes it durably over the less useful of the drive's two: a torn write leaves the other.
+    /// That is the newest of an epoch that counts. One of an epoch that not all have yet does not,
+    /// so it is never the parent's that goes for its sake.
     pub fn write(&self, drive: &dyn Drive) -> io::Result<()> {
-        let mut newest = None;
+        let mut kept = None;
+        let mut failed = None;
         for (slot, name) in NAMES.iter().enumerate() {
             let mut bytes = vec![0u8; BYTES];
             let n = match drive.open(name, Access::Buffered) {
-                Ok(file) => file.read_at(&mut bytes, 0)?,
+                Ok(file) => file.read_at(&mut bytes, 0),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 Err(e) => return Err(e),
             };
-            let generation = Superblock::decode(&bytes[..n]).map(|s| s.generation);
-            newest = newest.max(generation.map(|generation| (generation, slot)));
+            match n {
+                Ok(n) => {
+                    let found = Superblock::decode(&bytes[..n]);
+                    let of_parent = |s: &Superblock| {
+                        !self.complete && s.epoch != self.epoch && self.knows(s.epoch)
+                    };
+                    kept = kept.max(found.map(|s| (of_parent(&s), s.generation, slot)));
+                }
+                Err(e) => failed = Some(e),
+            }
         }
-        let slot = newest.map_or((self.generation % 2) as usize, |(_, slot)| 1 - slot);
+        let slot = match (kept, failed) {
+            (Some((.., slot)), _) => 1 - slot,
+            (None, None) => (self.generation % 2) as usize,
+            (None, Some(e)) => return Err(e),
+        };
         let name = NAMES[slot];
         let file = match drive.open(name, Access::Buffered) {
             Ok(file) => file,
@@ -385,7 +430,9 @@ fn take_epoch(r: &mut Reader<'_>) -> Option<Epoch> {
 
 fn take_member(r: &mut Reader<'_>, version: u16) -> Option<Member> {
     let mut member = Member::active(DriveId(r.u128()?));
-    member.state = match r.u8()? {
+    let state = r.u8()?;
+    member.unsettled = version >= 2 && state & UNSETTLED != 0;
+    member.state = match if member.unsettled { state & !UNSETTLED } else { state } {
         0 => DriveState::Active,
         1 => DriveState::Lost,
         2 => DriveState::Fenced,

@@ -51,8 +51,10 @@ impl Supers {
         let mut recorded = self.recorded();
         let mut next = recorded.clone();
         change(&mut next);
+        let before = recorded.members.clone();
         let active_before: Vec<DriveId> =
-            recorded.members.iter().filter(|m| m.is_active()).map(|m| m.id).collect();
+            before.iter().filter(|m| m.is_active()).map(|m| m.id).collect();
+        let mut is_doubled = false;
         loop {
             let live = set.live();
             let left = live.iter().filter(|id| active_before.contains(id)).count();
@@ -96,8 +98,17 @@ impl Supers {
                 coffer_base::failpoint::pass("supers.recorded");
                 *self.states.lock().expect("no holder panics") =
                     next.members.iter().map(|member| member.state).collect();
-                *recorded = next;
-                return Ok(());
+                let is_worse = |(before, after): (&Member, &Member)| {
+                    !after.is_active() && before.state != after.state
+                };
+                let mut changes = before.iter().zip(&next.members);
+                let leaves = next.complete && changes.any(is_worse);
+                *recorded = next.clone();
+                if !leaves || is_doubled {
+                    return Ok(());
+                }
+                // In both slots of each, so that no damage to one brings a drive back.
+                is_doubled = true;
             }
         }
     }
@@ -112,6 +123,7 @@ impl Member {
             replaced: slot.replaced,
             since: if active { Timestamp(0) } else { slot.since },
             why: if active { String::new() } else { slot.why.clone() },
+            unsettled: !active && slot.unsettled,
         }
     }
 }

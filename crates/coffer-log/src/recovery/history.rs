@@ -71,6 +71,14 @@ pub(super) fn read_history(
     }
     let (position, chain) = newest.decided;
     if history.position < position || (history.position == position && history.chain != chain) {
+        if inner.options.force && history.position < position {
+            notes.push(format!(
+                "history ends at position {}, but reached {} when the store was last started: what \
+                 lies between is given up, as --force says",
+                history.position.0, position.0
+            ));
+            return Ok(history);
+        }
         return Err(OpenError::Damaged(format!(
             "history ends at position {}, but reached {} when the store was last started",
             history.position.0, position.0

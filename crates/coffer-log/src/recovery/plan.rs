@@ -14,7 +14,7 @@ use crate::geometry::Geometry;
 use crate::mark::Mark;
 use crate::options::LogOptions;
 use crate::set::DriveState;
-use crate::superblock::{Epoch, Superblock};
+use crate::superblock::{Epoch, Member, Superblock};
 
 /// Which drives take part, and what the newest superblock says.
 pub(super) struct Plan {
@@ -22,6 +22,8 @@ pub(super) struct Plan {
     pub(super) created: bool,
     /// For each member: its drive, if it is here.
     pub(super) seats: Vec<Option<Seat>>,
+    /// For each member: what an epoch that came to nothing says of it, if it was fenced then.
+    pub(super) fences: Vec<Option<Member>>,
     /// What an operator should know.
     pub(super) notes: Vec<String>,
 }
@@ -56,7 +58,15 @@ pub(super) struct Candidate {
 impl Candidate {
     fn superblock(&self) -> Option<&Superblock> {
         match &self.looked {
-            Looked::Superblock(superblock, _) => Some(superblock),
+            Looked::Superblock(slots) => Some(&slots.newest),
+            Looked::Empty | Looked::Damaged => None,
+        }
+    }
+
+    /// What the other slot says.
+    fn older(&self) -> Option<&Superblock> {
+        match &self.looked {
+            Looked::Superblock(slots) => slots.older.as_ref(),
             Looked::Empty | Looked::Damaged => None,
         }
     }
@@ -66,18 +76,24 @@ impl Candidate {
 pub(super) fn created(drives: Vec<Arc<dyn Drive>>, newest: Superblock) -> Plan {
     let seat = |drive| Some(Seat { drive, standing: Standing::Whole });
     let seats = drives.into_iter().map(seat).collect();
-    Plan { newest, created: true, seats, notes: Vec::new() }
+    let fences = newest.members.iter().map(|_| None).collect();
+    Plan { newest, created: true, seats, fences, notes: Vec::new() }
 }
 
 pub(super) fn plan(candidates: Vec<Candidate>, options: &LogOptions) -> Result<Plan, OpenError> {
     let all: Vec<&Superblock> = candidates.iter().filter_map(Candidate::superblock).collect();
     // When no epoch was recorded to the end, none served, and any of them will do.
-    let newest = all.iter().filter(|s| s.formatted && !s.joining).max_by_key(|s| {
+    // What counts may be in the other slot of a drive then.
+    let void = candidates.iter().filter(|c| c.superblock().is_some_and(|s| is_void(s, &all)));
+    let before: Vec<&Superblock> = void.filter_map(Candidate::older).collect();
+    let known = all.iter().chain(&before);
+    let newest = known.clone().filter(|s| s.formatted && !s.joining).max_by_key(|s| {
         let void = is_void(s, &all);
         (!void, s.epoch.number, s.generation)
     });
     let mut newest: Superblock = (*newest.expect("the caller saw one")).clone();
     let newest_void = is_void(&newest, &all);
+    let fences = fences(&newest, known.copied().filter(|s| is_void(s, &all)));
     // A void superblock may have a higher one, and the next has to be above it.
     newest.generation = all.iter().map(|s| s.generation).max().expect("one is here");
 
@@ -93,8 +109,9 @@ pub(super) fn plan(candidates: Vec<Candidate>, options: &LogOptions) -> Result<P
     for candidate in &candidates {
         let label = candidate.drive.label();
         let (id, standing) = match &candidate.looked {
-            Looked::Superblock(superblock, bad) => {
-                for name in bad {
+            Looked::Superblock(slots) => {
+                let superblock = &slots.newest;
+                for name in &slots.bad {
                     notes.push(format!("{label}: {name} is damaged or gone and is written anew"));
                 }
                 let standing = standing(superblock, &newest, newest_void, &all, &label, &mut notes);
@@ -115,6 +132,11 @@ pub(super) fn plan(candidates: Vec<Candidate>, options: &LogOptions) -> Result<P
             }
         };
         let member = newest.members.iter().position(|m| m.id == id).expect("it belongs");
+        let standing = match standing {
+            // It counts as missing.
+            Standing::Whole if fences[member].is_some() => Standing::Doubtful,
+            other => other,
+        };
         if let Some(first) = &seats[member] {
             let (first, second) = (first.drive.label(), &label);
             return Err(OpenError::Foreign(format!(
@@ -131,7 +153,31 @@ pub(super) fn plan(candidates: Vec<Candidate>, options: &LogOptions) -> Result<P
     }
     check_enough(&newest, &seats, &replacing, options)?;
     replacing.tell_left(&newest, &seats, &mut notes);
-    Ok(Plan { newest, created: false, seats, notes })
+    Ok(Plan { newest, created: false, seats, fences, notes })
+}
+
+/// The members that were fenced by an attempt at the next epoch, which came to nothing: what is not
+/// to be trusted did not get better by that.
+fn fences<'a>(
+    newest: &Superblock,
+    void: impl Iterator<Item = &'a Superblock>,
+) -> Vec<Option<Member>> {
+    let mut fences: Vec<Option<Member>> = newest.members.iter().map(|_| None).collect();
+    for superblock in void {
+        let parent = superblock.ancestry.first().map(|(parent, _)| *parent);
+        if superblock.joining || parent != Some(newest.epoch) {
+            continue;
+        }
+        for (fence, recorded) in fences.iter_mut().zip(&newest.members) {
+            let fenced = superblock.member(recorded.id).filter(|member| {
+                member.state == DriveState::Fenced
+                    && recorded.state != DriveState::Fenced
+                    && member.replaced == recorded.replaced
+            });
+            *fence = fence.take().or(fenced.cloned());
+        }
+    }
+    fences
 }
 
 /// How much is expected on the drive with `superblock`.
@@ -228,8 +274,14 @@ fn check_enough(
         .filter(|seat| seat.standing != Standing::Whole)
         .map(|seat| seat.drive.label())
         .collect();
-    let away = missing.len() + weak.len();
-    if away == 0 {
+    let is_gone = |id: DriveId| {
+        let at = newest.members.iter().position(|m| m.id == id);
+        let seat = at.and_then(|at| seats[at].as_ref());
+        let is_trusted = newest.member(id).is_some_and(|m| m.state != DriveState::Fenced);
+        !is_trusted || seat.is_none_or(|seat| seat.standing != Standing::Whole)
+    };
+    let is_enough = is_enough(newest, &is_gone);
+    if missing.is_empty() && weak.is_empty() && is_enough {
         return Ok(());
     }
     let mut what = String::new();
@@ -247,7 +299,13 @@ fn check_enough(
         let and = if what.is_empty() { "" } else { "; " };
         let _ = write!(what, "{and}{} may lack what it should hold", weak.join(", "));
     }
-    if !is_enough(newest, active.len(), away) && !options.force {
+    let needed = newest.members.iter().filter(|m| m.unsettled && is_gone(m.id));
+    let needed: Vec<String> = needed.map(|m| format!("drive {}", m.id)).collect();
+    if !needed.is_empty() {
+        let and = if what.is_empty() { "" } else { "; " };
+        let _ = write!(what, "{and}{} went before all was sealed without it", needed.join(", "));
+    }
+    if !is_enough && !options.force {
         return Err(OpenError::NoMajority(format!(
             "{what}: too many, history that only they know could be lost; bring drives back, or \
              accept that with --force"
@@ -271,10 +329,21 @@ fn check_enough(
 }
 
 /// Whether history is safe with the drives that are here: a majority of the active ones, and not
-/// more missing than the copies of the newest groups may lose.
-pub(super) fn is_enough(newest: &Superblock, active: usize, missing: usize) -> bool {
-    let parity = newest.geometry.over(active).map_or(0, |g| usize::from(g.m));
-    missing <= parity && (active - missing) * 2 > active
+/// more missing than the copies of the newest groups may lose. Of those, drives that left may have
+/// some.
+pub(super) fn is_enough(newest: &Superblock, is_gone: &dyn Fn(DriveId) -> bool) -> bool {
+    let count = |counts: &dyn Fn(&Member) -> bool| {
+        let (mut all, mut gone) = (0, 0);
+        for member in newest.members.iter().filter(|m| counts(m)) {
+            all += 1;
+            gone += usize::from(is_gone(member.id));
+        }
+        (all, gone)
+    };
+    let (active, missing) = count(&Member::is_active);
+    let (holders, lacking) = count(&Member::is_needed);
+    let parity = newest.geometry.over(holders).map_or(0, |g| usize::from(g.m));
+    lacking <= parity && (missing == 0 || (active - missing) * 2 > active)
 }
 
 /// How far the history of `newest` must go if an index is at `mark`. An index is brought up only

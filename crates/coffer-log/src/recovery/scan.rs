@@ -143,7 +143,8 @@ pub(super) fn scan(inner: &Inner) -> Result<FoundFiles, OpenError> {
     Ok(found)
 }
 
-/// The groups of a copy do not need the header. Without any, it was never used.
+/// The groups of a copy do not need the header. Without any in its whole length, it was never used;
+/// the first may be damaged, and what can't be read may be one.
 fn headless_copy(
     inner: &Inner,
     segment: SegmentId,
@@ -151,9 +152,14 @@ fn headless_copy(
     file: Arc<dyn DriveFile>,
 ) -> FoundFile {
     let mut reader = BodyReader::of_files(inner, segment, vec![file], false, u64::MAX);
-    match reader.any_group(0) {
-        None => FoundFile::Rubbish(name),
-        Some(_) => FoundFile::Copy,
+    let length = reader.longest();
+    let mut offsets = (0..length).step_by(HEADER_BYTES as usize);
+    let is_used =
+        offsets.any(|at| reader.any_group(at).is_some() || reader.newer_group(at).is_some());
+    if is_used || !reader.failures().is_empty() {
+        FoundFile::Copy
+    } else {
+        FoundFile::Rubbish(name)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::geometry::{DRIVES_MAX, Geometry};
 use crate::mark::Chain;
 use crate::options::Seams;
 use crate::segment::FileKind;
-use crate::superblock::{Epoch, Found, Member, NAMES, Superblock};
+use crate::superblock::{Epoch, Found, Member, NAMES, Slots, Superblock};
 
 pub(super) fn check_scheme(geometry: Geometry, drives: usize) -> Result<(), OpenError> {
     if geometry.k == 0 || geometry.cells() > DRIVES_MAX {
@@ -28,8 +28,8 @@ pub(super) fn check_scheme(geometry: Geometry, drives: usize) -> Result<(), Open
 
 /// What the superblocks of a drive say.
 pub(super) enum Looked {
-    /// The newest, and the names of those that are damaged or gone.
-    Superblock(Box<Superblock>, Vec<&'static str>),
+    /// What they say; one at least is valid.
+    Superblock(Box<Slots>),
     /// Nothing is on it yet.
     Empty,
     /// Both are damaged, and there is more on it.
@@ -41,7 +41,7 @@ pub(super) fn look(drive: &dyn Drive) -> Result<Looked, OpenError> {
     drive.sync_dir().map_err(|e| OpenError::io(&drive.label(), &e))?;
     let found = Superblock::read(drive).map_err(|e| OpenError::io(&drive.label(), &e))?;
     let none = match found {
-        Found::Valid(superblock, bad) => return Ok(Looked::Superblock(superblock, bad)),
+        Found::Valid(slots) => return Ok(Looked::Superblock(slots)),
         Found::Newer(version) => {
             return Err(OpenError::NewerFormat(format!(
                 "{} has format version {version}, this program knows up to {}: it was used by a \

@@ -124,7 +124,7 @@ fn a_drive_without_superblocks_is_known_by_its_segments() {
             log.close(lane).unwrap();
             // Whole again, both of them.
             let read = Superblock::read(world.drive(&drive).as_ref()).unwrap();
-            assert!(matches!(read, Found::Valid(_, bad) if bad.is_empty()));
+            assert!(matches!(read, Found::Valid(slots) if slots.bad.is_empty()));
             let (log, _, recovery) = open(&world, 2, 1);
             assert_eq!(recovery.notes, Vec::<String>::new());
             assert_eq!(model.check(&log), 0);
@@ -301,10 +301,10 @@ fn a_replacement_cut_short_gives_way_to_nobody_silently() {
             break;
         }
         world.power_cut_with(Survival::All);
-        let Found::Valid(superblock, _) = Superblock::read(world.drive("e").as_ref()).unwrap()
-        else {
+        let Found::Valid(slots) = Superblock::read(world.drive("e").as_ref()).unwrap() else {
             continue;
         };
+        let superblock = slots.newest;
         joined += 1;
         // Alone it is nothing, and no new store is made of it.
         if superblock.joining {
@@ -720,3 +720,32 @@ fn what_can_not_be_read_is_not_taken_for_the_end_of_history() {
     let (log, ..) = open(&world, 1, 1);
     assert_eq!(model.check(&log), 0);
 }
+
+#[test]
+fn a_copy_with_a_damaged_header_and_first_group_is_not_taken_for_an_unused_one() {
+    let world = SimWorld::new(70);
+    let rng = SeededRng::new(70);
+    let mut model = Model::default();
+    let (log, mut lane, _) = open(&world, 1, 0);
+    for _ in 0..3 {
+        model.commit(&mut lane, &rng).unwrap();
+    }
+    world.power_cut();
+    drop((log, lane));
+    let used = |name: &String, bytes: &Vec<u8>| {
+        name.ends_with(".copy") && bytes.get(4096..4100) == Some(&b"CGRP"[..])
+    };
+    let before = contents(&world, "d0");
+    let (name, _) = before.iter().find(|(name, bytes)| used(name, bytes)).unwrap();
+    world.flip_bit("d0", name, 40, 1);
+    world.flip_bit("d0", name, 4096 + 40, 1);
+    let damaged = contents(&world, "d0");
+    let error = refusal(open_with(&world, &names(1), options(1, 0)));
+    assert!(
+        matches!(&error, OpenError::Damaged(what) if what.contains("stands behind")),
+        "{error}"
+    );
+    assert_eq!(contents(&world, "d0"), damaged);
+}
+
+mod membership;

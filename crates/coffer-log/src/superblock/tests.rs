@@ -9,7 +9,7 @@ fn member(n: u128) -> Member {
             why: "commit lane: Input/output error".into(),
             ..active
         },
-        2 => Member { state: DriveState::Lost, why: "it went".into(), ..active },
+        2 => Member { state: DriveState::Lost, why: "it went".into(), unsettled: true, ..active },
         _ => active,
     }
 }
