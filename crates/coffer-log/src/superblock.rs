@@ -6,6 +6,7 @@
 use std::io;
 
 use coffer_base::checksum::checksum;
+use coffer_base::drive::queue::is_given_up;
 use coffer_base::drive::{Access, Drive};
 use coffer_base::wire::{Put, Reader};
 use coffer_base::{DriveId, EpochId, Position, StoreId, Timestamp};
@@ -329,7 +330,12 @@ impl Superblock {
         for (slot, name) in NAMES.iter().enumerate() {
             let mut bytes = vec![0u8; BYTES];
             let n = match drive.open(name, Access::Buffered) {
-                Ok(file) => file.read_at(&mut bytes, 0)?,
+                // One that can't be read is the one to write over.
+                Ok(file) => match file.read_at(&mut bytes, 0) {
+                    Ok(n) => n,
+                    Err(e) if is_given_up(&e) => return Err(e),
+                    Err(_) => continue,
+                },
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 Err(e) => return Err(e),
             };
