@@ -77,10 +77,9 @@ impl Health {
         }
     }
 
-    /// Segments of which a live drive lacks its part.
-    pub fn gap_segments(&self) -> BTreeSet<SegmentId> {
-        let gaps = self.gaps.lock().expect("no holder panics");
-        gaps.iter().map(|(segment, _)| *segment).collect()
+    /// Whether `drive` is known to lack its part of `segment`.
+    pub fn is_gap(&self, segment: SegmentId, drive: DriveId) -> bool {
+        self.gaps.lock().expect("no holder panics").contains(&(segment, drive))
     }
 
     /// Queues something for healing, unless it waits already or too much does.
@@ -89,11 +88,6 @@ impl Health {
         if suspects.len() < SUSPECTS_MAX {
             suspects.insert(suspect);
         }
-    }
-
-    /// All suspects: who takes them looks at everything.
-    pub fn take_suspects(&self) -> BTreeSet<Suspect> {
-        std::mem::take(&mut *self.suspects.lock().expect("no holder panics"))
     }
 
     pub fn next_suspect(&self) -> Option<Suspect> {
@@ -142,6 +136,13 @@ impl Health {
     pub fn end_draining(&self) {
         *self.draining.lock().expect("no holder panics") = false;
     }
+}
+
+/// Segments of which a live drive lacks its part.
+pub(crate) fn live_gaps(inner: &Inner) -> BTreeSet<SegmentId> {
+    let gaps = inner.health.gaps.lock().expect("no holder panics").clone();
+    let of_live = gaps.into_iter().filter(|(_, drive)| inner.set.is_live(*drive));
+    of_live.map(|(segment, _)| segment).collect()
 }
 
 /// Notes which live members lack their file of a segment, by the names on the drives.

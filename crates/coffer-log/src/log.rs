@@ -202,7 +202,7 @@ impl Log {
 
     /// Segments of which a live drive is known to lack its file or header.
     pub fn segments_with_gaps(&self) -> usize {
-        self.0.inner.health.gap_segments().len()
+        crate::health::live_gaps(&self.0.inner).len()
     }
 
     /// Which bytes of the live drives mean something: a flip of any of them is found by

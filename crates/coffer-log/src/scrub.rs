@@ -21,14 +21,16 @@ use coffer_base::{DriveId, SegmentId};
 
 use crate::bulk;
 use crate::error::Error;
-use crate::health::Suspect;
+use crate::health::{self, Suspect};
 use crate::inner::Inner;
 use crate::lane::Shared;
 use crate::segment::{HEADER_BYTES, Layout, Segment};
+use crate::set::{DriveState, Slot};
 
 mod cells;
 mod copies;
 mod covered;
+mod failed;
 mod superblocks;
 mod target;
 
@@ -86,6 +88,8 @@ pub struct ScrubReport {
     /// Bulk rows that can't be rebuilt and that nobody names: the power went while they were
     /// written. Not among those found.
     pub unfinished: u64,
+    /// Drives of the set that were not looked at, or not to the end: they are out.
+    pub drives_missed: u64,
     /// It was told to stop before the end.
     pub stopped: bool,
 }
@@ -129,8 +133,12 @@ pub(crate) struct Scrubber<'a> {
     visitor: &'a mut dyn ScrubVisitor,
     progress: ScrubProgress,
     pub stopped: bool,
+    /// Only what live drives lack is looked for.
+    pub gaps_only: bool,
     /// Drives that did not keep what was written, or could not: left alone for the rest of it.
     refusing: HashSet<DriveId>,
+    /// Drives without room: healed in place, and nothing on them grows.
+    full: HashSet<DriveId>,
 }
 
 /// Who may scrub now.
@@ -149,11 +157,12 @@ pub(crate) fn rebuild(
 ) -> Result<ScrubReport, Error> {
     let inner = &shared.inner;
     let _only = begin(inner)?;
-    let gaps = inner.health.gap_segments();
+    let gaps = health::live_gaps(inner);
     let segments: Vec<_> = gaps.into_iter().filter_map(|id| inner.table.get(id)).collect();
     let mut scrubber = Scrubber::new(inner, visitor);
     scrubber.progress.segments_total = segments.len() as u64;
     scrubber.progress.bytes_total = segments.iter().map(|s| bytes_of(inner, s)).sum();
+    scrubber.gaps_only = true;
     superblocks::scrub(&mut scrubber);
     for segment in segments {
         if scrubber.stopped {
@@ -181,8 +190,6 @@ pub(crate) fn scrub(
     // The end before the segments: all groups up to it are in them.
     let end = shared.end();
     let segments = inner.table.all();
-    // The pass comes by them anyway.
-    let suspects = inner.health.take_suspects();
     let mut scrubber = Scrubber::new(inner, visitor);
     scrubber.progress.segments_total = segments.len() as u64;
     scrubber.progress.bytes_total = segments.iter().map(|s| bytes_of(inner, s)).sum();
@@ -195,11 +202,14 @@ pub(crate) fn scrub(
         scrub_segment(&mut scrubber, shared, segment, &mut history);
         scrubber.progress.report.segments += 1;
     }
-    if scrubber.stopped {
-        suspects.into_iter().for_each(|suspect| inner.health.suspect(suspect));
-    } else {
+    if !scrubber.stopped {
         history.close(&mut scrubber);
+        // The pass came by them: they are gone by a look each.
+        heal_suspects(shared);
     }
+    let is_out = |slot: &&Slot| slot.state != DriveState::Active;
+    let missed = inner.set.with(|slots| slots.iter().filter(is_out).count());
+    scrubber.progress.report.drives_missed = missed as u64;
     Ok(scrubber.report())
 }
 
@@ -280,7 +290,15 @@ fn bytes_of(inner: &Inner, segment: &Segment) -> u64 {
 impl<'a> Scrubber<'a> {
     fn new(inner: &'a Inner, visitor: &'a mut dyn ScrubVisitor) -> Self {
         let progress = ScrubProgress::default();
-        Self { inner, visitor, progress, stopped: false, refusing: HashSet::new() }
+        Self {
+            inner,
+            visitor,
+            progress,
+            stopped: false,
+            gaps_only: false,
+            refusing: HashSet::new(),
+            full: HashSet::new(),
+        }
     }
 
     fn report(&self) -> ScrubReport {
@@ -323,6 +341,11 @@ impl<'a> Scrubber<'a> {
     /// Whether `drive` may be written to.
     pub fn takes_writes(&self, drive: DriveId) -> bool {
         self.inner.set.is_live(drive) && !self.refusing.contains(&drive)
+    }
+
+    /// Whether files may be made or grow on `drive`.
+    pub fn takes_growth(&self, drive: DriveId) -> bool {
+        self.takes_writes(drive) && !self.full.contains(&drive)
     }
 }
 

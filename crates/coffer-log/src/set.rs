@@ -334,13 +334,13 @@ impl Set {
     }
 }
 
-fn is_full(e: &io::Error) -> bool {
+pub(crate) fn is_full(e: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(e.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 /// What a drive is after a change on it failed like this; `None`: as before.
-fn state_after(e: &io::Error) -> Option<DriveState> {
+pub(crate) fn state_after(e: &io::Error) -> Option<DriveState> {
     match e.kind() {
         _ if is_full(e) => None,
         _ if matches!(e.raw_os_error(), Some(EMFILE | ENFILE | ENOMEM)) => None,

@@ -5,6 +5,7 @@
 //! where none is valid the next is looked for at every 4 KiB. What lies between is nobody's: rows
 //! that were never named, since those that are were durable on every member first.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use coffer_base::buffer::ALIGN;
@@ -64,7 +65,7 @@ pub(crate) fn scrub_rows(
         Some(_) => {}
         None => {
             rows.scrub_from(scrubber, &mut targets, HEADER_BYTES..end);
-            if !scrubber.stopped {
+            if !scrubber.stopped && !scrubber.gaps_only {
                 scrubber.check_len(&mut targets, end);
             }
         }
@@ -72,8 +73,8 @@ pub(crate) fn scrub_rows(
     if targets.any_fresh() {
         // What could be rebuilt was verified when it was; the same walk says what is there.
         let (len, wanted) = (targets.longest(), end);
-        scrubber.finish_fresh(&mut targets, len, &mut |scrubber, cell, file| {
-            rows.reads_back(scrubber, cell, file, wanted)
+        scrubber.finish_fresh(&mut targets, len, &mut |scrubber, cell, file, holes| {
+            rows.reads_back(scrubber, cell, file, holes, wanted)
         });
     }
 }
@@ -105,8 +106,7 @@ impl Rows<'_> {
             let expected = self.header(scrubber, index);
             let what =
                 |label: &str| format!("the header of segment {} on {label}", self.segment.id);
-            scrubber.compare(targets, index, 0, &expected, stored.as_deref(), &what);
-            if targets.has(index) && !targets.is_fresh(index) {
+            if scrubber.compare(targets, index, 0, &expected, stored.as_deref(), &what) {
                 scrubber.inner.health.set_gap(self.segment.id, self.members[index], false);
             }
         }
@@ -132,8 +132,8 @@ impl Rows<'_> {
     fn scrub_from(&self, scrubber: &mut Scrubber<'_>, targets: &mut Targets, range: Range<u64>) {
         let mut offset = range.start;
         let mut len = READ_BYTES.start;
-        while offset < range.end && !scrubber.stopped {
-            let mut read = scrubber.read(targets, offset, len);
+        while offset < range.end && !scrubber.stopped && !scrubber.has_nothing_to_make(targets) {
+            let mut read = scrubber.read_around(targets, offset, len);
             let headers = self.valid(scrubber, offset, &read, 0);
             let Some(header) = agreed(&headers) else {
                 let told = headers.iter().flatten().count() > 1;
@@ -150,7 +150,7 @@ impl Rows<'_> {
             let stride = header.place.stride();
             if stride > len as u64 {
                 len = stride as usize;
-                read = scrubber.read(targets, offset, len);
+                read = scrubber.read_around(targets, offset, len);
             }
             self.scrub_row(scrubber, targets, &header, &read);
             offset += stride;
@@ -261,6 +261,7 @@ impl Rows<'_> {
         scrubber: &mut Scrubber<'_>,
         cell: usize,
         file: &dyn DriveFile,
+        holes: &BTreeSet<u64>,
         end: u64,
     ) -> bool {
         let header = self.header(scrubber, cell);
@@ -284,9 +285,10 @@ impl Rows<'_> {
             scrubber.has_read(place.stride());
             let whole = 0..place.cell_bytes;
             let right = header.right_blocks(cell, &whole, &bytes);
-            let blocks = bytes.chunks(BLOCK_BYTES);
-            // A block that could not be rebuilt was left out, and has been told.
-            if right.zip(blocks).any(|(right, block)| !right && block.iter().any(|b| *b != 0)) {
+            // A block that could not be rebuilt was left out, and is told.
+            let is_hole =
+                |number: usize| holes.contains(&(place.cells_at() + (number * BLOCK_BYTES) as u64));
+            if right.enumerate().any(|(number, right)| !right && !is_hole(number)) {
                 return false;
             }
             offset += place.stride();

@@ -43,6 +43,9 @@ pub struct Pass {
     pub lost: u64,
     /// Rows that were being written when the power went, and that nobody names.
     pub unfinished: u64,
+    /// Drives that were not looked at, or not to the end, because they are out.
+    #[serde(default)]
+    pub drives_missed: u64,
     /// It ended before it had looked at everything.
     pub stopped: bool,
     /// The last of what was found, in words.
@@ -76,6 +79,7 @@ impl Pass {
             refused: report.refused,
             lost: report.lost,
             unfinished: report.unfinished,
+            drives_missed: report.drives_missed,
             stopped: report.stopped,
             findings,
         }

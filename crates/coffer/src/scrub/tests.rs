@@ -31,3 +31,17 @@ fn a_report_says_what_was_lost() {
     assert!(text.starts_with("block 1: healed\nread 1.0 MiB of 0 segments in 2.0 s (512.0 KiB/s)"));
     assert!(text.contains("3 found wrong, 2 healed") && text.contains("1 LOST"), "{text}");
 }
+
+#[test]
+fn a_drive_that_was_not_looked_at_is_not_well() {
+    let whole = Pass::new(&zero(), Duration::from_secs(2), Vec::new());
+    assert!(is_well(&whole));
+    let report = ScrubReport { drives_missed: 1, ..zero() };
+    let pass = Pass::new(&report, Duration::from_secs(2), Vec::new());
+    assert!(!is_well(&pass));
+    let mut out = Vec::new();
+    print(&mut out, &pass).expect("memory takes it");
+    let text = String::from_utf8(out).expect("it is text");
+    assert!(text.contains("1 drives are out and were not looked at"), "{text}");
+    assert!(!text.contains("all as it must be"), "{text}");
+}
