@@ -23,7 +23,7 @@ use crate::options::{LogOptions, Seams};
 use crate::seal::seal;
 use crate::segment::SegmentTable;
 use crate::set::{DriveState, Set, Slot};
-use crate::superblock::{Epoch, Member, Superblock};
+use crate::superblock::{Epoch, Member, REPLACED_SHIFT, Superblock};
 use crate::supers::Supers;
 
 mod history;
@@ -155,7 +155,12 @@ fn recover(
     options: LogOptions,
     seams: Seams,
 ) -> Result<(Arc<Shared>, Lane, Recovery), OpenError> {
-    let Plan { newest, created, seats, fences, mut notes } = plan;
+    let Plan { newest, created, mut seats, fences, mut notes } = plan;
+    for seat in seats.iter_mut().flatten() {
+        if let Standing::Empty { replaced } = &mut seat.standing {
+            *replaced |= seams.rng.below(1 << REPLACED_SHIFT) as u32;
+        }
+    }
     let weak: Vec<DriveId> = newest
         .members
         .iter()
@@ -255,7 +260,7 @@ fn recover(
         inner.set.settle(&inner.set.unsettled());
     }
     let forced = inner.options.force;
-    inner.supers.record(&inner.set, forced, |superblock| {
+    inner.supers.record_beside(&inner.set, forced, &weak, |superblock| {
         let parent = superblock.epoch;
         superblock.ancestry.insert(0, (parent, superblock.decided.0));
         superblock.epoch = epoch;

@@ -109,7 +109,7 @@ pub(crate) fn status(shared: &Shared) -> LogStatus {
             state: s.state,
             why: s.why.clone(),
             since: since(s),
-            replaced: s.replaced,
+            replaced: s.replaced >> crate::superblock::REPLACED_SHIFT,
             slow: false,
             stalled: false,
             hedged_reads: 0,

@@ -26,6 +26,9 @@ const SEED: u64 = 0x5355_5045_5242_4c4b;
 /// Epochs a superblock remembers; a drive that was away for longer can't prove its ancestry.
 const ANCESTRY_MAX: usize = 100;
 
+/// Where the count in [`Member::replaced`] begins.
+pub(crate) const REPLACED_SHIFT: u32 = 16;
+
 /// The bit in the state of a member that is not active.
 const UNSETTLED: u8 = 0x80;
 
@@ -39,8 +42,9 @@ const WHYS_BYTES_MAX: usize = 1000;
 pub(crate) struct Member {
     pub id: DriveId,
     pub state: DriveState,
-    /// How many times an empty drive was put in the place of the one before: what an earlier one
-    /// has is not part of the set any more.
+    /// Which of the drives that had the place: above [`REPLACED_SHIFT`] how many times an empty one
+    /// was put there, below it a random number, since the first try may have come to nothing. What
+    /// another one has is not part of the set.
     pub replaced: u32,
     /// Since when it is not active; 0: not known.
     pub since: Timestamp,
@@ -281,6 +285,11 @@ impl Superblock {
     /// Which of the drives that had this place in the set it is of: 0 is the first.
     pub fn incarnation(&self) -> u32 {
         self.member(self.drive).map_or(0, |member| member.replaced)
+    }
+
+    /// Whether it is of a drive that was put in the place after the one that `recorded` is of.
+    pub fn is_after(&self, recorded: &Member) -> bool {
+        self.incarnation() >> REPLACED_SHIFT > recorded.replaced >> REPLACED_SHIFT
     }
 
     /// Whether `epoch` is its own or one before it.

@@ -48,6 +48,18 @@ impl Supers {
         force: bool,
         change: impl FnOnce(&mut Superblock),
     ) -> Result<(), Error> {
+        self.record_beside(set, force, &[], change)
+    }
+
+    /// As [`Supers::record`], where `weak` are here and do not know what was recorded last: they
+    /// are no part of a majority.
+    pub fn record_beside(
+        &self,
+        set: &Set,
+        force: bool,
+        weak: &[DriveId],
+        change: impl FnOnce(&mut Superblock),
+    ) -> Result<(), Error> {
         let mut recorded = self.recorded();
         let mut next = recorded.clone();
         change(&mut next);
@@ -57,7 +69,8 @@ impl Supers {
         let mut is_doubled = false;
         loop {
             let live = set.live();
-            let left = live.iter().filter(|id| active_before.contains(id)).count();
+            let left =
+                live.iter().filter(|id| active_before.contains(id) && !weak.contains(id)).count();
             if live.is_empty() || (left * 2 < active_before.len() && !force) {
                 return Err(Error::ReadOnly(format!(
                     "only {left} of {} active drives are left to record a change on",

@@ -22,7 +22,7 @@
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock, Weak, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -322,19 +322,34 @@ impl Inner {
         Ok(())
     }
 
-    /// Asks for a new index, because of `error`.
-    fn want(&self, error: &EngineError) {
-        self.state().wanted.get_or_insert_with(|| error.clone());
-        self.changed.notify_all();
+    /// Whether `placed` is the index still. Asked under the lock of the state, since a move ends
+    /// under it.
+    fn is_current(&self, placed: &Weak<Placed>) -> bool {
+        Weak::ptr_eq(placed, &Arc::downgrade(&self.current()))
     }
 
-    /// Waits until there is a new index; `error` is why there must be.
+    /// Asks for a new index, because of `error`, which is of `placed`: nothing is wrong with one
+    /// that took over meanwhile.
+    fn want(&self, placed: &Weak<Placed>, error: &EngineError) {
+        let mut state = self.state();
+        if self.is_current(placed) {
+            state.wanted.get_or_insert_with(|| error.clone());
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits until there is another index than `placed`; `error`, which is of that one, is why
+    /// there must be.
     fn wait_for_move(
         &self,
+        placed: &Weak<Placed>,
         error: EngineError,
         limit: Option<Duration>,
     ) -> Result<(), EngineError> {
         let mut state = self.state();
+        if !self.is_current(placed) {
+            return Ok(());
+        }
         let before = state.tried;
         state.wanted.get_or_insert_with(|| error.clone());
         self.changed.notify_all();
@@ -359,17 +374,20 @@ impl Inner {
 /// A snapshot that asks for a new index when it meets damage.
 struct Watched {
     snapshot: Arc<dyn EngineSnapshot>,
+    /// What it is of. It does not keep that open.
+    placed: Weak<Placed>,
     inner: Arc<Inner>,
 }
 
 impl EngineSnapshot for Watched {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
-        self.snapshot.get(key).inspect_err(|error| self.inner.want(error))
+        self.snapshot.get(key).inspect_err(|error| self.inner.want(&self.placed, error))
     }
 
     fn range(&self, lo: Bound<&[u8]>, hi: Bound<&[u8]>) -> Entries<'_> {
         let entries = self.snapshot.range(lo, hi);
-        Box::new(entries.map(|entry| entry.inspect_err(|error| self.inner.want(error))))
+        let watched = |error: &EngineError| self.inner.want(&self.placed, error);
+        Box::new(entries.map(move |entry| entry.inspect_err(watched)))
     }
 }
 
@@ -386,45 +404,51 @@ impl Engine for Roaming {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
         let placed = self.inner.current();
         placed.engine.get(key).or_else(|error| {
+            let old = Arc::downgrade(&placed);
+            drop(placed);
             // Called from tasks of the runtime, whose other tasks must not wait with this one.
             match tokio::runtime::Handle::try_current() {
-                Ok(_) => {
-                    tokio::task::block_in_place(|| self.inner.wait_for_move(error, Some(WAIT_MAX)))?
-                }
-                Err(_) => self.inner.wait_for_move(error, None)?,
+                Ok(_) => tokio::task::block_in_place(|| {
+                    self.inner.wait_for_move(&old, error, Some(WAIT_MAX))
+                })?,
+                Err(_) => self.inner.wait_for_move(&old, error, None)?,
             }
             self.inner.current().engine.get(key)
         })
     }
 
     fn snapshot(&self) -> Arc<dyn EngineSnapshot> {
-        let snapshot = self.inner.current().engine.snapshot();
-        Arc::new(Watched { snapshot, inner: self.inner.clone() })
+        let placed = self.inner.current();
+        let (snapshot, placed) = (placed.engine.snapshot(), Arc::downgrade(&placed));
+        Arc::new(Watched { snapshot, placed, inner: self.inner.clone() })
     }
 
     fn check(&self) -> Result<(), EngineError> {
         let placed = self.inner.current();
         placed.engine.check().or_else(|error| {
-            self.inner.wait_for_move(error, None)?;
+            let old = Arc::downgrade(&placed);
+            drop(placed);
+            self.inner.wait_for_move(&old, error, None)?;
             self.inner.current().engine.check()
         })
     }
 
     fn apply(&self, writes: Vec<Write>, mark: Mark) -> Result<(), EngineError> {
         let inner = &*self.inner;
-        let applied = {
+        let (old, applied) = {
             let _writer = inner.writer();
             if mark.position.0 < inner.applied.load(Ordering::Acquire) {
                 return Ok(());
             }
-            let applied = inner.current().engine.apply(writes, mark);
+            let placed = inner.current();
+            let applied = placed.engine.apply(writes, mark);
             if applied.is_ok() {
                 inner.applied.store(mark.position.0, Ordering::Release);
             }
-            applied
+            (Arc::downgrade(&placed), applied)
         };
         // The log has the group, and a new index is made from the log.
-        applied.or_else(|error| inner.wait_for_move(error, None))
+        applied.or_else(|error| inner.wait_for_move(&old, error, None))
     }
 
     fn mark(&self) -> Result<Option<Mark>, EngineError> {

@@ -242,7 +242,7 @@ pub fn from_matches(matches: &ArgMatches) -> Result<Settings, Fault> {
 }
 
 /// As [`from_matches`], with the sources as functions.
-fn resolve(
+pub(crate) fn resolve(
     flag: impl Fn(&str) -> Option<Vec<String>>,
     variable: impl Fn(&str) -> Option<std::ffi::OsString>,
 ) -> Result<Settings, Fault> {

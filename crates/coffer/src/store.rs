@@ -48,6 +48,8 @@ enum State {
     Empty,
     /// It has a superblock, or segments.
     Coffer,
+    /// It fails, and the start may go on without it.
+    Failing,
 }
 
 /// The data directories, looked at and not touched.
@@ -61,7 +63,15 @@ pub fn look(settings: &Settings) -> Result<Looked, Fault> {
     let mut dirs = Vec::new();
     let mut real: Vec<(PathBuf, &PathBuf)> = Vec::new();
     for path in &settings.data {
-        dirs.push((path.clone(), look_at(path)?));
+        let may_miss = settings.degraded || settings.force;
+        let state = match look_at(path) {
+            Err(NotUsable { fault, is_failing: true }) if may_miss => {
+                tracing::error!(error = %fault, "left out of this start");
+                State::Failing
+            }
+            looked => looked.map_err(|e| e.fault)?,
+        };
+        dirs.push((path.clone(), state));
         if let Ok(canonical) = path.canonicalize() {
             if let Some((_, other)) = real.iter().find(|(c, _)| *c == canonical) {
                 let (a, b) = (other.display(), path.display());
@@ -78,11 +88,30 @@ pub fn look(settings: &Settings) -> Result<Looked, Fault> {
     Ok(Looked { dirs })
 }
 
-fn look_at(path: &Path) -> Result<State, Fault> {
-    let wrong = |what: &str| Fault::Data(format!("{}: {what}", path.display()));
+/// Why a directory is not used.
+#[derive(Debug)]
+struct NotUsable {
+    fault: Fault,
+    /// The drive fails, as opposed to being the wrong one, or another's.
+    is_failing: bool,
+}
+
+impl NotUsable {
+    fn io(path: &Path, e: &io::Error) -> Self {
+        use io::ErrorKind::{NotADirectory, PermissionDenied};
+        let fault = Fault::Data(format!("{}: {e}", path.display()));
+        Self { fault, is_failing: !matches!(e.kind(), NotADirectory | PermissionDenied) }
+    }
+}
+
+fn look_at(path: &Path) -> Result<State, NotUsable> {
+    let wrong = |what: &str| NotUsable {
+        fault: Fault::Data(format!("{}: {what}", path.display())),
+        is_failing: false,
+    };
     match std::fs::symlink_metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(State::Absent),
-        Err(e) => return Err(wrong(&e.to_string())),
+        Err(e) => return Err(NotUsable::io(path, &e)),
         Ok(_) => {}
     }
     let names = match RealDrive::open(path).and_then(|drive| drive.list()) {
@@ -90,7 +119,7 @@ fn look_at(path: &Path) -> Result<State, Fault> {
         Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
             return Err(wrong("it is not a directory"));
         }
-        Err(e) => return Err(wrong(&e.to_string())),
+        Err(e) => return Err(NotUsable::io(path, &e)),
     };
     // Without superblocks its segments say what it is.
     if names.iter().any(|name| SUPERBLOCKS.contains(&name.as_str()) || is_segment_name(name)) {
@@ -285,10 +314,26 @@ impl From<OpenFailure> for anyhow::Error {
 
 fn open_dirs(dirs: &[(PathBuf, State)], options: &LogOptions) -> Result<OpenLog, OpenFailure> {
     let mut held = Vec::new();
+    let mut failed = None;
     // After the locks, so that it is dropped before they are.
     let mut undo = Undo::default();
     for (path, state) in dirs {
-        held.push(hold(path, *state, &mut undo).map_err(OpenFailure::Fault)?);
+        match hold(path, *state, &mut undo) {
+            Ok(drive) => held.push(drive),
+            // As if it were missing, which is accepted.
+            Err(NotUsable { fault, is_failing: true })
+                if *state == State::Coffer && (options.degraded || options.force) =>
+            {
+                tracing::error!(error = %fault, "left out of this start");
+                failed.get_or_insert(fault);
+            }
+            Err(e) => return Err(OpenFailure::Fault(e.fault)),
+        }
+    }
+    if held.is_empty()
+        && let Some(fault) = failed
+    {
+        return Err(OpenFailure::Fault(fault));
     }
     let (log, lane, recovery) = open_held(&held, options)?;
     undo.keep();
@@ -304,20 +349,21 @@ fn open_held(
     Log::open(drives, options.clone(), seams).map_err(OpenFailure::Log)
 }
 
-fn hold(path: &Path, state: State, undo: &mut Undo) -> Result<HeldDrive, Fault> {
-    let wrong = |e: io::Error| Fault::Data(format!("{}: {e}", path.display()));
+fn hold(path: &Path, state: State, undo: &mut Undo) -> Result<HeldDrive, NotUsable> {
+    let wrong = |e: io::Error| NotUsable::io(path, &e);
     if state == State::Absent {
         undo.made_below(path);
     }
     let drive = match state {
         State::Absent => RealDrive::create(path),
-        State::Empty | State::Coffer => RealDrive::open(path),
+        State::Empty | State::Coffer | State::Failing => RealDrive::open(path),
     };
     let drive = drive.map_err(wrong)?;
     let lock = drive.lock().map_err(|e| match e.kind() {
-        io::ErrorKind::WouldBlock => {
-            Fault::Data(format!("{} is in use by another coffer", path.display()))
-        }
+        io::ErrorKind::WouldBlock => NotUsable {
+            fault: Fault::Data(format!("{} is in use by another coffer", path.display())),
+            is_failing: false,
+        },
         _ => wrong(e),
     })?;
     if state != State::Coffer {

@@ -56,6 +56,10 @@ pub(super) fn of_segments(
             "its segments say that it is drive {id}, whose place was filled anew: it may be the \
              drive from before"
         )),
+        Some(member) if newest.forced && !member.is_active() => refused(format!(
+            "its segments say that it is drive {id}, which had no part in an epoch that was forced: \
+             it may have another history"
+        )),
         Some(_) if claimed(id) => {
             refused(format!("its segments say that it is drive {id}, which is here already"))
         }

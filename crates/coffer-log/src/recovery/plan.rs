@@ -148,6 +148,19 @@ pub(super) fn plan(candidates: Vec<Candidate>, options: &LogOptions) -> Result<P
     check_scheme(&newest, options)?;
     let named = seats.iter().flatten().count() + replacing.empty.len();
     check_count(&newest, named.max(options.drives_named), &seats, &replacing)?;
+    for (member, seat) in newest.members.iter().zip(&seats) {
+        let Some(Seat { drive, standing: Standing::Joining { replaced } }) = seat else { continue };
+        // The drive that has the place may just be away, and this one from long ago.
+        if *replaced != member.replaced && member.is_active() && !options.replace && !options.force
+        {
+            return Err(OpenError::Missing(format!(
+                "{} was to take the place of drive {}, which was not recorded: start with --replace \
+                 to have it do so now, or name the drive that has the place instead of it",
+                drive.label(),
+                member.id
+            )));
+        }
+    }
     if options.replace && !options.read_only {
         replace::fill(&mut seats, &newest, &mut replacing, &mut notes)?;
     }
@@ -190,18 +203,23 @@ fn standing(
     notes: &mut Vec<String>,
 ) -> Standing {
     let recorded = newest.member(superblock.drive).expect("it belongs");
-    if superblock.joining || superblock.incarnation() > recorded.replaced {
+    if superblock.joining && recorded.state == DriveState::Fenced && !superblock.is_after(recorded)
+    {
+        return Standing::Doubtful;
+    }
+    if superblock.joining || superblock.is_after(recorded) {
         notes.push(format!(
             "{label} was to take the place of drive {}, which the power cut short: it goes on",
             superblock.drive
         ));
         return Standing::Joining { replaced: superblock.incarnation() };
     }
-    // All that an epoch calls active have it before it serves.
+    // All that an epoch calls active have it before it serves. Who has a void one has its parent.
+    let parent = superblock.ancestry.first().map(|(parent, _)| *parent);
     let stale = recorded.is_active()
         && !newest_void
         && superblock.epoch != newest.epoch
-        && !is_void(superblock, all);
+        && !(is_void(superblock, all) && parent == Some(newest.epoch));
     if !stale {
         return Standing::Whole;
     }
@@ -395,10 +413,11 @@ fn belongs(
             superblock.drive, newest.store
         )));
     };
-    if superblock.incarnation() < member.replaced {
+    if superblock.incarnation() != member.replaced && !superblock.is_after(member) {
         return Err(OpenError::Foreign(format!(
             "{label} is the former drive {}, whose place another drive has taken: name that one \
-             instead; to use this one again, empty it",
+             instead; to use this one again, empty it, but not before the store can be read without \
+             it",
             superblock.drive
         )));
     }

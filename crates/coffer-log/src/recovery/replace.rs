@@ -1,6 +1,6 @@
 //! Empty drives that take the places of drives that are gone.
 //!
-//! A member's id stays, and with it all that segments say of it; a count tells the drives that had
+//! A member's id stays, and with it all that segments say of it; a count and a random number tell the drives that had
 //! the place apart, so that the one before is refused when it comes back, whatever it holds: it
 //! may have been fenced.
 //!
@@ -19,7 +19,7 @@ use coffer_base::drive::Drive;
 use super::plan::{Seat, Standing};
 use crate::error::OpenError;
 use crate::set::DriveState;
-use crate::superblock::{Member, Superblock};
+use crate::superblock::{Member, REPLACED_SHIFT, Superblock};
 
 /// Empty drives at a start.
 #[derive(Default)]
@@ -122,7 +122,9 @@ pub(super) fn fill(
                 state => state.name().to_owned(),
             }
         ));
-        let standing = Standing::Empty { replaced: member.replaced + 1 };
+        let standing = Standing::Empty {
+            replaced: ((member.replaced >> REPLACED_SHIFT) + 1) << REPLACED_SHIFT,
+        };
         seats[*at] = Some(Seat { drive, standing });
     }
     Ok(())

@@ -417,6 +417,13 @@ fn two_histories_are_both_named() {
         assert!(said.contains(word), "{word} in {said}");
     }
     assert_eq!(contents(&world, "d0"), before);
+    // Nor is the second one hidden by damage to its superblocks.
+    damage_superblocks(&world, "d1");
+    let error = refusal(open_with(&world, &names(2), options(1, 1)));
+    assert!(
+        matches!(&error, OpenError::Damaged(what) if what.contains("another history")),
+        "{error}"
+    );
 }
 
 fn extent(_: ()) -> (Vec<u8>, Vec<u8>, crate::Extent) {

@@ -22,13 +22,36 @@ pub fn other(place: &Path, home: &Path) -> PathBuf {
 }
 
 /// Removes what an index left in a home, but for its lock: another one must not be made there while
-/// this one may still write.
+/// this one may still write. The note of damage goes last: without it what is left would be
+/// taken for whole.
 pub fn remove(home: &Path) {
-    let marker = std::fs::remove_file(home.join(DAMAGED));
-    let results = [std::fs::remove_dir_all(home.join(TREE)), marker];
-    for error in results.into_iter().filter_map(Result::err) {
-        if error.kind() != io::ErrorKind::NotFound {
-            tracing::warn!(dir = %home.display(), %error, "an old index can't be removed");
-        }
+    let gone = |removed: io::Result<()>| match removed {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    };
+    let removed = gone(std::fs::remove_dir_all(home.join(TREE)))
+        .and_then(|()| gone(std::fs::remove_file(home.join(DAMAGED))));
+    if let Err(error) = removed {
+        tracing::warn!(dir = %home.display(), %error, "an old index can't be removed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_note_of_damage_stays_as_long_as_the_tree_does() {
+        let root = tempfile::tempdir().unwrap();
+        let home = root.path();
+        // Not a directory, so it can't be removed as one, whoever runs this.
+        std::fs::write(home.join(TREE), "stays").unwrap();
+        std::fs::write(home.join(DAMAGED), "why").unwrap();
+        remove(home);
+        assert!(home.join(DAMAGED).exists());
+        std::fs::remove_file(home.join(TREE)).unwrap();
+        std::fs::create_dir(home.join(TREE)).unwrap();
+        remove(home);
+        assert!(!home.join(TREE).exists() && !home.join(DAMAGED).exists());
     }
 }

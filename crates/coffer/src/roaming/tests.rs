@@ -151,7 +151,8 @@ fn with_nowhere_to_go_the_error_is_told() {
     let roaming = Roaming::open(log, bench.places[..1].to_vec()).unwrap();
     let error = EngineError::Io("gone".into());
     // On the same drive there is always the other home.
-    assert_eq!(roaming.inner.wait_for_move(error, None), Ok(()));
+    let old = Arc::downgrade(&roaming.inner.current());
+    assert_eq!(roaming.inner.wait_for_move(&old, error, None), Ok(()));
     assert!(roaming.inner.current().home.ends_with("index/second"));
 
     let bench = Bench::new();
@@ -161,7 +162,8 @@ fn with_nowhere_to_go_the_error_is_told() {
         std::fs::remove_dir_all(bench.root.path().join(drive)).unwrap();
     }
     let gone = EngineError::Io("gone".into());
-    let error = roaming.inner.wait_for_move(gone, None).unwrap_err();
+    let old = Arc::downgrade(&roaming.inner.current());
+    let error = roaming.inner.wait_for_move(&old, gone, None).unwrap_err();
     assert!(error.to_string().contains("no other drive is there"), "{error}");
 }
 
@@ -212,4 +214,22 @@ fn damage_that_a_read_meets_is_healed_and_nothing_wrong_is_answered() {
     }
     assert!(healed > 3, "{healed} healed while running");
     assert!(seconds > 0, "the other home was never in use");
+}
+
+#[test]
+fn what_is_wrong_with_an_old_index_is_not_held_against_the_new_one() {
+    let bench = Bench::new();
+    let (catalog, engine) = bench.catalog();
+    (0..10).for_each(|n| put(&catalog, n));
+    let inner = &engine.inner;
+    let old = Arc::downgrade(&inner.current());
+    inner.make(1, bench.places[1].dir.clone()).unwrap();
+    let error = EngineError::Damaged("a snapshot of before met it".into());
+    inner.want(&old, &error);
+    assert_eq!(inner.wait_for_move(&old, error, Some(Duration::ZERO)), Ok(()));
+    let state = inner.state();
+    assert_eq!((&state.wanted, state.tried), (&None, 0));
+    drop(state);
+    assert_eq!(inner.current().at, 1);
+    check(&catalog, 10);
 }

@@ -28,14 +28,14 @@ fn looking_tells_what_a_directory_is_and_leaves_no_trace() {
     assert_eq!(look_at(&at("empty")).unwrap(), State::Empty);
     assert_eq!(look_at(&at("begun")).unwrap(), State::Empty);
     assert_eq!(look_at(&at("coffer")).unwrap(), State::Coffer);
-    let error = look_at(&at("foreign")).unwrap_err().to_string();
+    let error = look_at(&at("foreign")).unwrap_err().fault.to_string();
     assert!(
         error.ends_with("it is not empty and not Coffer's (it holds \"photo.jpg\")"),
         "{error}"
     );
-    let error = look_at(&at("file")).unwrap_err().to_string();
+    let error = look_at(&at("file")).unwrap_err().fault.to_string();
     assert!(error.ends_with("it is not a directory"), "{error}");
-    let error = look_at(&at("file/below")).unwrap_err().to_string();
+    let error = look_at(&at("file/below")).unwrap_err().fault.to_string();
     assert!(error.contains("Not a directory"), "{error}");
 
     assert_eq!(names(dir.path()), before);
@@ -71,5 +71,32 @@ fn a_directory_is_held_once() {
     let mut undo = Undo::default();
     let _held = hold(dir.path(), State::Empty, &mut undo).unwrap();
     let Err(error) = hold(dir.path(), State::Empty, &mut undo) else { panic!("held twice") };
-    assert!(error.to_string().ends_with("is in use by another coffer"), "{error}");
+    assert!(error.fault.to_string().ends_with("is in use by another coffer"), "{error:?}");
+    assert!(!error.is_failing);
+}
+
+#[test]
+fn a_directory_that_fails_is_left_out_of_a_degraded_start_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    std::fs::create_dir(at("whole")).unwrap();
+    std::fs::write(at("whole").join("super.a"), "x").unwrap();
+    // It is there and can't be opened, as on a drive that answers with errors.
+    std::os::unix::fs::symlink("failing", at("failing")).unwrap();
+    let mut settings = crate::settings::resolve(|_| None, |_| None).unwrap();
+    settings.data = vec![at("whole"), at("failing")];
+    let error = look(&settings).unwrap_err().to_string();
+    assert!(error.contains("failing"), "{error}");
+    settings.degraded = true;
+    let looked = look(&settings).unwrap();
+    assert_eq!(looked.present(), [at("whole")]);
+    assert_eq!(looked.dirs[1].1, State::Failing);
+
+    let options = LogOptions { k: 1, m: 1, degraded: true, ..LogOptions::default() };
+    let only = [(at("failing"), State::Coffer)];
+    let Err(OpenFailure::Fault(fault)) = open_dirs(&only, &options) else { panic!("it opened") };
+    assert!(fault.to_string().contains("failing"), "{fault}");
+    let both = [(at("whole"), State::Coffer), (at("failing"), State::Coffer)];
+    let Err(OpenFailure::Log(error)) = open_dirs(&both, &options) else { panic!("it opened") };
+    assert!(error.to_string().contains("1 were given"), "the log is asked for the rest: {error}");
 }

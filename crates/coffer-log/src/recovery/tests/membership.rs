@@ -197,3 +197,120 @@ fn an_end_that_one_drive_alone_knows_is_not_decided() {
     let (_, _, recovery) = open_with(&world, &left, force).unwrap();
     assert!(recovery.notes.iter().any(|n| n.contains("is given up")), "{recovery:?}");
 }
+
+#[test]
+fn who_does_not_know_what_was_recorded_is_no_part_of_a_majority() {
+    let (world, _) = store(64, 2, 1, true);
+    let old = contents(&world, "d2");
+    let (log, lane, _) = open(&world, 2, 1);
+    log.close(lane).unwrap();
+    put_contents(&world, "d2", &old);
+    // d1 fails as the next epoch is recorded: d0 is left, and an older copy.
+    world.set_faults("d1", Faults { fail_write: Some(1), ..Faults::default() });
+    let said = refusal(open_with(&world, &names(3), options(2, 1))).to_string();
+    assert!(said.contains("only 1 of 3 active drives"), "{said}");
+    let (log, ..) = open(&world, 2, 1);
+    assert!(all_active(&log));
+}
+
+#[test]
+fn an_attempt_at_a_replacement_is_not_the_one_that_came_after_it() {
+    let (world, _) = store(65, 2, 1, true);
+    let with = |third: &str| vec!["d0".to_owned(), "d1".to_owned(), third.to_owned()];
+    let (mut joined, start) = (0, world.operations());
+    for cut in start..start + 40 {
+        let world = world.fork();
+        world.cut_power_at(cut);
+        if open_with(&world, &with("e"), replace(2, 1)).is_ok() {
+            break;
+        }
+        world.power_cut_with(Survival::All);
+        let read = Superblock::read(world.drive("e").as_ref()).unwrap();
+        let Found::Valid(slots) = read else { continue };
+        let is_joining = slots.newest.joining;
+        joined += usize::from(is_joining);
+        // d2 is only away, and this says nothing of it: somebody must.
+        if is_joining {
+            let error = refusal(open_with(&world.fork(), &with("e"), options(2, 1)));
+            assert!(matches!(error, OpenError::Missing(_)), "{error}");
+        }
+        // Another one takes the place, and is fenced.
+        let Ok((log, mut lane, _)) = open_seeded(&world, &with("f"), replace(2, 1), cut) else {
+            continue;
+        };
+        world.set_faults("f", Faults { fail_sync: Some(1), ..Faults::default() });
+        let mut written = 0;
+        while log.status().drives[2].state == DriveState::Active && written < 20 {
+            let mut group = lane.begin(100).unwrap();
+            group.record(b"more");
+            lane.commit(group, coffer_base::Ack::All).unwrap();
+            written += 1;
+        }
+        if log.status().drives[2].state != DriveState::Fenced {
+            let status = log.status();
+            panic!("cut {cut}: f is {:?}", status.drives[2]);
+        }
+        drop((log, lane));
+        world.power_cut();
+        match open_with(&world, &with("e"), options(2, 1)) {
+            Err(OpenError::Foreign(_)) => {}
+            Ok((log, ..)) => assert_eq!(state_of(&log, 2), DriveState::Fenced, "cut {cut}"),
+            Err(error) => panic!("cut {cut}: {error}"),
+        }
+    }
+    assert!(joined > 0, "it was cut after e had said what it is for");
+}
+
+/// As [`open_with`], with other random numbers.
+fn open_seeded(world: &SimWorld, drives: &[String], options: LogOptions, seed: u64) -> Opened {
+    let drives = drives.iter().map(|name| world.drive(name) as Arc<dyn Drive>).collect();
+    let seams = Seams::inline(Arc::new(StillClock), Arc::new(SeededRng::new(seed)));
+    Log::open(drives, options, seams)
+}
+
+#[test]
+fn cells_beyond_an_end_that_was_decided_without_them_are_dead() {
+    let (mut dead, mut shorter) = (0, 0);
+    let drives = [("d0", "d1"), ("d1", "d0")];
+    for (groups, (ahead, behind)) in (2..14).flat_map(|n| drives.map(|d| (n, d))) {
+        let world = SimWorld::new(66);
+        let rng = SeededRng::new(66);
+        let mut model = Model::default();
+        let (log, mut lane, _) = open(&world, 1, 1);
+        for _ in 1..groups {
+            model.commit(&mut lane, &rng).unwrap();
+        }
+        let before = contents(&world, behind);
+        model.clone().commit(&mut lane, &rng).unwrap();
+        world.power_cut();
+        drop((log, lane));
+        // The last group is on one alone.
+        put_contents(&world, behind, &before);
+        let force = || LogOptions { force: true, ..options(1, 1) };
+        let start = world.operations();
+        for cut in start.. {
+            let world = world.fork();
+            world.cut_power_at(cut);
+            // Seals it, and is cut short before it records that.
+            if open_with(&world, &[ahead.to_owned()], force()).is_ok() {
+                break;
+            }
+            world.power_cut_with(Survival::All);
+            if newest(&world, "d0").epoch != newest(&world, "d1").epoch {
+                break;
+            }
+            let mut model = model.clone();
+            let (_, mut lane, _) =
+                open_seeded(&world, &[behind.to_owned()], force(), 1000 + cut).unwrap();
+            model.commit(&mut lane, &SeededRng::new(cut)).unwrap();
+            drop(lane);
+            world.power_cut();
+            let (log, _, recovery) = open(&world, 1, 1);
+            assert_eq!(model.check(&log), 0, "{groups} groups, cut {cut}");
+            let told = recovery.notes.iter().any(|n| n.contains("beyond a recorded end"));
+            dead += usize::from(told);
+            shorter += usize::from(!told);
+        }
+    }
+    assert!(dead > 0 && shorter > 3, "{dead} {shorter}");
+}
