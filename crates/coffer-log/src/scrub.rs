@@ -119,6 +119,12 @@ pub trait ScrubVisitor {
         false
     }
 
+    /// Called before [`ScrubVisitor::is_named`] is asked about rows of `segment` that were read
+    /// before: what was named since counts.
+    fn refresh_names(&mut self, segment: SegmentId) {
+        let _ = segment;
+    }
+
     /// Whether anybody holds the address of the bulk row at `offset` of `segment`, of which too
     /// little is left to rebuild it. If nobody does, nothing is lost with it.
     fn is_named(&mut self, segment: SegmentId, offset: u64) -> bool {
@@ -316,6 +322,11 @@ impl<'a> Scrubber<'a> {
         }
         self.inner.health.count(drive, outcome == Outcome::Healed);
         self.visitor.finding(&Finding { drive, what, outcome });
+    }
+
+    /// Rows of `segment` are asked about now.
+    pub fn refresh_names(&mut self, segment: SegmentId) {
+        self.visitor.refresh_names(segment);
     }
 
     /// Whether the loss of a bulk row is one. If not, it is counted here.
