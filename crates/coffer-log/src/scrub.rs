@@ -103,6 +103,8 @@ pub struct ScrubProgress {
     pub segments_total: u64,
     /// About how many bytes it will read.
     pub bytes_total: u64,
+    /// The last segment that this pass, or the part of it before, has looked at.
+    pub reached: Option<SegmentId>,
 }
 
 /// Who watches a scrub.
@@ -186,30 +188,44 @@ pub(crate) fn rebuild(
     Ok(scrubber.report())
 }
 
-/// Looks at everything once. `Unavailable` when another scrub is under way.
+/// Looks at everything once, or at what comes `after` a segment. `Unavailable` when another scrub
+/// is under way.
 pub(crate) fn scrub(
     shared: &Arc<Shared>,
+    after: Option<SegmentId>,
     visitor: &mut dyn ScrubVisitor,
 ) -> Result<ScrubReport, Error> {
     let inner = &shared.inner;
     let _only = begin(inner)?;
     // The end before the segments: all groups up to it are in them.
     let end = shared.end();
-    let segments = inner.table.all();
+    let mut segments = inner.table.all();
+    segments.retain(|segment| after.is_none_or(|after| segment.id > after));
     let mut scrubber = Scrubber::new(inner, visitor);
     scrubber.progress.segments_total = segments.len() as u64;
     scrubber.progress.bytes_total = segments.iter().map(|s| bytes_of(inner, s)).sum();
     superblocks::scrub(&mut scrubber);
-    let mut history = copies::History::new(end);
+    scrubber.progress.reached = after;
+    let mut history = match segments.first().filter(|_| after.is_some()) {
+        Some(first) => copies::History::before(inner, end, first.id),
+        None => copies::History::new(end),
+    };
     for segment in &segments {
         if scrubber.stopped {
             break;
         }
         scrub_segment(&mut scrubber, shared, segment, &mut history);
         scrubber.progress.report.segments += 1;
+        if !scrubber.stopped {
+            scrubber.progress.reached = Some(segment.id);
+            scrubber.has_read(0);
+        }
     }
     if !scrubber.stopped {
-        history.close(&mut scrubber);
+        // Of nothing, there is no end.
+        if !segments.is_empty() {
+            history.close(&mut scrubber);
+        }
         // The pass came by them: they are gone by a look each.
         heal_suspects(shared);
     }

@@ -640,6 +640,35 @@ fn a_row_that_is_named_after_it_was_read_is_a_loss() {
 }
 
 #[test]
+fn a_pass_goes_on_where_it_was_ended() {
+    /// Ends the pass when so many segments were reached.
+    struct Until(u64, Option<SegmentId>);
+    impl ScrubVisitor for Until {
+        fn finding(&mut self, finding: &Finding) {
+            panic!("{finding}");
+        }
+        fn progress(&mut self, progress: &ScrubProgress) -> bool {
+            self.1 = progress.reached;
+            progress.report.segments < self.0
+        }
+        fn is_named(&mut self, _: SegmentId, _: u64) -> bool {
+            false
+        }
+    }
+    let store = Store::new(2, 1, 35);
+    let total = store.scrub().0.segments;
+    for ended in 1..total {
+        let mut until = Until(ended, None);
+        let first = store.log.scrub(&mut until).expect("it scrubs");
+        assert!(first.stopped);
+        let reached = until.1.expect("it came to one");
+        let mut rest = Until(u64::MAX, None);
+        let second = store.log.scrub_on(reached, &mut rest).expect("it scrubs");
+        assert_eq!((first.segments + second.segments, second.found), (total, 0));
+    }
+}
+
+#[test]
 fn a_superblock_is_healed_also_when_history_is_long() {
     let mut store = Store::new(2, 1, 22);
     for _ in 0..103 {
