@@ -141,6 +141,8 @@ pub(crate) struct Scrubber<'a> {
     visitor: &'a mut dyn ScrubVisitor,
     progress: ScrubProgress,
     pub stopped: bool,
+    /// It heals what a read found wrong, which may have been wrong in memory only.
+    pub of_suspect: bool,
     /// Only what live drives lack is looked for.
     pub gaps_only: bool,
     /// Drives that did not keep what was written, or could not: left alone for the rest of it.
@@ -263,6 +265,7 @@ pub(crate) fn heal_suspects(shared: &Arc<Shared>) -> u64 {
     let mut looked_at = 0;
     while let Some(suspect) = inner.health.next_suspect() {
         let mut scrubber = Scrubber::new(inner, &mut visitor);
+        scrubber.of_suspect = true;
         heal_suspect(&mut scrubber, shared, suspect);
         looked_at += 1;
     }
@@ -317,6 +320,7 @@ impl<'a> Scrubber<'a> {
             visitor,
             progress,
             stopped: false,
+            of_suspect: false,
             gaps_only: false,
             refusing: HashSet::new(),
             full: HashSet::new(),

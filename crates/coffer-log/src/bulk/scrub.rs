@@ -174,6 +174,9 @@ impl Rows<'_> {
                 read = scrubber.read_around(targets, offset, len);
             }
             self.scrub_row(scrubber, targets, &header, &read, doubts.as_deref_mut());
+            if scrubber.of_suspect {
+                targets.forget_cached(offset..offset + stride);
+            }
             offset += stride;
             len = (stride as usize).clamp(READ_BYTES.start, READ_BYTES.end);
         }

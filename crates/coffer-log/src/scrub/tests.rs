@@ -14,6 +14,8 @@ use crate::options::{LogOptions, Seams};
 use crate::segment::{BLOCK_BYTES, FileKind};
 use crate::{Covered, DriveState, Lane, Log};
 
+mod cached;
+
 const SCHEMES: [(u8, u8); 4] = [(1, 1), (2, 1), (4, 2), (5, 3)];
 
 fn options(k: u8, m: u8) -> LogOptions {
