@@ -127,7 +127,14 @@ pub(crate) fn read_payload(
                 Ok(false) => {}
                 Err(e) => failures.push(e.to_string()),
             }
-            cells.read_verified(extent.offset, &mut buf)?;
+            if let Err(e) = cells.read_verified(extent.offset, &mut buf) {
+                // Memory may be wrong and the drives right.
+                if !matches!(e, Error::Corrupt(_)) {
+                    return Err(e);
+                }
+                cells.forget_cached();
+                cells.read_verified(extent.offset, &mut buf)?;
+            }
             if verified(&buf) {
                 if !failures.is_empty() {
                     tracing::warn!(segment = %segment.id, offset = extent.offset, why = %failures.join("; "), "payload rebuilt");
@@ -271,6 +278,15 @@ impl<'a> Cells<'a> {
             }
             Ok(())
         })
+    }
+
+    /// Lets go of what memory has of the cells.
+    fn forget_cached(&self) {
+        for cell in 0..self.members.len() {
+            if let Ok(Some(file)) = self.file(cell, Patience::Hedged) {
+                file.forget_cached(0..self.header_bytes + self.cell_bytes);
+            }
+        }
     }
 
     fn each_piece(

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 
 use coffer_base::{DriveId, SegmentId};
 
@@ -114,12 +114,16 @@ impl Health {
     }
 
     pub fn lock_healing(&self) -> MutexGuard<'_, ()> {
-        self.healing.lock().expect("no holder panics")
+        self.healing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `None` when a scrub is under way.
+    /// `None` when a scrub is under way. One that panicked is not.
     pub fn try_scrubbing(&self) -> Option<MutexGuard<'_, ()>> {
-        self.scrubbing.try_lock().ok()
+        match self.scrubbing.try_lock() {
+            Ok(only) => Some(only),
+            Err(TryLockError::Poisoned(only)) => Some(only.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// Whether the caller shall heal the suspects now: some wait and nobody does it yet. Then it

@@ -103,6 +103,8 @@ pub struct ScrubProgress {
     pub segments_total: u64,
     /// About how many bytes it will read.
     pub bytes_total: u64,
+    /// The last segment that this pass, or the part of it before, has looked at.
+    pub reached: Option<SegmentId>,
 }
 
 /// Who watches a scrub.
@@ -119,6 +121,12 @@ pub trait ScrubVisitor {
         false
     }
 
+    /// Called before [`ScrubVisitor::is_named`] is asked about rows of `segment` that were read
+    /// before: what was named since counts.
+    fn refresh_names(&mut self, segment: SegmentId) {
+        let _ = segment;
+    }
+
     /// Whether anybody holds the address of the bulk row at `offset` of `segment`, of which too
     /// little is left to rebuild it. If nobody does, nothing is lost with it.
     fn is_named(&mut self, segment: SegmentId, offset: u64) -> bool {
@@ -133,6 +141,8 @@ pub(crate) struct Scrubber<'a> {
     visitor: &'a mut dyn ScrubVisitor,
     progress: ScrubProgress,
     pub stopped: bool,
+    /// It heals what a read found wrong, which may have been wrong in memory only.
+    pub of_suspect: bool,
     /// Only what live drives lack is looked for.
     pub gaps_only: bool,
     /// Drives that did not keep what was written, or could not: left alone for the rest of it.
@@ -180,30 +190,44 @@ pub(crate) fn rebuild(
     Ok(scrubber.report())
 }
 
-/// Looks at everything once. `Unavailable` when another scrub is under way.
+/// Looks at everything once, or at what comes `after` a segment. `Unavailable` when another scrub
+/// is under way.
 pub(crate) fn scrub(
     shared: &Arc<Shared>,
+    after: Option<SegmentId>,
     visitor: &mut dyn ScrubVisitor,
 ) -> Result<ScrubReport, Error> {
     let inner = &shared.inner;
     let _only = begin(inner)?;
     // The end before the segments: all groups up to it are in them.
     let end = shared.end();
-    let segments = inner.table.all();
+    let mut segments = inner.table.all();
+    segments.retain(|segment| after.is_none_or(|after| segment.id > after));
     let mut scrubber = Scrubber::new(inner, visitor);
     scrubber.progress.segments_total = segments.len() as u64;
     scrubber.progress.bytes_total = segments.iter().map(|s| bytes_of(inner, s)).sum();
     superblocks::scrub(&mut scrubber);
-    let mut history = copies::History::new(end);
+    scrubber.progress.reached = after;
+    let mut history = match segments.first().filter(|_| after.is_some()) {
+        Some(first) => copies::History::before(inner, end, first.id),
+        None => copies::History::new(end),
+    };
     for segment in &segments {
         if scrubber.stopped {
             break;
         }
         scrub_segment(&mut scrubber, shared, segment, &mut history);
         scrubber.progress.report.segments += 1;
+        if !scrubber.stopped {
+            scrubber.progress.reached = Some(segment.id);
+            scrubber.has_read(0);
+        }
     }
     if !scrubber.stopped {
-        history.close(&mut scrubber);
+        // Of nothing, there is no end.
+        if !segments.is_empty() {
+            history.close(&mut scrubber);
+        }
         // The pass came by them: they are gone by a look each.
         heal_suspects(shared);
     }
@@ -241,6 +265,7 @@ pub(crate) fn heal_suspects(shared: &Arc<Shared>) -> u64 {
     let mut looked_at = 0;
     while let Some(suspect) = inner.health.next_suspect() {
         let mut scrubber = Scrubber::new(inner, &mut visitor);
+        scrubber.of_suspect = true;
         heal_suspect(&mut scrubber, shared, suspect);
         looked_at += 1;
     }
@@ -295,6 +320,7 @@ impl<'a> Scrubber<'a> {
             visitor,
             progress,
             stopped: false,
+            of_suspect: false,
             gaps_only: false,
             refusing: HashSet::new(),
             full: HashSet::new(),
@@ -316,6 +342,11 @@ impl<'a> Scrubber<'a> {
         }
         self.inner.health.count(drive, outcome == Outcome::Healed);
         self.visitor.finding(&Finding { drive, what, outcome });
+    }
+
+    /// Rows of `segment` are asked about now.
+    pub fn refresh_names(&mut self, segment: SegmentId) {
+        self.visitor.refresh_names(segment);
     }
 
     /// Whether the loss of a bulk row is one. If not, it is counted here.

@@ -12,6 +12,7 @@ use crate::settings::Settings;
 use crate::status::bytes;
 use crate::store::{self, Purpose};
 
+mod kept;
 mod report;
 mod running;
 mod watch;
@@ -19,6 +20,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use kept::Keeper;
 pub use report::{Pass, ScrubState};
 pub use running::{Plan, Scrubbing};
 use watch::{Control, Watch};

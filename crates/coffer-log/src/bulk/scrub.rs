@@ -58,18 +58,21 @@ pub(crate) fn scrub_rows(
     let end = filling.unwrap_or(u64::MAX).min(targets.longest());
     let rows = Rows { segment, geometry: *geometry, members };
     rows.scrub_headers(scrubber, &mut targets);
+    let mut doubts = Doubts::default();
     match only {
         Some(offset) if offset < end => {
-            rows.scrub_from(scrubber, &mut targets, offset..(offset + 1).min(end));
+            let range = offset..(offset + 1).min(end);
+            rows.scrub_from(scrubber, &mut targets, range, Some(&mut doubts));
         }
         Some(_) => {}
         None => {
-            rows.scrub_from(scrubber, &mut targets, HEADER_BYTES..end);
+            rows.scrub_from(scrubber, &mut targets, HEADER_BYTES..end, Some(&mut doubts));
             if !scrubber.stopped && !scrubber.gaps_only {
                 scrubber.check_len(&mut targets, end);
             }
         }
     }
+    rows.settle(scrubber, &mut targets, doubts);
     if targets.any_fresh() {
         // What could be rebuilt was verified when it was; the same walk says what is there.
         let (len, wanted) = (targets.longest(), end);
@@ -77,6 +80,16 @@ pub(crate) fn scrub_rows(
             rows.reads_back(scrubber, cell, file, holes, wanted)
         });
     }
+}
+
+/// What may be a loss: whether anybody names it is asked when the segment was read, since it may
+/// be named only after it was read.
+#[derive(Default)]
+struct Doubts {
+    /// Rows with a header that can't be rebuilt.
+    rows: Vec<u64>,
+    /// Where no header is valid.
+    headless: Vec<Range<u64>>,
 }
 
 /// The rows of one segment.
@@ -128,8 +141,15 @@ impl Rows<'_> {
         valid.collect()
     }
 
-    /// Scrubs the rows that begin in `range`.
-    fn scrub_from(&self, scrubber: &mut Scrubber<'_>, targets: &mut Targets, range: Range<u64>) {
+    /// Scrubs the rows that begin in `range`. What may be a loss goes to `doubts`; without them it
+    /// is judged at once.
+    fn scrub_from(
+        &self,
+        scrubber: &mut Scrubber<'_>,
+        targets: &mut Targets,
+        range: Range<u64>,
+        mut doubts: Option<&mut Doubts>,
+    ) {
         let mut offset = range.start;
         let mut len = READ_BYTES.start;
         while offset < range.end && !scrubber.stopped && !scrubber.has_nothing_to_make(targets) {
@@ -141,8 +161,9 @@ impl Rows<'_> {
                     self.tell_conflict(scrubber, offset, &headers);
                 }
                 let next = self.next_row(scrubber, offset, &read, len);
-                if !told {
-                    self.tell_headless(scrubber, offset, next);
+                match &mut doubts {
+                    Some(doubts) if !told => doubts.headless.push(offset..offset + next as u64),
+                    _ => {}
                 }
                 offset += next as u64;
                 continue;
@@ -152,7 +173,10 @@ impl Rows<'_> {
                 len = stride as usize;
                 read = scrubber.read_around(targets, offset, len);
             }
-            self.scrub_row(scrubber, targets, &header, &read);
+            self.scrub_row(scrubber, targets, &header, &read, doubts.as_deref_mut());
+            if scrubber.of_suspect {
+                targets.forget_cached(offset..offset + stride);
+            }
             offset += stride;
             len = (stride as usize).clamp(READ_BYTES.start, READ_BYTES.end);
         }
@@ -175,9 +199,23 @@ impl Rows<'_> {
         steps.into_iter().find(has).unwrap_or(len)
     }
 
-    /// Reports rows from `offset` on that somebody names and that no header tells of.
-    fn tell_headless(&self, scrubber: &mut Scrubber<'_>, offset: u64, len: usize) {
-        for at in (offset..offset + len as u64).step_by(ALIGN) {
+    /// Judges what may be a loss.
+    fn settle(&self, scrubber: &mut Scrubber<'_>, targets: &mut Targets, doubts: Doubts) {
+        if doubts.rows.is_empty() && doubts.headless.is_empty() {
+            return;
+        }
+        scrubber.refresh_names(self.segment.id);
+        for offset in doubts.rows {
+            self.scrub_from(scrubber, targets, offset..offset + 1, None);
+        }
+        for range in doubts.headless {
+            self.tell_headless(scrubber, range);
+        }
+    }
+
+    /// Reports rows in `range` that somebody names and that no header tells of.
+    fn tell_headless(&self, scrubber: &mut Scrubber<'_>, range: Range<u64>) {
+        for at in range.step_by(ALIGN) {
             if !scrubber.is_known_loss(self.segment.id, at) {
                 continue;
             }
@@ -211,6 +249,7 @@ impl Rows<'_> {
         targets: &mut Targets,
         header: &RowHeader,
         read: &[Option<AlignedBuf>],
+        doubts: Option<&mut Doubts>,
     ) {
         let place = header.place;
         let within = |number: usize| {
@@ -229,8 +268,13 @@ impl Rows<'_> {
             right.count() >= usize::from(self.geometry.k)
         };
         let readable = (0..place.blocks()).all(is_readable);
-        if !readable && !scrubber.is_loss(self.segment.id, place.offset) {
-            return;
+        if !readable {
+            if let Some(doubts) = doubts {
+                return doubts.rows.push(place.offset);
+            }
+            if !scrubber.is_loss(self.segment.id, place.offset) {
+                return;
+            }
         }
         let row = format!("the row at {} of segment {}", place.offset, self.segment.id);
         let mut expected = vec![0; ROW_HEADER_BYTES];

@@ -39,6 +39,11 @@ pub(super) fn scrub(
         place: &format!("segment {}", segment.id),
     };
     scrubber.scrub_blocks(&mut targets, &blocks, only);
+    if let Some(block) = only.filter(|_| scrubber.of_suspect) {
+        let start = header_bytes + (block * BLOCK_BYTES) as u64;
+        targets.forget_cached(0..header_bytes);
+        targets.forget_cached(start..start + BLOCK_BYTES as u64);
+    }
     if only.is_none() && !scrubber.gaps_only && !scrubber.stopped {
         scrubber.check_len(&mut targets, header_bytes + cell_bytes);
     }

@@ -538,6 +538,13 @@ impl Targets {
         self.of[index].as_ref().is_some_and(|target| target.fresh.is_some())
     }
 
+    /// The drives have it right now: what memory has of it may be what a read found wrong.
+    pub fn forget_cached(&self, range: Range<u64>) {
+        for target in self.of.iter().flatten() {
+            target.file.forget_cached(range.clone());
+        }
+    }
+
     /// Whether any file is being made anew.
     pub fn any_fresh(&self) -> bool {
         (0..self.of.len()).any(|index| self.is_fresh(index))

@@ -11,8 +11,10 @@ use super::*;
 use crate::extent::Extent;
 use crate::group::Group;
 use crate::options::{LogOptions, Seams};
-use crate::segment::BLOCK_BYTES;
+use crate::segment::{BLOCK_BYTES, FileKind};
 use crate::{Covered, DriveState, Lane, Log};
+
+mod cached;
 
 const SCHEMES: [(u8, u8); 4] = [(1, 1), (2, 1), (4, 2), (5, 3)];
 
@@ -595,6 +597,77 @@ fn a_drive_that_goes_meanwhile_is_told() {
     let report = store.log.scrub(&mut Out(&store)).expect("it scrubs");
     assert_eq!((report.found, report.drives_missed, report.stopped), (0, 1, false));
     assert_eq!(store.scrub().0.drives_missed, 1);
+}
+
+#[test]
+fn a_row_that_is_named_after_it_was_read_is_a_loss() {
+    /// Names come to be known when it is asked again.
+    struct Late {
+        segment: SegmentId,
+        offsets: Vec<u64>,
+        refreshed: bool,
+        lost: usize,
+    }
+    impl ScrubVisitor for Late {
+        fn finding(&mut self, finding: &Finding) {
+            self.lost += usize::from(matches!(finding.outcome, Outcome::Lost(_)));
+        }
+        fn progress(&mut self, _: &ScrubProgress) -> bool {
+            true
+        }
+        fn knows_names(&self) -> bool {
+            true
+        }
+        fn refresh_names(&mut self, _: SegmentId) {
+            self.refreshed = true;
+        }
+        fn is_named(&mut self, segment: SegmentId, offset: u64) -> bool {
+            self.refreshed && segment == self.segment && self.offsets.contains(&offset)
+        }
+    }
+    let store = Store::new(2, 1, 34);
+    let (extent, _) = store.payloads.iter().rfind(|(e, _)| e.is_bulk()).expect("there is one");
+    let offsets = store.log.row_offsets(extent).expect("it is an extent");
+    let covered = store.log.covered();
+    let of_row = covered.iter().filter(|c| {
+        c.file == FileKind::Bulk.file_name(extent.segment) && c.range.start == offsets[0]
+    });
+    for part in of_row {
+        store.flip_at(part, part.range.end - 5);
+        store.flip_at(part, part.range.end - 9);
+    }
+    let mut late = Late { segment: extent.segment, offsets, refreshed: false, lost: 0 };
+    let report = store.log.scrub(&mut late).expect("it scrubs");
+    assert_eq!((late.lost, report.lost), (3, 3));
+}
+
+#[test]
+fn a_pass_goes_on_where_it_was_ended() {
+    /// Ends the pass when so many segments were reached.
+    struct Until(u64, Option<SegmentId>);
+    impl ScrubVisitor for Until {
+        fn finding(&mut self, finding: &Finding) {
+            panic!("{finding}");
+        }
+        fn progress(&mut self, progress: &ScrubProgress) -> bool {
+            self.1 = progress.reached;
+            progress.report.segments < self.0
+        }
+        fn is_named(&mut self, _: SegmentId, _: u64) -> bool {
+            false
+        }
+    }
+    let store = Store::new(2, 1, 35);
+    let total = store.scrub().0.segments;
+    for ended in 1..total {
+        let mut until = Until(ended, None);
+        let first = store.log.scrub(&mut until).expect("it scrubs");
+        assert!(first.stopped);
+        let reached = until.1.expect("it came to one");
+        let mut rest = Until(u64::MAX, None);
+        let second = store.log.scrub_on(reached, &mut rest).expect("it scrubs");
+        assert_eq!((first.segments + second.segments, second.found), (total, 0));
+    }
 }
 
 #[test]

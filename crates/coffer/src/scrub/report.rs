@@ -20,6 +20,9 @@ pub struct ScrubState {
     pub asked: Option<Pass>,
     /// Since the last pass over everything ended, in seconds.
     pub last_full_secs: Option<u64>,
+    /// The same, or since the store was made, when none has ended yet.
+    #[serde(default)]
+    pub age_secs: u64,
     /// Of all passes since the start.
     pub totals: Totals,
 }

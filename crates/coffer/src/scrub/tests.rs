@@ -1,8 +1,9 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coffer_log::ScrubReport;
 
 use super::report::Totals;
+use super::watch::Pace;
 use super::*;
 
 #[test]
@@ -44,4 +45,17 @@ fn a_drive_that_was_not_looked_at_is_not_well() {
     let text = String::from_utf8(out).expect("it is text");
     assert!(text.contains("1 drives are out and were not looked at"), "{text}");
     assert!(!text.contains("all as it must be"), "{text}");
+}
+
+#[test]
+fn a_pass_that_waited_goes_on_at_its_pace() {
+    let begin = Instant::now();
+    let after = |secs: u64| begin + Duration::from_secs(secs);
+    let mut pace = Pace::new(begin);
+    assert_eq!(pace.ahead(100, 0, begin), Duration::ZERO);
+    assert_eq!(pace.ahead(100, 200, begin), Duration::from_secs(2));
+    // An hour in which it read nothing gives it one second to catch up with.
+    assert_eq!(pace.ahead(100, 200, after(3600)), Duration::ZERO);
+    assert_eq!(pace.ahead(100, 1200, after(3600)), Duration::from_secs(9));
+    assert_eq!(pace.ahead(0, 5000, after(3601)), Duration::ZERO);
 }
