@@ -76,13 +76,16 @@ fn copy_tree(copy: &Path) -> Result<()> {
 }
 
 fn apply(patch: &Path, to: &Path) -> Result<()> {
-    let status = Command::new("patch")
-        .args(["--strip=1", "--batch", "--forward", "--quiet", "--input"])
-        .arg(patch)
-        .current_dir(to)
-        .status()
-        .context("can't run patch")?;
+    let status = git_apply(patch, to).status().context("can't run git")?;
     if status.success() { Ok(()) } else { bail!("{} does not apply", patch.display()) }
+}
+
+/// `git apply` in `to`, which git is not to take for a part of the repository it is in.
+fn git_apply(patch: &Path, to: &Path) -> Command {
+    let mut command = Command::new("git");
+    command.args(["apply", "--recount", "-C1"]).arg(patch).current_dir(to);
+    command.env("GIT_CEILING_DIRECTORIES", to.parent().unwrap_or(to));
+    command
 }
 
 fn name_of(patch: &Path) -> String {
@@ -117,12 +120,8 @@ mod tests {
                 let text = fs::read_to_string(&patch).unwrap();
                 let first = text.lines().next().unwrap_or_default();
                 assert!(first.len() > 18 && !first.starts_with("---"), "{}", patch.display());
-                let status = Command::new("patch")
-                    .args(["--strip=1", "--batch", "--forward", "--quiet", "--dry-run", "--input"])
-                    .arg(&patch)
-                    .current_dir(shell::repository())
-                    .status()
-                    .unwrap();
+                let status =
+                    git_apply(&patch, shell::repository()).arg("--check").status().unwrap();
                 assert!(status.success(), "{} does not apply", patch.display());
             }
         }

@@ -8,6 +8,7 @@
 //! - After a failed sync, nothing is known of any write since the last good one.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 mod gated;
@@ -92,6 +93,8 @@ pub trait DriveFile: Send + Sync {
     fn read_at_soon(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         self.read_at(buf, offset)
     }
+    /// Lets go of what memory has of these bytes, so that the next read asks the drive. A hint.
+    fn forget_cached(&self, _range: Range<u64>) {}
     /// Writes all of `data`; with `sync` it is durable on return, in one barrier.
     fn write_at(&self, data: &[u8], offset: u64, sync: bool) -> io::Result<()>;
     /// Makes everything written to this file (and its length) durable: one barrier.

@@ -120,14 +120,21 @@ pub(crate) fn read_payload(
                 return Err(Error::Corrupt(format!("{extent:?} lies beyond its segment")));
             }
             let cells = Cells::new(inner, segment);
-            match cells.read_plain_with(extent.offset, &mut buf, cells.plain_patience()) {
+            match cells.read_plain_with(extent.offset, &mut buf, cells.first_patience()) {
                 Ok(true) if verified(&buf) => return Ok(buf.into()),
                 Ok(true) => failures.push("a cell is wrong".to_owned()),
                 // Said once for the drive.
                 Ok(false) => {}
                 Err(e) => failures.push(e.to_string()),
             }
-            cells.read_verified(extent.offset, &mut buf)?;
+            if let Err(e) = cells.read_verified(extent.offset, &mut buf) {
+                // Memory may be wrong and the drives right.
+                if !matches!(e, Error::Corrupt(_)) {
+                    return Err(e);
+                }
+                cells.forget_cached();
+                cells.read_verified(extent.offset, &mut buf)?;
+            }
             if verified(&buf) {
                 if !failures.is_empty() {
                     tracing::warn!(segment = %segment.id, offset = extent.offset, why = %failures.join("; "), "payload rebuilt");
@@ -207,18 +214,9 @@ impl<'a> Cells<'a> {
         if self.geometry.m > 0 { Patience::Hedged } else { Patience::Full }
     }
 
-    /// As [`Cells::first_patience`], for the data cells themselves: when more drives are slow than
-    /// can be done without, there is no quicker way.
-    fn plain_patience(&self) -> Patience {
-        match self.inner.set.can_do_without_slow(self.members, self.geometry.m) {
-            true => self.first_patience(),
-            false => Patience::Full,
-        }
-    }
-
     /// Fills `buf` from the data cells, unverified. Slow drives are not waited for: an error.
     pub fn read_plain(&self, offset: u64, buf: &mut [u8]) -> Result<(), Error> {
-        match self.read_plain_with(offset, buf, self.plain_patience())? {
+        match self.read_plain_with(offset, buf, self.first_patience())? {
             true => Ok(()),
             false => Err(Error::Unavailable(format!("a drive of segment {} is slow", self.id))),
         }
@@ -280,6 +278,15 @@ impl<'a> Cells<'a> {
             }
             Ok(())
         })
+    }
+
+    /// Lets go of what memory has of the cells.
+    fn forget_cached(&self) {
+        for cell in 0..self.members.len() {
+            if let Ok(Some(file)) = self.file(cell, Patience::Hedged) {
+                file.forget_cached(0..self.header_bytes + self.cell_bytes);
+            }
+        }
     }
 
     fn each_piece(

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 
 use coffer_base::{DriveId, SegmentId};
 
@@ -77,10 +77,9 @@ impl Health {
         }
     }
 
-    /// Segments of which a live drive lacks its part.
-    pub fn gap_segments(&self) -> BTreeSet<SegmentId> {
-        let gaps = self.gaps.lock().expect("no holder panics");
-        gaps.iter().map(|(segment, _)| *segment).collect()
+    /// Whether `drive` is known to lack its part of `segment`.
+    pub fn is_gap(&self, segment: SegmentId, drive: DriveId) -> bool {
+        self.gaps.lock().expect("no holder panics").contains(&(segment, drive))
     }
 
     /// Queues something for healing, unless it waits already or too much does.
@@ -89,11 +88,6 @@ impl Health {
         if suspects.len() < SUSPECTS_MAX {
             suspects.insert(suspect);
         }
-    }
-
-    /// All suspects: who takes them looks at everything.
-    pub fn take_suspects(&self) -> BTreeSet<Suspect> {
-        std::mem::take(&mut *self.suspects.lock().expect("no holder panics"))
     }
 
     pub fn next_suspect(&self) -> Option<Suspect> {
@@ -120,12 +114,16 @@ impl Health {
     }
 
     pub fn lock_healing(&self) -> MutexGuard<'_, ()> {
-        self.healing.lock().expect("no holder panics")
+        self.healing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `None` when a scrub is under way.
+    /// `None` when a scrub is under way. One that panicked is not.
     pub fn try_scrubbing(&self) -> Option<MutexGuard<'_, ()>> {
-        self.scrubbing.try_lock().ok()
+        match self.scrubbing.try_lock() {
+            Ok(only) => Some(only),
+            Err(TryLockError::Poisoned(only)) => Some(only.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// Whether the caller shall heal the suspects now: some wait and nobody does it yet. Then it
@@ -142,6 +140,13 @@ impl Health {
     pub fn end_draining(&self) {
         *self.draining.lock().expect("no holder panics") = false;
     }
+}
+
+/// Segments of which a live drive lacks its part.
+pub(crate) fn live_gaps(inner: &Inner) -> BTreeSet<SegmentId> {
+    let gaps = inner.health.gaps.lock().expect("no holder panics").clone();
+    let of_live = gaps.into_iter().filter(|(_, drive)| inner.set.is_live(*drive));
+    of_live.map(|(segment, _)| segment).collect()
 }
 
 /// Notes which live members lack their file of a segment, by the names on the drives.

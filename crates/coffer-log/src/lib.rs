@@ -28,7 +28,8 @@
 //! 3. The whole copies of a segment go only after its cells were synced and read back.
 //! 4. A recovery decision is durable before anything is served or removed.
 //! 5. Nothing is returned that was not verified against a checksum bound to its place.
-//! 6. A drive on which a write or sync failed is never trusted again without an operator.
+//! 6. A drive on which a write or sync failed is never trusted again without an operator; but one
+//!    that does not take what would heal it stays, as far as it is needed (`scrub::failed`).
 //! 7. Addresses never change.
 //!
 //! Read `lane` first.

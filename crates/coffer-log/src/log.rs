@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use coffer_base::Drive;
+use coffer_base::{Drive, SegmentId, Timestamp};
 
 use crate::body::{read_payload, read_payload_now};
 use crate::bulk::{self, BulkWriter};
@@ -191,7 +191,22 @@ impl Log {
     /// what is wrong: see [`ScrubVisitor`] for its speed and its end. `Unavailable` while another
     /// one is under way.
     pub fn scrub(&self, visitor: &mut dyn ScrubVisitor) -> Result<ScrubReport, Error> {
-        scrub::scrub(&self.0, visitor)
+        scrub::scrub(&self.0, None, visitor)
+    }
+
+    /// As [`Log::scrub`], but only of the segments after one that [`ScrubProgress::reached`] told:
+    /// how a pass that was ended goes on.
+    pub fn scrub_on(
+        &self,
+        after: SegmentId,
+        visitor: &mut dyn ScrubVisitor,
+    ) -> Result<ScrubReport, Error> {
+        scrub::scrub(&self.0, Some(after), visitor)
+    }
+
+    /// When the store was made.
+    pub fn created(&self) -> Timestamp {
+        self.0.inner.supers.recorded().created
     }
 
     /// As [`Log::scrub`], but of segments only of which a live drive lacks its part: what a drive
@@ -202,7 +217,7 @@ impl Log {
 
     /// Segments of which a live drive is known to lack its file or header.
     pub fn segments_with_gaps(&self) -> usize {
-        self.0.inner.health.gap_segments().len()
+        crate::health::live_gaps(&self.0.inner).len()
     }
 
     /// Which bytes of the live drives mean something: a flip of any of them is found by

@@ -21,14 +21,16 @@ use coffer_base::{DriveId, SegmentId};
 
 use crate::bulk;
 use crate::error::Error;
-use crate::health::Suspect;
+use crate::health::{self, Suspect};
 use crate::inner::Inner;
 use crate::lane::Shared;
 use crate::segment::{HEADER_BYTES, Layout, Segment};
+use crate::set::{DriveState, Slot};
 
 mod cells;
 mod copies;
 mod covered;
+mod failed;
 mod superblocks;
 mod target;
 
@@ -86,6 +88,8 @@ pub struct ScrubReport {
     /// Bulk rows that can't be rebuilt and that nobody names: the power went while they were
     /// written. Not among those found.
     pub unfinished: u64,
+    /// Drives of the set that were not looked at, or not to the end: they are out.
+    pub drives_missed: u64,
     /// It was told to stop before the end.
     pub stopped: bool,
 }
@@ -99,6 +103,8 @@ pub struct ScrubProgress {
     pub segments_total: u64,
     /// About how many bytes it will read.
     pub bytes_total: u64,
+    /// The last segment that this pass, or the part of it before, has looked at.
+    pub reached: Option<SegmentId>,
 }
 
 /// Who watches a scrub.
@@ -115,6 +121,12 @@ pub trait ScrubVisitor {
         false
     }
 
+    /// Called before [`ScrubVisitor::is_named`] is asked about rows of `segment` that were read
+    /// before: what was named since counts.
+    fn refresh_names(&mut self, segment: SegmentId) {
+        let _ = segment;
+    }
+
     /// Whether anybody holds the address of the bulk row at `offset` of `segment`, of which too
     /// little is left to rebuild it. If nobody does, nothing is lost with it.
     fn is_named(&mut self, segment: SegmentId, offset: u64) -> bool {
@@ -129,8 +141,14 @@ pub(crate) struct Scrubber<'a> {
     visitor: &'a mut dyn ScrubVisitor,
     progress: ScrubProgress,
     pub stopped: bool,
+    /// It heals what a read found wrong, which may have been wrong in memory only.
+    pub of_suspect: bool,
+    /// Only what live drives lack is looked for.
+    pub gaps_only: bool,
     /// Drives that did not keep what was written, or could not: left alone for the rest of it.
     refusing: HashSet<DriveId>,
+    /// Drives without room: healed in place, and nothing on them grows.
+    full: HashSet<DriveId>,
 }
 
 /// Who may scrub now.
@@ -149,11 +167,12 @@ pub(crate) fn rebuild(
 ) -> Result<ScrubReport, Error> {
     let inner = &shared.inner;
     let _only = begin(inner)?;
-    let gaps = inner.health.gap_segments();
+    let gaps = health::live_gaps(inner);
     let segments: Vec<_> = gaps.into_iter().filter_map(|id| inner.table.get(id)).collect();
     let mut scrubber = Scrubber::new(inner, visitor);
     scrubber.progress.segments_total = segments.len() as u64;
     scrubber.progress.bytes_total = segments.iter().map(|s| bytes_of(inner, s)).sum();
+    scrubber.gaps_only = true;
     superblocks::scrub(&mut scrubber);
     for segment in segments {
         if scrubber.stopped {
@@ -171,35 +190,50 @@ pub(crate) fn rebuild(
     Ok(scrubber.report())
 }
 
-/// Looks at everything once. `Unavailable` when another scrub is under way.
+/// Looks at everything once, or at what comes `after` a segment. `Unavailable` when another scrub
+/// is under way.
 pub(crate) fn scrub(
     shared: &Arc<Shared>,
+    after: Option<SegmentId>,
     visitor: &mut dyn ScrubVisitor,
 ) -> Result<ScrubReport, Error> {
     let inner = &shared.inner;
     let _only = begin(inner)?;
     // The end before the segments: all groups up to it are in them.
     let end = shared.end();
-    let segments = inner.table.all();
-    // The pass comes by them anyway.
-    let suspects = inner.health.take_suspects();
+    let mut segments = inner.table.all();
+    segments.retain(|segment| after.is_none_or(|after| segment.id > after));
     let mut scrubber = Scrubber::new(inner, visitor);
     scrubber.progress.segments_total = segments.len() as u64;
     scrubber.progress.bytes_total = segments.iter().map(|s| bytes_of(inner, s)).sum();
     superblocks::scrub(&mut scrubber);
-    let mut history = copies::History::new(end);
+    scrubber.progress.reached = after;
+    let mut history = match segments.first().filter(|_| after.is_some()) {
+        Some(first) => copies::History::before(inner, end, first.id),
+        None => copies::History::new(end),
+    };
     for segment in &segments {
         if scrubber.stopped {
             break;
         }
         scrub_segment(&mut scrubber, shared, segment, &mut history);
         scrubber.progress.report.segments += 1;
+        if !scrubber.stopped {
+            scrubber.progress.reached = Some(segment.id);
+            scrubber.has_read(0);
+        }
     }
-    if scrubber.stopped {
-        suspects.into_iter().for_each(|suspect| inner.health.suspect(suspect));
-    } else {
-        history.close(&mut scrubber);
+    if !scrubber.stopped {
+        // Of nothing, there is no end.
+        if !segments.is_empty() {
+            history.close(&mut scrubber);
+        }
+        // The pass came by them: they are gone by a look each.
+        heal_suspects(shared);
     }
+    let is_out = |slot: &&Slot| slot.state != DriveState::Active;
+    let missed = inner.set.with(|slots| slots.iter().filter(is_out).count());
+    scrubber.progress.report.drives_missed = missed as u64;
     Ok(scrubber.report())
 }
 
@@ -231,6 +265,7 @@ pub(crate) fn heal_suspects(shared: &Arc<Shared>) -> u64 {
     let mut looked_at = 0;
     while let Some(suspect) = inner.health.next_suspect() {
         let mut scrubber = Scrubber::new(inner, &mut visitor);
+        scrubber.of_suspect = true;
         heal_suspect(&mut scrubber, shared, suspect);
         looked_at += 1;
     }
@@ -280,7 +315,16 @@ fn bytes_of(inner: &Inner, segment: &Segment) -> u64 {
 impl<'a> Scrubber<'a> {
     fn new(inner: &'a Inner, visitor: &'a mut dyn ScrubVisitor) -> Self {
         let progress = ScrubProgress::default();
-        Self { inner, visitor, progress, stopped: false, refusing: HashSet::new() }
+        Self {
+            inner,
+            visitor,
+            progress,
+            stopped: false,
+            of_suspect: false,
+            gaps_only: false,
+            refusing: HashSet::new(),
+            full: HashSet::new(),
+        }
     }
 
     fn report(&self) -> ScrubReport {
@@ -298,6 +342,11 @@ impl<'a> Scrubber<'a> {
         }
         self.inner.health.count(drive, outcome == Outcome::Healed);
         self.visitor.finding(&Finding { drive, what, outcome });
+    }
+
+    /// Rows of `segment` are asked about now.
+    pub fn refresh_names(&mut self, segment: SegmentId) {
+        self.visitor.refresh_names(segment);
     }
 
     /// Whether the loss of a bulk row is one. If not, it is counted here.
@@ -323,6 +372,11 @@ impl<'a> Scrubber<'a> {
     /// Whether `drive` may be written to.
     pub fn takes_writes(&self, drive: DriveId) -> bool {
         self.inner.set.is_live(drive) && !self.refusing.contains(&drive)
+    }
+
+    /// Whether files may be made or grow on `drive`.
+    pub fn takes_growth(&self, drive: DriveId) -> bool {
+        self.takes_writes(drive) && !self.full.contains(&drive)
     }
 }
 

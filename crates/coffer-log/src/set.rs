@@ -131,11 +131,6 @@ impl Set {
         });
     }
 
-    /// Whether not more than `m` of `members` are slow or out.
-    pub fn can_do_without_slow(&self, members: &[DriveId], m: u8) -> bool {
-        members.iter().filter(|id| !self.is_at_hand(**id)).count() <= usize::from(m)
-    }
-
     /// Whether a read of the drive is likely to come in time.
     pub fn is_at_hand(&self, id: DriveId) -> bool {
         self.is_live(id) && !self.queue(id).is_slow()
@@ -339,13 +334,13 @@ impl Set {
     }
 }
 
-fn is_full(e: &io::Error) -> bool {
+pub(crate) fn is_full(e: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(e.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 /// What a drive is after a change on it failed like this; `None`: as before.
-fn state_after(e: &io::Error) -> Option<DriveState> {
+pub(crate) fn state_after(e: &io::Error) -> Option<DriveState> {
     match e.kind() {
         _ if is_full(e) => None,
         _ if matches!(e.raw_os_error(), Some(EMFILE | ENFILE | ENOMEM)) => None,

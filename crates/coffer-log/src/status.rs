@@ -7,7 +7,7 @@ use coffer_base::drive::{DriveQueue, Space};
 use coffer_base::{Drive, DriveId, StoreId, Timestamp};
 
 use crate::geometry::Geometry;
-use crate::health::DriveHealth;
+use crate::health::{self, DriveHealth};
 use crate::lane::Shared;
 use crate::mark::Mark;
 use crate::segment::Layout;
@@ -185,7 +185,7 @@ pub(crate) fn status(shared: &Shared) -> LogStatus {
     if segments.degraded > 0 {
         degraded.push(format!("{} segments miss a drive", segments.degraded));
     }
-    let segments_with_gaps = inner.health.gap_segments().len();
+    let segments_with_gaps = health::live_gaps(inner).len();
     if segments_with_gaps > 0 {
         degraded.push(format!("{segments_with_gaps} segments have lost redundancy"));
     }

@@ -371,6 +371,7 @@ impl Superblock {
         for (slot, name) in NAMES.iter().enumerate() {
             let mut bytes = vec![0u8; BYTES];
             let n = match drive.open(name, Access::Buffered) {
+                // One that can't be read is the one to write over.
                 Ok(file) => file.read_at(&mut bytes, 0),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 Err(e) => return Err(e),

@@ -14,10 +14,20 @@ use crate::rows::blob::ManifestRow;
 use crate::rows::keys::{self, Parsed};
 use crate::rows::upload::PartRow;
 
+/// Offsets of the rows of `segment` that are named now; else as [`bulk_rows`].
+pub fn bulk_rows_of(catalog: &Catalog, segment: SegmentId) -> Result<HashSet<u64>> {
+    let rows = collect(catalog, Some(segment))?;
+    Ok(rows.into_iter().map(|(_, offset)| offset).collect())
+}
+
 /// Segment and offset of every bulk row that is named now. An error when not all names can be
 /// read: then any row may be named. Reads the whole index; memory grows with the rows.
 pub fn bulk_rows(catalog: &Catalog) -> Result<HashSet<(SegmentId, u64)>> {
-    let mut rows = Rows { catalog, rows: HashSet::new() };
+    collect(catalog, None)
+}
+
+fn collect(catalog: &Catalog, only: Option<SegmentId>) -> Result<HashSet<(SegmentId, u64)>> {
+    let mut rows = Rows { catalog, only, rows: HashSet::new() };
     let snapshot = catalog.snapshot();
     for entry in snapshot.prefix(&[]) {
         let (key, value) = entry?;
@@ -47,12 +57,14 @@ pub fn bulk_rows(catalog: &Catalog) -> Result<HashSet<(SegmentId, u64)>> {
 
 struct Rows<'a> {
     catalog: &'a Catalog,
+    only: Option<SegmentId>,
     rows: HashSet<(SegmentId, u64)>,
 }
 
 impl Rows<'_> {
     fn add<'e>(&mut self, extents: impl IntoIterator<Item = &'e Extent>) -> Result<()> {
-        for extent in extents {
+        let only = self.only;
+        for extent in extents.into_iter().filter(|e| only.is_none_or(|only| e.segment == only)) {
             let offsets = self.catalog.log().row_offsets(extent)?;
             self.rows.extend(offsets.into_iter().map(|offset| (extent.segment, offset)));
         }

@@ -12,6 +12,7 @@ use crate::settings::Settings;
 use crate::status::bytes;
 use crate::store::{self, Purpose};
 
+mod kept;
 mod report;
 mod running;
 mod watch;
@@ -19,6 +20,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use kept::Keeper;
 pub use report::{Pass, ScrubState};
 pub use running::{Plan, Scrubbing};
 use watch::{Control, Watch};
@@ -42,7 +44,7 @@ pub fn pace_bytes(mib: u64) -> u64 {
     mib.saturating_mul(1 << 20)
 }
 
-/// Scrubs; exit code 1 if anything could not be healed, or it did not get to its end.
+/// Scrubs; exit code 1 if anything could not be healed or looked at, or it did not get to its end.
 pub fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
     let mut line = ProgressLine::new(!args.json);
     let pass = match client::connect(&settings.data)? {
@@ -56,8 +58,12 @@ pub fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
     } else {
         print(&mut out, &pass)?;
     }
-    let is_well = pass.refused == 0 && pass.lost == 0 && !pass.stopped;
-    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if is_well(&pass) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Whether everything on every drive is as it must be now.
+fn is_well(pass: &Pass) -> bool {
+    pass.refused == 0 && pass.lost == 0 && pass.drives_missed == 0 && !pass.stopped
 }
 
 fn in_server(mut server: Server, args: &Args, line: &mut ProgressLine) -> anyhow::Result<Pass> {
@@ -122,6 +128,7 @@ fn print(out: &mut impl Write, pass: &Pass) -> std::io::Result<()> {
         pass.segments,
         bytes((pass.bytes as f64 / secs) as u64),
         match pass.found {
+            0 if pass.drives_missed > 0 => "nothing found wrong".to_owned(),
             0 => "all as it must be".to_owned(),
             found => format!("{found} found wrong, {} healed", pass.healed),
         }
@@ -138,6 +145,9 @@ fn print(out: &mut impl Write, pass: &Pass) -> std::io::Result<()> {
             "{} rows of uploads that a power cut ended, and that no object needs",
             pass.unfinished
         )?;
+    }
+    if pass.drives_missed > 0 {
+        writeln!(out, "{} drives are out and were not looked at", pass.drives_missed)?;
     }
     if pass.stopped {
         writeln!(out, "it did not get to its end")?;

@@ -23,7 +23,7 @@ use crate::banner::Banner;
 use crate::credentials::{self, Credentials, Source};
 use crate::fault::Fault;
 use crate::logging;
-use crate::scrub::{self, Plan, Scrubbing};
+use crate::scrub::{self, Keeper, Plan, Scrubbing};
 use crate::settings::{Address, Settings};
 use crate::store::{self, HeldDrive, Looked, Purpose, Store};
 
@@ -105,7 +105,10 @@ async fn serve(
         rebuild: scrub::pace_bytes(settings.rebuild_mib_per_sec),
         pause: Duration::from_secs(settings.scrub_pause_secs),
     };
-    let scrubber = Scrubbing::start(store.objects.catalog().clone(), plan)?;
+    // Every start makes the directory of the index before this.
+    let place = store::index_places(&settings, &store.held).swap_remove(0);
+    let keeper = Keeper::new(place.dir, place.drive.queue().clone(), store.recovery.store);
+    let scrubber = Scrubbing::start(store.objects.catalog().clone(), plan, keeper)?;
     let facts = Arc::new(Facts::new(
         service.clone(),
         store.owner_id.clone(),

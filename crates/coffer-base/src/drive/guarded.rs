@@ -1,6 +1,7 @@
 //! A drive whose callers can't be made to wait for ever.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -177,6 +178,14 @@ impl DriveFile for GuardedFile {
 
     fn read_at_soon(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         self.read(buf, offset, Patience::Hedged)
+    }
+
+    fn forget_cached(&self, range: Range<u64>) {
+        // Of a hint nobody wants to know what became.
+        let _ = self.call(Work::Look, Class::Answers, move |file| {
+            file.forget_cached(range);
+            Ok(())
+        });
     }
 
     fn write_at(&self, data: &[u8], offset: u64, sync: bool) -> io::Result<()> {

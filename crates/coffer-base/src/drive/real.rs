@@ -5,13 +5,15 @@
 //! again after [`RealDrive::open`], except that one.
 
 use std::io;
+use std::num::NonZeroU64;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags};
+use rustix::fs::{Advice, AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags};
 use rustix::io::{Errno, ReadWriteFlags, retry_on_intr};
 
 use super::{Access, Drive, DriveFile, Space, check_name};
@@ -265,6 +267,14 @@ impl DriveFile for RealFile {
         // An error, that the file system can't do this among them, is told by the read that waits.
         let mut parts = [io::IoSliceMut::new(buf)];
         rustix::io::preadv2(&self.fd, &mut parts, offset, ReadWriteFlags::NOWAIT).ok()
+    }
+
+    fn forget_cached(&self, range: Range<u64>) {
+        let len = NonZeroU64::new(range.end.saturating_sub(range.start));
+        if let Some(len) = len.filter(|len| i64::try_from(len.get()).is_ok()) {
+            // Pages that are dirty stay; a file system that has no cache does nothing.
+            let _ = rustix::fs::fadvise(&self.fd, range.start, Some(len), Advice::DontNeed);
+        }
     }
 
     fn write_at(&self, data: &[u8], offset: u64, sync: bool) -> io::Result<()> {

@@ -44,6 +44,8 @@ pub struct Faults {
     pub fail_reads: bool,
     /// Every read of these files fails.
     pub unreadable: BTreeSet<String>,
+    /// Reads of these pages (file, where the 4 KiB begin) fail until something is written there.
+    pub bad_sectors: BTreeSet<(String, u64)>,
     /// Every write fails.
     pub fail_writes: bool,
     /// The nth write from now (1 is the next) fails, and changes nothing.
@@ -527,6 +529,13 @@ impl DriveFile for SimFile {
         if drive.faults.fail_reads || drive.faults.unreadable.contains(&self.name) {
             return Err(simulated(io::ErrorKind::Other, "unreadable"));
         }
+        let end = offset + buf.len() as u64;
+        let hits = |(name, at): &(String, u64)| {
+            *name == self.name && *at < end && offset < at + ALIGN as u64
+        };
+        if drive.faults.bad_sectors.iter().any(hits) {
+            return Err(simulated(io::ErrorKind::Other, "bad sector"));
+        }
         let (misdirected, stale) = (drive.faults.misdirect_reads, drive.faults.stale_reads);
         let stale = drive.goes_wrong(stale, seed).is_some();
         let elsewhere = drive.goes_wrong(misdirected, seed).and_then(|rng| drive.any_block(&rng));
@@ -553,6 +562,10 @@ impl DriveFile for SimFile {
                 return Err(simulated(io::ErrorKind::Other, "unwritable"));
             }
             drive.check_room(self.id, offset + data.len() as u64)?;
+            let written = offset..offset + data.len() as u64;
+            drive.faults.bad_sectors.retain(|(name, at)| {
+                *name != self.name || !written.contains(at) || at + ALIGN as u64 > written.end
+            });
             let elsewhere = drive.goes_wrong(drive.faults.misdirect_writes, seed);
             match elsewhere.and_then(|rng| drive.any_block(&rng)) {
                 None => drive.file_mut(self.id)?.write(data, offset),

@@ -5,6 +5,7 @@
 //! where none is valid the next is looked for at every 4 KiB. What lies between is nobody's: rows
 //! that were never named, since those that are were durable on every member first.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use coffer_base::buffer::ALIGN;
@@ -57,25 +58,38 @@ pub(crate) fn scrub_rows(
     let end = filling.unwrap_or(u64::MAX).min(targets.longest());
     let rows = Rows { segment, geometry: *geometry, members };
     rows.scrub_headers(scrubber, &mut targets);
+    let mut doubts = Doubts::default();
     match only {
         Some(offset) if offset < end => {
-            rows.scrub_from(scrubber, &mut targets, offset..(offset + 1).min(end));
+            let range = offset..(offset + 1).min(end);
+            rows.scrub_from(scrubber, &mut targets, range, Some(&mut doubts));
         }
         Some(_) => {}
         None => {
-            rows.scrub_from(scrubber, &mut targets, HEADER_BYTES..end);
-            if !scrubber.stopped {
+            rows.scrub_from(scrubber, &mut targets, HEADER_BYTES..end, Some(&mut doubts));
+            if !scrubber.stopped && !scrubber.gaps_only {
                 scrubber.check_len(&mut targets, end);
             }
         }
     }
+    rows.settle(scrubber, &mut targets, doubts);
     if targets.any_fresh() {
         // What could be rebuilt was verified when it was; the same walk says what is there.
         let (len, wanted) = (targets.longest(), end);
-        scrubber.finish_fresh(&mut targets, len, &mut |scrubber, cell, file| {
-            rows.reads_back(scrubber, cell, file, wanted)
+        scrubber.finish_fresh(&mut targets, len, &mut |scrubber, cell, file, holes| {
+            rows.reads_back(scrubber, cell, file, holes, wanted)
         });
     }
+}
+
+/// What may be a loss: whether anybody names it is asked when the segment was read, since it may
+/// be named only after it was read.
+#[derive(Default)]
+struct Doubts {
+    /// Rows with a header that can't be rebuilt.
+    rows: Vec<u64>,
+    /// Where no header is valid.
+    headless: Vec<Range<u64>>,
 }
 
 /// The rows of one segment.
@@ -105,8 +119,7 @@ impl Rows<'_> {
             let expected = self.header(scrubber, index);
             let what =
                 |label: &str| format!("the header of segment {} on {label}", self.segment.id);
-            scrubber.compare(targets, index, 0, &expected, stored.as_deref(), &what);
-            if targets.has(index) && !targets.is_fresh(index) {
+            if scrubber.compare(targets, index, 0, &expected, stored.as_deref(), &what) {
                 scrubber.inner.health.set_gap(self.segment.id, self.members[index], false);
             }
         }
@@ -128,12 +141,19 @@ impl Rows<'_> {
         valid.collect()
     }
 
-    /// Scrubs the rows that begin in `range`.
-    fn scrub_from(&self, scrubber: &mut Scrubber<'_>, targets: &mut Targets, range: Range<u64>) {
+    /// Scrubs the rows that begin in `range`. What may be a loss goes to `doubts`; without them it
+    /// is judged at once.
+    fn scrub_from(
+        &self,
+        scrubber: &mut Scrubber<'_>,
+        targets: &mut Targets,
+        range: Range<u64>,
+        mut doubts: Option<&mut Doubts>,
+    ) {
         let mut offset = range.start;
         let mut len = READ_BYTES.start;
-        while offset < range.end && !scrubber.stopped {
-            let mut read = scrubber.read(targets, offset, len);
+        while offset < range.end && !scrubber.stopped && !scrubber.has_nothing_to_make(targets) {
+            let mut read = scrubber.read_around(targets, offset, len);
             let headers = self.valid(scrubber, offset, &read, 0);
             let Some(header) = agreed(&headers) else {
                 let told = headers.iter().flatten().count() > 1;
@@ -141,8 +161,9 @@ impl Rows<'_> {
                     self.tell_conflict(scrubber, offset, &headers);
                 }
                 let next = self.next_row(scrubber, offset, &read, len);
-                if !told {
-                    self.tell_headless(scrubber, offset, next);
+                match &mut doubts {
+                    Some(doubts) if !told => doubts.headless.push(offset..offset + next as u64),
+                    _ => {}
                 }
                 offset += next as u64;
                 continue;
@@ -150,9 +171,12 @@ impl Rows<'_> {
             let stride = header.place.stride();
             if stride > len as u64 {
                 len = stride as usize;
-                read = scrubber.read(targets, offset, len);
+                read = scrubber.read_around(targets, offset, len);
             }
-            self.scrub_row(scrubber, targets, &header, &read);
+            self.scrub_row(scrubber, targets, &header, &read, doubts.as_deref_mut());
+            if scrubber.of_suspect {
+                targets.forget_cached(offset..offset + stride);
+            }
             offset += stride;
             len = (stride as usize).clamp(READ_BYTES.start, READ_BYTES.end);
         }
@@ -175,9 +199,23 @@ impl Rows<'_> {
         steps.into_iter().find(has).unwrap_or(len)
     }
 
-    /// Reports rows from `offset` on that somebody names and that no header tells of.
-    fn tell_headless(&self, scrubber: &mut Scrubber<'_>, offset: u64, len: usize) {
-        for at in (offset..offset + len as u64).step_by(ALIGN) {
+    /// Judges what may be a loss.
+    fn settle(&self, scrubber: &mut Scrubber<'_>, targets: &mut Targets, doubts: Doubts) {
+        if doubts.rows.is_empty() && doubts.headless.is_empty() {
+            return;
+        }
+        scrubber.refresh_names(self.segment.id);
+        for offset in doubts.rows {
+            self.scrub_from(scrubber, targets, offset..offset + 1, None);
+        }
+        for range in doubts.headless {
+            self.tell_headless(scrubber, range);
+        }
+    }
+
+    /// Reports rows in `range` that somebody names and that no header tells of.
+    fn tell_headless(&self, scrubber: &mut Scrubber<'_>, range: Range<u64>) {
+        for at in range.step_by(ALIGN) {
             if !scrubber.is_known_loss(self.segment.id, at) {
                 continue;
             }
@@ -211,6 +249,7 @@ impl Rows<'_> {
         targets: &mut Targets,
         header: &RowHeader,
         read: &[Option<AlignedBuf>],
+        doubts: Option<&mut Doubts>,
     ) {
         let place = header.place;
         let within = |number: usize| {
@@ -229,8 +268,13 @@ impl Rows<'_> {
             right.count() >= usize::from(self.geometry.k)
         };
         let readable = (0..place.blocks()).all(is_readable);
-        if !readable && !scrubber.is_loss(self.segment.id, place.offset) {
-            return;
+        if !readable {
+            if let Some(doubts) = doubts {
+                return doubts.rows.push(place.offset);
+            }
+            if !scrubber.is_loss(self.segment.id, place.offset) {
+                return;
+            }
         }
         let row = format!("the row at {} of segment {}", place.offset, self.segment.id);
         let mut expected = vec![0; ROW_HEADER_BYTES];
@@ -261,6 +305,7 @@ impl Rows<'_> {
         scrubber: &mut Scrubber<'_>,
         cell: usize,
         file: &dyn DriveFile,
+        holes: &BTreeSet<u64>,
         end: u64,
     ) -> bool {
         let header = self.header(scrubber, cell);
@@ -284,9 +329,10 @@ impl Rows<'_> {
             scrubber.has_read(place.stride());
             let whole = 0..place.cell_bytes;
             let right = header.right_blocks(cell, &whole, &bytes);
-            let blocks = bytes.chunks(BLOCK_BYTES);
-            // A block that could not be rebuilt was left out, and has been told.
-            if right.zip(blocks).any(|(right, block)| !right && block.iter().any(|b| *b != 0)) {
+            // A block that could not be rebuilt was left out, and is told.
+            let is_hole =
+                |number: usize| holes.contains(&(place.cells_at() + (number * BLOCK_BYTES) as u64));
+            if right.enumerate().any(|(number, right)| !right && !is_hole(number)) {
                 return false;
             }
             offset += place.stride();

@@ -144,6 +144,9 @@ pub(super) fn scrub(
         Some(Segment { layout: Layout::Copies(_), .. }) => {}
         Some(sealed) => return history.pass_sealed(scrubber, sealed, None),
     }
+    if scrubber.of_suspect {
+        copies.iter().for_each(|copy| copy.file.forget_cached(0..i64::MAX as u64));
+    }
     scrub_headers(scrubber, segment.id, &copies);
     scrub_groups(scrubber, segment.id, &copies, history);
     for member in missing {

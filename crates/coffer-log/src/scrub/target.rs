@@ -1,6 +1,7 @@
 //! The files of one segment as a scrub has them: reading them side by side past the page cache,
 //! rebuilding a block of one from the others, putting it right.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,9 +11,9 @@ use coffer_base::drive::queue::{Patience, Work};
 use coffer_base::drive::{Drive, DriveFile, DriveQueue};
 use coffer_base::{AlignedBuf, DriveId, SegmentId, failpoint};
 
+use super::failed::Failed;
 use super::{Outcome, Scrubber};
 use crate::erasure::Coder;
-use crate::error::Error;
 use crate::geometry::Geometry;
 use crate::seal::TEMPORARY;
 use crate::segment::{BLOCK_BYTES, FileKind};
@@ -35,8 +36,8 @@ struct Target {
 struct Fresh {
     /// Writing to it failed.
     failed: Option<String>,
-    /// Some of it could not be rebuilt.
-    holes: u64,
+    /// Blocks that could not be rebuilt, by where they begin in the file.
+    holes: BTreeSet<u64>,
 }
 
 /// The files of a segment's members, those that can be opened.
@@ -117,7 +118,7 @@ impl Scrubber<'_> {
             return None;
         }
         self.inner.health.set_gap(segment, member, true);
-        if !make || !self.takes_writes(member) {
+        if !make || !self.takes_growth(member) {
             return None;
         }
         let temporary = format!("{name}{TEMPORARY}");
@@ -132,20 +133,10 @@ impl Scrubber<'_> {
             }
             Err(e) => {
                 let what = format!("{} is missing", what());
-                let why = self.failed(member, &e);
+                let why = self.failed(member, &e, Failed::Write);
                 self.found(member, what, Outcome::Refused(why));
                 None
             }
-        }
-    }
-
-    /// A write to `member` failed: what follows for the drive, and why the healing ended.
-    pub(super) fn failed(&mut self, member: DriveId, e: &io::Error) -> String {
-        self.refusing.insert(member);
-        match self.inner.set.take_out_failed(member, e, "healing") {
-            Ok(()) => format!("the drive is out: {e}"),
-            Err(Error::Full) => "the drive is full".to_owned(),
-            Err(error) => error.to_string(),
         }
     }
 
@@ -154,6 +145,26 @@ impl Scrubber<'_> {
     pub fn read(&mut self, targets: &Targets, at: u64, len: usize) -> Vec<Option<AlignedBuf>> {
         let read = self.read_unpaced(targets, at, len);
         self.has_read(read.iter().flatten().count() as u64 * len as u64);
+        read
+    }
+
+    /// As [`Scrubber::read`]. Where a file can't be read as a whole, it is read page by page, and
+    /// pages that can't be read are [`UNREADABLE`]: one bad sector hides nothing else.
+    pub fn read_around(
+        &mut self,
+        targets: &Targets,
+        at: u64,
+        len: usize,
+    ) -> Vec<Option<AlignedBuf>> {
+        let mut read = self.read(targets, at, len);
+        for (index, bytes) in read.iter_mut().enumerate() {
+            let Some(Target { file, fresh: None, .. }) = &targets.of[index] else { continue };
+            let is_here = || self.inner.set.is_live(targets.members[index]);
+            if bytes.is_none() && len > ALIGN && is_here() {
+                *bytes = read_pages(&**file, at, len, &is_here);
+                self.has_read(len as u64);
+            }
+        }
         read
     }
 
@@ -184,20 +195,21 @@ impl Scrubber<'_> {
             let Some(Target { drive, file, fresh: None }) = &targets.of[index] else { continue };
             let member = targets.members[index];
             let short = matches!(file.len(), Ok(have) if have < len);
-            if !short || !self.takes_writes(member) {
+            if !short || !self.takes_growth(member) {
                 continue;
             }
             let what = format!("{} on {} ends early", targets.name, drive.label());
-            let outcome = match file.set_len(len).and_then(|()| file.sync()) {
-                Ok(()) => Outcome::Healed,
-                Err(e) => Outcome::Refused(self.failed(member, &e)),
+            let outcome = match file.set_len(len).map(|()| file.sync()) {
+                Ok(Ok(())) => Outcome::Healed,
+                Err(e) => Outcome::Refused(self.failed(member, &e, Failed::Write)),
+                Ok(Err(e)) => Outcome::Refused(self.failed(member, &e, Failed::Sync)),
             };
             self.found(member, what, outcome);
         }
     }
 
     /// Makes `len` bytes at `at` of `target`'s file `expected`, if they are not. `what` names it.
-    /// Bytes that could not be read are wrong.
+    /// Bytes that could not be read are wrong. Returns whether an existing file has them now.
     pub fn compare(
         &mut self,
         targets: &mut Targets,
@@ -206,22 +218,23 @@ impl Scrubber<'_> {
         expected: &[u8],
         stored: Option<&[u8]>,
         what: &dyn Fn(&str) -> String,
-    ) {
-        let Some(target) = &targets.of[index] else { return };
+    ) -> bool {
+        let Some(target) = &targets.of[index] else { return false };
         if !self.inner.set.is_live(targets.members[index]) {
-            return;
+            return false;
         }
         if target.fresh.is_some() {
-            return self.write_fresh(targets, index, at, expected);
+            self.write_fresh(targets, index, at, expected);
+            return false;
         }
         if stored == Some(expected) {
-            return;
+            return true;
         }
         let (file, label) = (target.file.clone(), target.drive.label());
-        self.heal(targets.members[index], &*file, at, expected, || what(&label));
+        self.heal(targets.members[index], &*file, at, expected, || what(&label))
     }
 
-    /// Makes what is at `at` of an existing file `expected`, if it is not.
+    /// Makes what is at `at` of an existing file `expected`, if it is not. Returns whether it is.
     pub fn heal(
         &mut self,
         member: DriveId,
@@ -229,16 +242,21 @@ impl Scrubber<'_> {
         at: u64,
         expected: &[u8],
         what: impl FnOnce() -> String,
-    ) {
+    ) -> bool {
         let inner = self.inner;
         let _one = inner.health.lock_healing();
         // Somebody else may have healed it meanwhile.
         let stored = read_one(file, at, expected.len());
-        if stored.as_deref() == Some(expected) || !inner.set.is_live(member) {
-            return;
+        if stored.as_deref() == Some(expected) {
+            return true;
+        }
+        if !inner.set.is_live(member) {
+            return false;
         }
         let outcome = self.put_right(member, file, at, expected, stored.as_deref());
+        let is_healed = outcome == Outcome::Healed;
         self.found(member, what(), outcome);
+        is_healed
     }
 
     /// Verifies all blocks of a stripe, and heals those that are wrong. `only`: just that block.
@@ -252,7 +270,7 @@ impl Scrubber<'_> {
         let total = blocks.len.div_ceil(BLOCK_BYTES);
         let range = only.map_or(0..total, |block| block..total.min(block + 1));
         let mut first = range.start;
-        while first < range.end && !self.stopped {
+        while first < range.end && !self.stopped && !self.has_nothing_to_make(targets) {
             let end = range.end.min(first + piece);
             let (start, stop) = (blocks.range(first).start, blocks.range(end - 1).end);
             let read = self.read(targets, blocks.at + start as u64, stop - start);
@@ -328,7 +346,7 @@ impl Scrubber<'_> {
             if let Some(fresh) = &mut target.fresh {
                 match verified {
                     true => self.write_fresh(targets, *cell, at, bytes),
-                    false => fresh.holes += 1,
+                    false => drop(fresh.holes.insert(at)),
                 }
                 continue;
             }
@@ -358,7 +376,7 @@ impl Scrubber<'_> {
         let mut aligned = AlignedBuf::zeroed(bytes.len());
         aligned.copy_from_slice(bytes);
         if let Err(e) = file.write_at(&aligned, at, false) {
-            fresh.failed = Some(self.failed(member, &e));
+            fresh.failed = Some(self.failed(member, &e, Failed::Write));
         }
         failpoint::pass("heal.file-written");
     }
@@ -384,7 +402,7 @@ impl Scrubber<'_> {
                 bytes.copy_from_slice(&expected[run.clone()]);
                 failpoint::pass("heal.before-write");
                 if let Err(e) = file.write_at(&bytes, at + run.start as u64, true) {
-                    return Outcome::Refused(self.failed(member, &e));
+                    return Outcome::Refused(self.failed(member, &e, Failed::Write));
                 }
                 failpoint::pass("heal.written");
             }
@@ -401,17 +419,12 @@ impl Scrubber<'_> {
         }
         // It acknowledges what it does not keep.
         let e = io::Error::other("what was written reads back differently");
-        Outcome::Refused(self.failed(member, &e))
+        Outcome::Refused(self.failed(member, &e, Failed::Sync))
     }
 
     /// Ends the making of files that were missing: synced, verified by `verify`, which is given
-    /// a file and its index and says whether it is right, and renamed.
-    pub fn finish_fresh(
-        &mut self,
-        targets: &mut Targets,
-        len: u64,
-        verify: &mut dyn FnMut(&mut Self, usize, &dyn DriveFile) -> bool,
-    ) {
+    /// a file, its index and where its holes begin, and says whether it is right; and renamed.
+    pub fn finish_fresh(&mut self, targets: &mut Targets, len: u64, verify: &mut Verify<'_, Self>) {
         for index in 0..targets.of.len() {
             let is_fresh = targets.of[index].as_ref().is_some_and(|t| t.fresh.is_some());
             if !is_fresh {
@@ -426,15 +439,17 @@ impl Scrubber<'_> {
                 None
             } else if let Some(why) = fresh.failed {
                 Some(Outcome::Refused(why))
-            } else if !self.takes_writes(member) {
+            } else if !self.takes_growth(member) {
                 Some(Outcome::Refused("the drive takes no writes".to_owned()))
             } else {
-                Some(self.name_fresh(targets, member, index, &*drive, &*file, len, verify))
+                let verify = |scrubber: &mut Self| verify(scrubber, index, &*file, &fresh.holes);
+                self.name_fresh(targets, member, &*drive, &*file, len, verify)
             };
             match outcome {
                 Some(Outcome::Healed) => {
-                    if fresh.holes > 0 {
-                        let what = format!("{what}; made anew without {} blocks", fresh.holes);
+                    if !fresh.holes.is_empty() {
+                        let what =
+                            format!("{what}; made anew without {} blocks", fresh.holes.len());
                         let why = "too many of the others are wrong".to_owned();
                         self.found(member, what, Outcome::Lost(why));
                     } else {
@@ -452,31 +467,37 @@ impl Scrubber<'_> {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one file and where it belongs")]
+    /// `None` when it was told to stop before the file was verified.
     fn name_fresh(
         &mut self,
         targets: &Targets,
         member: DriveId,
-        index: usize,
         drive: &dyn Drive,
         file: &dyn DriveFile,
         len: u64,
-        verify: &mut dyn FnMut(&mut Self, usize, &dyn DriveFile) -> bool,
-    ) -> Outcome {
-        let synced = || {
-            if file.len()? < len {
-                file.set_len(len)?;
-            }
-            file.sync()
+        verify: impl FnOnce(&mut Self) -> bool,
+    ) -> Option<Outcome> {
+        let grown: io::Result<()> = match file.len() {
+            Ok(have) if have >= len => Ok(()),
+            Ok(_) => file.set_len(len),
+            Err(e) => Err(e),
         };
-        let result: io::Result<()> = synced();
-        if let Err(e) = result {
-            return Outcome::Refused(self.failed(member, &e));
+        if let Err(e) = grown {
+            return Some(Outcome::Refused(self.failed(member, &e, Failed::Write)));
+        }
+        if let Err(e) = file.sync() {
+            return Some(Outcome::Refused(self.failed(member, &e, Failed::Sync)));
         }
         failpoint::pass("heal.file-synced");
-        if !verify(self, index, file) {
-            let e = io::Error::other("a file that was made anew does not read back");
-            return Outcome::Refused(self.failed(member, &e));
+        let is_right = verify(self);
+        if self.stopped {
+            return None;
+        }
+        if !is_right {
+            // It may still have other things that can be read: not taken out for that.
+            self.refusing.insert(member);
+            let why = "a file that was made anew does not read back".to_owned();
+            return Some(Outcome::Refused(why));
         }
         let temporary = format!("{}{TEMPORARY}", targets.name);
         let name = || {
@@ -486,14 +507,25 @@ impl Scrubber<'_> {
         };
         let named: io::Result<()> = name();
         if let Err(e) = named {
-            return Outcome::Refused(self.failed(member, &e));
+            return Some(Outcome::Refused(self.failed(member, &e, Failed::Sync)));
         }
         failpoint::pass("heal.file-named");
         self.inner.set.forget_file(member, &targets.name);
         self.inner.health.set_gap(targets.segment, member, false);
-        Outcome::Healed
+        Some(Outcome::Healed)
+    }
+
+    /// It looks only for what drives lack, and no file is being made: nothing of the rest of the
+    /// segment is of use.
+    pub fn has_nothing_to_make(&self, targets: &Targets) -> bool {
+        let is_made = |t: &Target| t.fresh.as_ref().is_some_and(|fresh| fresh.failed.is_none());
+        self.gaps_only && !targets.of.iter().flatten().any(is_made)
     }
 }
+
+/// Says whether a file that was made anew is right: its index, the file, where its holes begin.
+pub(crate) type Verify<'a, S> =
+    dyn FnMut(&mut S, usize, &dyn DriveFile, &BTreeSet<u64>) -> bool + 'a;
 
 impl Targets {
     /// Whether the file of member `index` is here, made anew or not.
@@ -504,6 +536,13 @@ impl Targets {
     /// Whether the file of member `index` is being made anew.
     pub fn is_fresh(&self, index: usize) -> bool {
         self.of[index].as_ref().is_some_and(|target| target.fresh.is_some())
+    }
+
+    /// The drives have it right now: what memory has of it may be what a read found wrong.
+    pub fn forget_cached(&self, range: Range<u64>) {
+        for target in self.of.iter().flatten() {
+            target.file.forget_cached(range.clone());
+        }
     }
 
     /// Whether any file is being made anew.
@@ -523,6 +562,45 @@ pub(crate) fn read_one(file: &dyn DriveFile, at: u64, len: usize) -> Option<Alig
     let mut bytes = AlignedBuf::zeroed(len);
     file.read_at(&mut bytes, at).ok()?;
     Some(bytes)
+}
+
+/// What stands for a page that can't be read: no checksum is right for it.
+const UNREADABLE: [u8; 16] = *b"can't be read\x00\xff\xa5";
+
+/// Reads in pieces of a block, and those that fail page by page. `None` when no page can be read,
+/// or the drive is not here any more.
+fn read_pages(
+    file: &dyn DriveFile,
+    at: u64,
+    len: usize,
+    is_here: &dyn Fn() -> bool,
+) -> Option<AlignedBuf> {
+    let mut bytes = AlignedBuf::zeroed(len);
+    let mut any = false;
+    for start in (0..len).step_by(BLOCK_BYTES) {
+        let piece = start..len.min(start + BLOCK_BYTES);
+        if file.read_at(&mut bytes[piece.clone()], at + start as u64).is_ok() {
+            any = true;
+            continue;
+        }
+        for start in piece.clone().step_by(ALIGN) {
+            let page = start..piece.end.min(start + ALIGN);
+            if !is_here() {
+                return None;
+            }
+            match file.read_at(&mut bytes[page.clone()], at + start as u64) {
+                Ok(n) => {
+                    any = true;
+                    bytes[start + n..page.end].fill(0);
+                }
+                Err(_) => {
+                    let page = &mut bytes[page];
+                    page.chunks_mut(16).for_each(|c| c.copy_from_slice(&UNREADABLE[..c.len()]));
+                }
+            }
+        }
+    }
+    any.then_some(bytes)
 }
 
 /// The runs of 4 KiB pages in which `stored` differs from `expected`; all when there is none.

@@ -11,7 +11,10 @@ use super::*;
 use crate::extent::Extent;
 use crate::group::Group;
 use crate::options::{LogOptions, Seams};
+use crate::segment::{BLOCK_BYTES, FileKind};
 use crate::{Covered, DriveState, Lane, Log};
+
+mod cached;
 
 const SCHEMES: [(u8, u8); 4] = [(1, 1), (2, 1), (4, 2), (5, 3)];
 
@@ -464,24 +467,306 @@ fn what_a_read_finds_wrong_is_healed_when_asked() {
     }
 }
 
+fn state_of(store: &Store, label: &str) -> DriveState {
+    let drives = store.log.status().drives;
+    drives.iter().find(|d| d.label == label).expect("it is listed").state
+}
+
+/// As if drive `label` had gone.
+fn lose(store: &Store, label: &str) {
+    let drives = store.log.status().drives;
+    let id = drives.iter().find(|d| d.label == label).expect("it is listed").id;
+    store.lane.shared().inner.set.take_out(id, DriveState::Lost, "gone");
+    store.log.watch();
+}
+
+/// Files of sealed segments on `label`.
+fn cell_files(covered: &[Covered], label: &str) -> Vec<String> {
+    let cells = of_kind(covered, "commit-");
+    let mut names: Vec<String> =
+        cells.into_iter().filter(|c| c.drive == label).map(|c| c.file.clone()).collect();
+    names.dedup();
+    names
+}
+
+/// Removes all cells of `label` and has reads notice it; how many segments have gaps.
+fn make_gaps(store: &Store, label: &str) -> usize {
+    for file in store.log.covered().iter().filter(|c| c.drive == label).map(|c| &c.file) {
+        if file.ends_with(".cell") {
+            let _ = store.world.drive(label).remove(file);
+            let set = &store.lane.shared().inner.set;
+            set.live().iter().for_each(|drive| set.forget_file(*drive, file));
+        }
+    }
+    store.check();
+    store.log.heal_queued();
+    store.log.segments_with_gaps()
+}
+
 #[test]
-fn a_write_that_fails_while_healing_fences_the_drive() {
+fn a_write_that_fails_while_healing_leaves_the_drive_in_the_set() {
     let store = Store::new(4, 2, 9);
     let covered = store.log.covered();
     let part = of_kind(&covered, "bulk-")[0];
+    let before = store.files();
     store.flip(part);
     store.world.set_faults(&part.drive, Faults { fail_writes: true, ..Faults::default() });
     let (report, findings) = store.scrub();
     assert_eq!((report.found, report.refused), (1, 1), "{findings:?}");
-    let drives = store.log.status().drives;
-    let drive = drives.iter().find(|d| d.label == part.drive).expect("it is listed");
-    assert_eq!(drive.state, DriveState::Fenced);
-    // Nothing on it is healed any more.
+    assert_eq!(state_of(&store, &part.drive), DriveState::Active);
     store.world.set_faults(&part.drive, Faults::default());
-    let before = store.files();
-    assert_eq!(store.scrub().1, []);
+    assert_eq!(store.scrub().0.healed, 1);
     assert_same(&store.files(), &before);
     store.check();
+}
+
+#[test]
+fn a_drive_that_is_still_needed_is_not_fenced_for_what_it_refuses() {
+    for faults in [
+        Faults { fail_writes: true, ..Faults::default() },
+        Faults { fail_sync: Some(1), ..Faults::default() },
+    ] {
+        let store = Store::new(2, 1, 23);
+        lose(&store, "d2");
+        let covered = store.log.covered();
+        let is_header = |c: &&Covered| c.drive == "d1" && c.range.start == 0;
+        let header = of_kind(&covered, "commit-").into_iter().find(is_header).expect("one");
+        store.flip_at(header, 50);
+        store.world.set_faults("d1", faults);
+        let (report, findings) = store.scrub();
+        assert_eq!((report.found, report.refused), (1, 1), "{findings:?}");
+        assert_eq!(state_of(&store, "d1"), DriveState::Active);
+        store.check();
+    }
+}
+
+#[test]
+fn one_block_beyond_repair_does_not_cost_the_new_drive() {
+    for kind in ["commit-", "bulk-"] {
+        let store = Store::new(2, 1, 21);
+        let covered = store.log.covered();
+        let parts = of_kind(&covered, kind);
+        let other = parts.iter().rfind(|c| c.drive == "d1").expect("there is one");
+        store.flip_at(other, other.range.end - 5);
+        store.world.drive("d0").remove(&other.file).expect("it is there");
+        let (report, findings) = store.scrub();
+        assert_eq!(state_of(&store, "d0"), DriveState::Active);
+        assert_eq!((report.refused, report.lost), (0, 2), "{findings:?}");
+        assert_eq!(store.log.segments_with_gaps(), 0);
+        store.check_never_wrong();
+    }
+}
+
+#[test]
+fn one_bad_sector_in_a_long_read_hides_no_row() {
+    let store = Store::new(2, 1, 33);
+    let before = store.files();
+    let covered = store.log.covered();
+    let rows: Vec<&Covered> = of_kind(&covered, "bulk-");
+    let rows: Vec<&&Covered> =
+        rows.iter().filter(|c| c.file == rows[0].file && c.range.start >= HEADER_BYTES).collect();
+    // Another block on each drive: all that is read at once fails on all of them.
+    let long = rows.iter().find(|c| c.range.end - c.range.start > 100_000).expect("there is one");
+    for (i, drive) in ["d0", "d1", "d2"].into_iter().enumerate() {
+        let sector = long.range.start + 4096 + (i * BLOCK_BYTES) as u64;
+        let bad_sectors = [(long.file.clone(), sector)].into();
+        store.world.set_faults(drive, Faults { bad_sectors, ..Faults::default() });
+    }
+    let (report, findings) = scrub_knowing(&store.log, &store.payloads);
+    assert_eq!((report.found, report.healed), (3, 3), "{findings:?}");
+    assert_same(&store.files(), &before);
+    store.check();
+}
+
+#[test]
+fn a_drive_that_goes_meanwhile_is_told() {
+    struct Out<'a>(&'a Store);
+    impl ScrubVisitor for Out<'_> {
+        fn finding(&mut self, finding: &Finding) {
+            panic!("{finding}");
+        }
+        fn progress(&mut self, _: &ScrubProgress) -> bool {
+            lose(self.0, "d2");
+            true
+        }
+        fn is_named(&mut self, _: SegmentId, _: u64) -> bool {
+            false
+        }
+    }
+    let store = Store::new(4, 2, 13);
+    let report = store.log.scrub(&mut Out(&store)).expect("it scrubs");
+    assert_eq!((report.found, report.drives_missed, report.stopped), (0, 1, false));
+    assert_eq!(store.scrub().0.drives_missed, 1);
+}
+
+#[test]
+fn a_row_that_is_named_after_it_was_read_is_a_loss() {
+    /// Names come to be known when it is asked again.
+    struct Late {
+        segment: SegmentId,
+        offsets: Vec<u64>,
+        refreshed: bool,
+        lost: usize,
+    }
+    impl ScrubVisitor for Late {
+        fn finding(&mut self, finding: &Finding) {
+            self.lost += usize::from(matches!(finding.outcome, Outcome::Lost(_)));
+        }
+        fn progress(&mut self, _: &ScrubProgress) -> bool {
+            true
+        }
+        fn knows_names(&self) -> bool {
+            true
+        }
+        fn refresh_names(&mut self, _: SegmentId) {
+            self.refreshed = true;
+        }
+        fn is_named(&mut self, segment: SegmentId, offset: u64) -> bool {
+            self.refreshed && segment == self.segment && self.offsets.contains(&offset)
+        }
+    }
+    let store = Store::new(2, 1, 34);
+    let (extent, _) = store.payloads.iter().rfind(|(e, _)| e.is_bulk()).expect("there is one");
+    let offsets = store.log.row_offsets(extent).expect("it is an extent");
+    let covered = store.log.covered();
+    let of_row = covered.iter().filter(|c| {
+        c.file == FileKind::Bulk.file_name(extent.segment) && c.range.start == offsets[0]
+    });
+    for part in of_row {
+        store.flip_at(part, part.range.end - 5);
+        store.flip_at(part, part.range.end - 9);
+    }
+    let mut late = Late { segment: extent.segment, offsets, refreshed: false, lost: 0 };
+    let report = store.log.scrub(&mut late).expect("it scrubs");
+    assert_eq!((late.lost, report.lost), (3, 3));
+}
+
+#[test]
+fn a_pass_goes_on_where_it_was_ended() {
+    /// Ends the pass when so many segments were reached.
+    struct Until(u64, Option<SegmentId>);
+    impl ScrubVisitor for Until {
+        fn finding(&mut self, finding: &Finding) {
+            panic!("{finding}");
+        }
+        fn progress(&mut self, progress: &ScrubProgress) -> bool {
+            self.1 = progress.reached;
+            progress.report.segments < self.0
+        }
+        fn is_named(&mut self, _: SegmentId, _: u64) -> bool {
+            false
+        }
+    }
+    let store = Store::new(2, 1, 35);
+    let total = store.scrub().0.segments;
+    for ended in 1..total {
+        let mut until = Until(ended, None);
+        let first = store.log.scrub(&mut until).expect("it scrubs");
+        assert!(first.stopped);
+        let reached = until.1.expect("it came to one");
+        let mut rest = Until(u64::MAX, None);
+        let second = store.log.scrub_on(reached, &mut rest).expect("it scrubs");
+        assert_eq!((first.segments + second.segments, second.found), (total, 0));
+    }
+}
+
+#[test]
+fn a_superblock_is_healed_also_when_history_is_long() {
+    let mut store = Store::new(2, 1, 22);
+    for _ in 0..103 {
+        store.world.power_cut();
+        (store.log, store.lane) = open(&store.world, 2, 1);
+    }
+    let slot = Covered { drive: "d0".into(), file: "super.b".into(), range: 0..4096 };
+    store.flip_at(&slot, 100);
+    let (report, findings) = scrub_knowing(&store.log, &store.payloads);
+    assert!(findings.iter().any(|f| f.what.contains("super.b")), "{report:?} {findings:?}");
+}
+
+#[test]
+fn a_superblock_that_cannot_be_read_is_written_over() {
+    for name in crate::superblock::NAMES {
+        let store = Store::new(2, 1, 31);
+        let faults = Faults { unreadable: [name.to_owned()].into(), ..Faults::default() };
+        store.world.set_faults("d0", faults);
+        let (_, findings) = scrub_knowing(&store.log, &store.payloads);
+        assert!(findings.iter().any(|f| f.what == format!("{name} on d0 is damaged")));
+        let inner = &store.lane.shared().inner;
+        inner.supers.record(&inner.set, false, |_| {}).expect("it is recorded");
+        assert_eq!(state_of(&store, "d0"), DriveState::Active);
+    }
+}
+
+#[test]
+fn a_full_drive_is_healed_in_place_behind_its_gap() {
+    let store = Store::new(4, 2, 10);
+    let covered = store.log.covered();
+    let files = cell_files(&covered, "d1");
+    let (missing, other) = (&files[0], &files[files.len() - 1]);
+    assert_ne!(missing, other);
+    let flipped = covered.iter().rfind(|c| c.drive == "d1" && c.file == *other).expect("one");
+    store.flip(flipped);
+    store.world.drive("d1").remove(missing).expect("it is there");
+    store.world.set_faults("d1", Faults { capacity: Some(1), ..Faults::default() });
+    let (report, findings) = store.scrub();
+    assert_eq!((report.healed, report.refused), (1, 1), "{findings:?}");
+}
+
+#[test]
+fn gaps_of_a_drive_that_went_are_not_waited_for() {
+    let store = Store::new(4, 2, 12);
+    assert!(make_gaps(&store, "d2") > 2);
+    lose(&store, "d2");
+    assert_eq!(store.log.segments_with_gaps(), 0);
+    assert_eq!(store.log.status().segments_with_gaps, 0);
+}
+
+#[test]
+fn a_rebuild_reads_little_when_the_drive_is_full() {
+    let store = Store::new(4, 2, 12);
+    let gaps = make_gaps(&store, "d2");
+    store.world.set_faults("d2", Faults { capacity: Some(1), ..Faults::default() });
+    let report = store.log.rebuild(&mut Collect::default()).expect("it rebuilds");
+    assert_eq!((report.found, report.refused), (1, 1));
+    assert_eq!(store.log.segments_with_gaps(), gaps);
+    // Superblocks and headers.
+    assert!(report.bytes < 6 * 16384 * (gaps as u64 + 1), "{} bytes", report.bytes);
+}
+
+#[test]
+fn a_valid_header_of_a_minority_overwrites_no_other() {
+    use crate::segment::Header;
+    let store = Store::new(2, 1, 32);
+    let before = store.files();
+    let name = cell_files(&store.log.covered(), "d0")[0].clone();
+    let header_of = |label: &str| {
+        let raw = &store.files()[&(label.to_owned(), name.clone())];
+        let len = Header::total_bytes(raw).expect("a header") as usize;
+        Header::decode(&raw[..len]).expect("it is valid")
+    };
+    // What is asked first has other checksums: they are of no cell that is there.
+    let first = ["d0", "d1", "d2"].into_iter().find(|d| header_of(d).index == 0).expect("one");
+    let mut header = header_of(first);
+    header.sealed.as_mut().expect("it is sealed").blocks.iter_mut().for_each(|sum| *sum ^= 1);
+    let file = store.world.drive(first).open(&name, Access::Buffered).expect("it is there");
+    file.write_at(&header.encode(), 0, true).expect("it writes");
+    let (report, findings) = scrub_knowing(&store.log, &store.payloads);
+    assert_eq!((report.found, report.healed), (1, 1), "{findings:?}");
+    assert_same(&store.files(), &before);
+    // Where no version has its cells, nothing is written.
+    file.write_at(&header.encode(), 0, true).expect("it writes");
+    let other = ["d0", "d1", "d2"].into_iter().find(|d| *d != first).expect("one");
+    for drive in [first, other] {
+        let parts = store.log.covered();
+        let part = parts.iter().find(|c| c.drive == drive && c.file == name).expect("one");
+        for block in (header.encode().len() as u64..part.range.end).step_by(BLOCK_BYTES) {
+            store.flip_at(part, block);
+        }
+    }
+    let damaged = store.files();
+    let (report, findings) = scrub_knowing(&store.log, &store.payloads);
+    assert_eq!((report.found, report.lost), (1, 1), "{findings:?}");
+    assert_same(&store.files(), &damaged);
 }
 
 #[test]

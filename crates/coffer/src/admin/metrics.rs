@@ -84,13 +84,11 @@ pub fn render(report: &Report, requests: &str) -> String {
     family("coffer_scrub_lost_total", "counter", "Beyond repair.", &one(scrub.totals.lost));
     let running = one(u64::from(scrub.running.is_some()));
     family("coffer_scrub_running", "gauge", "1 while a pass is made.", &running);
-    let age: Vec<_> =
-        scrub.last_full_secs.map(|secs| (String::new(), secs as f64)).into_iter().collect();
     family(
         "coffer_scrub_age_seconds",
         "gauge",
-        "Since the last whole pass; none yet: absent.",
-        &age,
+        "Since the last whole pass; none yet: since the store was made.",
+        &one(scrub.age_secs),
     );
     let position = one(report.log_position);
     family("coffer_log_position", "counter", "Commit groups in history.", &position);

@@ -20,6 +20,9 @@ pub struct ScrubState {
     pub asked: Option<Pass>,
     /// Since the last pass over everything ended, in seconds.
     pub last_full_secs: Option<u64>,
+    /// The same, or since the store was made, when none has ended yet.
+    #[serde(default)]
+    pub age_secs: u64,
     /// Of all passes since the start.
     pub totals: Totals,
 }
@@ -43,6 +46,9 @@ pub struct Pass {
     pub lost: u64,
     /// Rows that were being written when the power went, and that nobody names.
     pub unfinished: u64,
+    /// Drives that were not looked at, or not to the end, because they are out.
+    #[serde(default)]
+    pub drives_missed: u64,
     /// It ended before it had looked at everything.
     pub stopped: bool,
     /// The last of what was found, in words.
@@ -76,6 +82,7 @@ impl Pass {
             refused: report.refused,
             lost: report.lost,
             unfinished: report.unfinished,
+            drives_missed: report.drives_missed,
             stopped: report.stopped,
             findings,
         }

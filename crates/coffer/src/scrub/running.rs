@@ -3,13 +3,16 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use coffer_base::{Clock, SystemClock, Timestamp};
 use coffer_catalog::Catalog;
 use coffer_log::{Finding, ScrubProgress, ScrubReport};
 
+use super::kept::{Keeper, Kept};
 use super::report::{Pass, ScrubState, Totals};
 use super::watch::{Control, Watch};
 
@@ -36,8 +39,12 @@ enum Kind {
 const FINDINGS_MAX: usize = 1000;
 /// How often it looks for drives that lack something.
 const LOOK: Duration = Duration::from_secs(2);
-/// How long a rebuild that left something undone waits for the next try.
+/// How long a rebuild that left something undone waits for the next try …
 const REBUILD_AGAIN: Duration = Duration::from_secs(60);
+/// … and how long at most, after tries that changed nothing.
+const REBUILD_AGAIN_MAX: Duration = Duration::from_secs(3600);
+/// How often it is kept how far a pass in the background is.
+const KEEP: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 struct State {
@@ -48,8 +55,7 @@ struct State {
     asked_count: u64,
     running: Option<Running>,
     asked_last: Option<Ended>,
-    /// The last of those that looked at everything.
-    last_full: Option<Instant>,
+    kept: Kept,
     totals: Totals,
 }
 
@@ -70,6 +76,9 @@ struct Ended {
 /// The scrubbing of one server.
 pub struct Scrubbing {
     plan: Plan,
+    keeper: Keeper,
+    /// When the store was made.
+    created: Timestamp,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -82,9 +91,15 @@ pub struct Scrubber {
 
 impl Scrubbing {
     /// Begins scrubbing the log of `catalog`.
-    pub fn start(catalog: Catalog, plan: Plan) -> io::Result<Scrubber> {
-        let scrubbing =
-            Arc::new(Scrubbing { plan, state: Mutex::default(), changed: Condvar::new() });
+    pub fn start(catalog: Catalog, plan: Plan, keeper: Keeper) -> io::Result<Scrubber> {
+        let state = State { kept: keeper.read(), ..State::default() };
+        let scrubbing = Arc::new(Scrubbing {
+            plan,
+            keeper,
+            created: catalog.log().created(),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        });
         let of_thread = scrubbing.clone();
         let thread = std::thread::Builder::new()
             .name("scrub".into())
@@ -125,22 +140,39 @@ impl Scrubbing {
             pass: running.map(|r| pass(&r.progress.report, r.began.elapsed(), &r.findings)),
             asked_ended: state.asked_last.as_ref().map_or(0, |last| last.number),
             asked: state.asked_last.as_ref().map(|l| pass(&l.report, l.took, &l.findings)),
-            last_full_secs: state.last_full.map(|at| at.elapsed().as_secs()),
+            last_full_secs: state.kept.last_full().map(secs_since),
+            age_secs: secs_since(state.kept.last_full().unwrap_or(self.created)),
             totals: state.totals,
         }
     }
 
     fn run(&self, catalog: &Catalog) {
-        let mut next_pass = Instant::now() + self.plan.pause.min(Duration::from_secs(60));
+        let kept = self.state().kept;
+        let first = self.plan.pause.min(Duration::from_secs(60));
+        // What is left of the pause before the restart, unless a pass is under way.
+        let since = kept.last_full().filter(|_| kept.reached().is_none()).map(secs_since);
+        let left = since.map(|secs| self.plan.pause.saturating_sub(Duration::from_secs(secs)));
+        let mut next_pass = Instant::now() + left.unwrap_or(first).max(first);
         let mut next_rebuild = Instant::now();
+        let mut rebuild_again = REBUILD_AGAIN;
         while let Some(kind) = self.next(catalog, next_pass, next_rebuild) {
-            let report = self.pass(catalog, kind);
+            let pass = AssertUnwindSafe(|| self.pass(catalog, kind));
+            let report = std::panic::catch_unwind(pass).unwrap_or_else(|_| {
+                tracing::error!("a pass over the drives has panicked");
+                self.end(kind, |before| ScrubReport { stopped: true, ..before })
+            });
             let now = Instant::now();
             match kind {
-                Kind::Rebuild => next_rebuild = now + REBUILD_AGAIN,
+                Kind::Rebuild => {
+                    rebuild_again = again(rebuild_again, report);
+                    next_rebuild = now + rebuild_again;
+                }
                 Kind::Background | Kind::Asked { .. } => {
                     if report.is_some_and(|report| !report.stopped) {
                         next_pass = now + self.plan.pause;
+                    } else if kind == Kind::Background {
+                        // It goes on where it was; not at once, since it may not be able to.
+                        next_pass = now + LOOK;
                     }
                 }
             }
@@ -183,25 +215,44 @@ impl Scrubbing {
     }
 
     fn pass(&self, catalog: &Catalog, kind: Kind) -> Option<ScrubReport> {
-        let mut watch = Watch::new(catalog, Passing { scrubbing: self, kind });
-        let result = match kind {
-            Kind::Rebuild => catalog.log().rebuild(&mut watch),
-            Kind::Background | Kind::Asked { .. } => catalog.log().scrub(&mut watch),
+        let reached = self.state().kept.reached().filter(|_| kind == Kind::Background);
+        let passing = Passing { scrubbing: self, kind, kept_at: Instant::now() };
+        let mut watch = Watch::new(catalog, passing);
+        let result = match (kind, reached) {
+            (Kind::Rebuild, _) => catalog.log().rebuild(&mut watch),
+            (Kind::Background, Some(after)) => catalog.log().scrub_on(after, &mut watch),
+            (Kind::Background | Kind::Asked { .. }, _) => catalog.log().scrub(&mut watch),
         };
-        let mut state = self.state();
-        let running = state.running.take()?;
-        let report = match result {
+        self.end(kind, |before| match result {
             Ok(report) => report,
             Err(error) => {
                 tracing::warn!(%error, "no scrub");
-                ScrubReport { stopped: true, ..running.progress.report }
+                ScrubReport { stopped: true, ..before }
             }
-        };
+        })
+    }
+
+    /// The running pass is over; `report` is given what was known of it.
+    fn end(
+        &self,
+        kind: Kind,
+        report: impl FnOnce(ScrubReport) -> ScrubReport,
+    ) -> Option<ScrubReport> {
+        let mut state = self.state();
+        let running = state.running.take()?;
+        let report = report(running.progress.report);
         state.totals.add(&running.progress.report, &report);
         let took = running.began.elapsed();
-        if !report.stopped && kind != Kind::Rebuild {
-            state.last_full = Some(Instant::now());
+        let before = state.kept;
+        match (kind, running.progress.reached) {
+            (Kind::Rebuild, _) => {}
+            (Kind::Background | Kind::Asked { .. }, _) if !report.stopped => {
+                state.kept.ended(SystemClock.now());
+            }
+            (Kind::Background, Some(reached)) => state.kept.reach(reached),
+            (Kind::Background | Kind::Asked { .. }, _) => {}
         }
+        let kept = state.kept;
         if report.found > 0 {
             tracing::warn!(
                 event = "scrubbed",
@@ -216,14 +267,34 @@ impl Scrubbing {
         if let Kind::Asked { number, .. } = kind {
             state.asked_last = Some(Ended { number, report, took, findings: running.findings });
         }
+        drop(state);
+        if kept != before {
+            self.keeper.write(kept);
+        }
         Some(report)
     }
+}
+
+/// How long after a rebuild the next one is tried, if it was `before` that long.
+fn again(before: Duration, report: Option<ScrubReport>) -> Duration {
+    match report {
+        Some(report) if report.healed == 0 && !report.stopped => {
+            (before * 2).min(REBUILD_AGAIN_MAX)
+        }
+        _ => REBUILD_AGAIN,
+    }
+}
+
+fn secs_since(at: Timestamp) -> u64 {
+    SystemClock.now().seconds().saturating_sub(at.seconds())
 }
 
 /// The pass that runs.
 struct Passing<'a> {
     scrubbing: &'a Scrubbing,
     kind: Kind,
+    /// When it was last kept how far it is.
+    kept_at: Instant,
 }
 
 impl Control for Passing<'_> {
@@ -232,6 +303,18 @@ impl Control for Passing<'_> {
         if let Some(running) = &mut state.running {
             let before = std::mem::replace(&mut running.progress, *progress);
             state.totals.add(&before.report, &progress.report);
+        }
+        if let Some(reached) = progress.reached
+            && self.kind == Kind::Background
+            && state.kept.reached() != Some(reached)
+            && self.kept_at.elapsed() >= KEEP
+        {
+            state.kept.reach(reached);
+            let kept = state.kept;
+            drop(state);
+            self.scrubbing.keeper.write(kept);
+            self.kept_at = Instant::now();
+            state = self.scrubbing.state();
         }
         if state.stopping || (state.asked.is_some() && !matches!(self.kind, Kind::Asked { .. })) {
             return None;
@@ -279,5 +362,24 @@ impl Scrubber {
 impl Drop for Scrubber {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rebuild_that_changes_nothing_is_tried_less_and_less() {
+        let nothing = Some(ScrubReport { found: 1, refused: 1, ..ScrubReport::default() });
+        let something = Some(ScrubReport { found: 1, healed: 1, ..ScrubReport::default() });
+        let mut wait = REBUILD_AGAIN;
+        for _ in 0..3 {
+            let longer = again(wait, nothing);
+            assert_eq!(longer, wait * 2);
+            wait = longer;
+        }
+        assert_eq!(again(REBUILD_AGAIN_MAX, nothing), REBUILD_AGAIN_MAX);
+        assert_eq!(again(wait, something), REBUILD_AGAIN);
     }
 }

@@ -22,12 +22,12 @@ pub trait Control {
 pub struct Watch<'a, C> {
     control: C,
     catalog: &'a Catalog,
-    /// The pace that the two after it are for.
-    pace: u64,
-    since: Instant,
-    bytes_before: u64,
-    /// Read when first asked for; `None` inside when it can't be.
-    named: Option<Option<HashSet<(SegmentId, u64)>>>,
+    pace: Pace,
+    /// The rows of a segment that were named when it was last asked; `None` inside when that can't
+    /// be read.
+    named: Option<(SegmentId, Option<HashSet<u64>>)>,
+    /// Names could be read so far.
+    knows_names: bool,
 }
 
 /// The longest wait without asking whether to go on.
@@ -36,7 +36,42 @@ const NAP: Duration = Duration::from_millis(100);
 impl<'a, C: Control> Watch<'a, C> {
     /// Watches a pass that begins now.
     pub fn new(catalog: &'a Catalog, control: C) -> Self {
-        Self { control, catalog, pace: 0, since: Instant::now(), bytes_before: 0, named: None }
+        let pace = Pace::new(Instant::now());
+        Self { control, catalog, pace, named: None, knows_names: true }
+    }
+}
+
+/// How far a pass is ahead of what it may read.
+pub(super) struct Pace {
+    /// Bytes a second; the two after it are for it.
+    pace: u64,
+    since: Instant,
+    bytes_before: u64,
+}
+
+impl Pace {
+    /// What was not read in time is caught up with for so long, and not longer: else a pass that
+    /// waited for something goes at full speed afterwards.
+    const CREDIT: Duration = Duration::from_secs(1);
+
+    pub(super) fn new(now: Instant) -> Pace {
+        Pace { pace: 0, since: now, bytes_before: 0 }
+    }
+
+    /// How long to wait at `now`, after `bytes` in all, at `pace` bytes a second; 0: no limit.
+    pub(super) fn ahead(&mut self, pace: u64, bytes: u64, now: Instant) -> Duration {
+        if pace != self.pace {
+            (self.pace, self.since, self.bytes_before) = (pace, now, bytes);
+        }
+        if pace == 0 {
+            return Duration::ZERO;
+        }
+        let due = Duration::from_secs_f64((bytes - self.bytes_before) as f64 / pace as f64);
+        let elapsed = now.saturating_duration_since(self.since);
+        if elapsed > due + Self::CREDIT {
+            (self.since, self.bytes_before) = (now.checked_sub(Self::CREDIT).unwrap_or(now), bytes);
+        }
+        due.saturating_sub(elapsed)
     }
 }
 
@@ -54,16 +89,7 @@ impl<C: Control> ScrubVisitor for Watch<'_, C> {
     fn progress(&mut self, progress: &ScrubProgress) -> bool {
         loop {
             let Some(pace) = self.control.pace(progress) else { return false };
-            if pace != self.pace {
-                (self.pace, self.since) = (pace, Instant::now());
-                self.bytes_before = progress.report.bytes;
-            }
-            if pace == 0 {
-                return true;
-            }
-            let bytes = progress.report.bytes - self.bytes_before;
-            let due = Duration::from_secs_f64(bytes as f64 / pace as f64);
-            let ahead = due.saturating_sub(self.since.elapsed());
+            let ahead = self.pace.ahead(pace, progress.report.bytes, Instant::now());
             if ahead.is_zero() {
                 return true;
             }
@@ -72,18 +98,26 @@ impl<C: Control> ScrubVisitor for Watch<'_, C> {
     }
 
     fn knows_names(&self) -> bool {
-        !matches!(self.named, Some(None))
+        self.knows_names
     }
 
-    fn is_named(&mut self, segment: SegmentId, offset: u64) -> bool {
-        let catalog = self.catalog;
-        let named = self.named.get_or_insert_with(|| match named::bulk_rows(catalog) {
+    fn refresh_names(&mut self, segment: SegmentId) {
+        let named = match named::bulk_rows_of(self.catalog, segment) {
             Ok(named) => Some(named),
             Err(error) => {
                 tracing::warn!(%error, "which rows are named can't be read");
                 None
             }
-        });
-        named.as_ref().is_none_or(|named| named.contains(&(segment, offset)))
+        };
+        self.knows_names = named.is_some();
+        self.named = Some((segment, named));
+    }
+
+    fn is_named(&mut self, segment: SegmentId, offset: u64) -> bool {
+        if self.named.as_ref().is_none_or(|(of, _)| *of != segment) {
+            self.refresh_names(segment);
+        }
+        let named = self.named.as_ref().and_then(|(_, named)| named.as_ref());
+        named.is_none_or(|named| named.contains(&offset))
     }
 }

@@ -101,7 +101,7 @@ fn scrub(report: &Report) -> Vec<String> {
     let mut out = Vec::new();
     let last = match state.last_full_secs {
         Some(secs) => format!("the last whole pass ended {} ago", duration(secs)),
-        None => "no whole pass since the start".to_owned(),
+        None => "no whole pass yet".to_owned(),
     };
     let totals = &state.totals;
     out.push(format!(

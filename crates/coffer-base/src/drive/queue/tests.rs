@@ -297,3 +297,96 @@ fn what_is_dropped_is_dropped_on_a_thread_of_the_drive_also_when_it_was_given_up
     elsewhere(dropped.recv().unwrap(), &crew);
     elsewhere(dropped.recv().unwrap(), &crew);
 }
+
+#[test]
+fn commits_do_not_wait_behind_other_work_nor_one_drive_behind_another() {
+    let (drives, gates) = set(2, NEVER);
+    let file = drives[0].open("f", Access::Buffered).unwrap();
+    gates[0].close(&[Op::Write]);
+    let stuck = Arc::new(AtomicUsize::new(0));
+    for _ in 0..100 {
+        let (file, stuck) = (file.clone(), stuck.clone());
+        let done = move |_: io::Result<()>| {
+            stuck.fetch_add(1, Relaxed);
+        };
+        drives[0].queue().start(Work::Write, move || file.write_at(&[1], 0, false), done);
+    }
+    wait_for(|| gates[0].waiting() == OTHER_THREADS);
+    drives[1].probe().unwrap();
+    let (sender, ended) = mpsc::channel();
+    let commit = file.clone();
+    let work = move || commit.write_at(&[1], 0, true);
+    drives[0].queue().start(Work::Commit, work, move |result| sender.send(result).unwrap());
+    ended.recv().unwrap().unwrap();
+    assert_eq!(stuck.load(Relaxed), 0);
+    gates[0].open();
+    wait_for(|| stuck.load(Relaxed) == 100);
+}
+
+#[test]
+fn a_read_that_does_not_come_is_hedged_and_the_drive_left_alone_until_it_comes() {
+    let (drives, gates) = set(2, NEVER);
+    let files: Vec<_> = drives.iter().map(|d| d.open("f", Access::Buffered).unwrap()).collect();
+    gates[0].close(&[Op::Read]);
+    let queue = drives[0].queue();
+    assert!(is_slow(&files[0].read_at_soon(&mut [0; 10], 0).unwrap_err()));
+    assert!(queue.is_slow());
+    let waiting = gates[0].waiting();
+    let began = Instant::now();
+    assert!(is_slow(&files[0].read_at_soon(&mut [0; 10], 0).unwrap_err()));
+    let opened = drives[0].open_soon("f", Access::Buffered);
+    assert!(is_slow(&opened.err().unwrap()));
+    assert!(began.elapsed() < HEDGE_MIN, "it was asked again");
+    assert_eq!(gates[0].waiting(), waiting);
+    assert_eq!(queue.hedged_reads(), 3);
+    let items = (0..2).map(|i| (drives[i].queue().clone(), files[i].clone())).collect();
+    let read = |file: Arc<dyn crate::DriveFile>| {
+        let mut buf = [9; 1];
+        file.read_at(&mut buf, 0).map(|_| buf[0])
+    };
+    let results = DriveQueue::each(items, Work::Read, Patience::Hedged, read);
+    assert!(is_slow(results[0].as_ref().unwrap_err()));
+    assert_eq!(*results[1].as_ref().unwrap(), 1);
+    // Who has no other way waits.
+    std::thread::scope(|scope| {
+        let file = &files[0];
+        let patient = scope.spawn(move || file.read_at(&mut [0; 10], 0));
+        wait_for(|| gates[0].waiting() > waiting);
+        gates[0].open();
+        assert_eq!(patient.join().unwrap().unwrap(), 10);
+    });
+    wait_for(|| !queue.is_slow());
+    assert_eq!(files[0].read_at_soon(&mut [0; 10], 0).unwrap(), 10);
+    assert_eq!(queue.given_up(), None);
+}
+
+#[test]
+fn without_threads_everything_runs_where_it_is_called() {
+    let queue = INLINE.clone();
+    let here = std::thread::current().id();
+    let ran = Arc::new(Mutex::new(Vec::new()));
+    let items = (0..5).map(|i| (queue.clone(), i)).collect();
+    let log = ran.clone();
+    let results = DriveQueue::each(items, Work::Write, Patience::Full, move |i: u32| {
+        assert_eq!(std::thread::current().id(), here);
+        log.lock().unwrap().push(i);
+        Ok(i)
+    });
+    assert_eq!(results.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    assert_eq!(*ran.lock().unwrap(), [0, 1, 2, 3, 4]);
+    assert!(queue.given_up().is_none() && !queue.is_slow());
+}
+
+#[test]
+fn a_job_that_panics_is_an_error_and_the_threads_go_on() {
+    let (drives, _gates) = set(1, NEVER);
+    for _ in 0..20 {
+        let items = vec![(drives[0].queue().clone(), ())];
+        let results =
+            DriveQueue::each(items, Work::Write, Patience::Full, |()| -> io::Result<()> {
+                panic!("as the test wants it")
+            });
+        assert!(results[0].is_err());
+    }
+    drives[0].probe().unwrap();
+}

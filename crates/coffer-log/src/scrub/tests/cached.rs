@@ -1,0 +1,154 @@
+//! Bytes that are wrong in memory only.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use coffer_base::drive::{Access, Drive, DriveFile, SimWorld, Space};
+use coffer_base::rng::SeededRng;
+use coffer_base::{Ack, StillClock};
+
+use super::options;
+use crate::group::Group;
+use crate::options::Seams;
+use crate::{Extent, Lane, Log};
+
+/// A drive of which memory has the cells wrong until it lets go of them.
+struct Cached(Arc<dyn Drive>, Arc<AtomicBool>);
+
+struct CachedFile {
+    file: Arc<dyn DriveFile>,
+    is_direct: bool,
+    is_bad: Arc<AtomicBool>,
+}
+
+impl Cached {
+    fn file(&self, file: Arc<dyn DriveFile>, access: Access, name: &str) -> Arc<dyn DriveFile> {
+        if !name.ends_with(".cell") {
+            return file;
+        }
+        let is_direct = access == Access::Direct;
+        Arc::new(CachedFile { file, is_direct, is_bad: self.1.clone() })
+    }
+}
+
+impl Drive for Cached {
+    fn label(&self) -> String {
+        self.0.label()
+    }
+    fn create(&self, name: &str, access: Access) -> io::Result<Arc<dyn DriveFile>> {
+        Ok(self.file(self.0.create(name, access)?, access, name))
+    }
+    fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn DriveFile>> {
+        Ok(self.file(self.0.open(name, access)?, access, name))
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.remove(name)
+    }
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.0.list()
+    }
+    fn sync_dir(&self) -> io::Result<()> {
+        self.0.sync_dir()
+    }
+    fn space(&self) -> io::Result<Space> {
+        self.0.space()
+    }
+    fn probe(&self) -> io::Result<()> {
+        self.0.probe()
+    }
+    fn barriers(&self) -> u64 {
+        self.0.barriers()
+    }
+}
+
+impl DriveFile for CachedFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let n = self.file.read_at(buf, offset)?;
+        // Not the segment's header, of which each start and seal has what it needs.
+        if offset > 0 && !self.is_direct && self.is_bad.load(Ordering::Relaxed) {
+            buf[..n].iter_mut().for_each(|byte| *byte ^= 1);
+        }
+        Ok(n)
+    }
+    fn forget_cached(&self, _: Range<u64>) {
+        self.is_bad.store(false, Ordering::Relaxed);
+    }
+    fn write_at(&self, data: &[u8], offset: u64, sync: bool) -> io::Result<()> {
+        self.file.write_at(data, offset, sync)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        self.file.allocate(len)
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+}
+
+struct Store {
+    log: Log,
+    _lane: Lane,
+    payloads: Vec<(Extent, Vec<u8>)>,
+    is_bad: Vec<Arc<AtomicBool>>,
+}
+
+fn store() -> Store {
+    let world = SimWorld::new(41);
+    let is_bad: Vec<Arc<AtomicBool>> = (0..3).map(|_| Arc::default()).collect();
+    let drive = |(i, is_bad): (usize, &Arc<AtomicBool>)| {
+        Arc::new(Cached(world.drive(&format!("d{i}")), is_bad.clone())) as Arc<dyn Drive>
+    };
+    let drives = is_bad.iter().enumerate().map(drive).collect();
+    let seams = Seams::inline(Arc::new(StillClock), Arc::new(SeededRng::new(7)));
+    let (log, mut lane, _) = Log::open(drives, options(2, 1), seams).expect("the set opens");
+    let mut payloads = Vec::new();
+    for n in 0..40_u8 {
+        let data = vec![n; 6000];
+        let mut group = lane.begin(Group::item_bytes(data.len())).expect("there is room");
+        let extent = group.payload(&data);
+        lane.commit(group, Ack::All).expect("it commits");
+        payloads.push((extent, data));
+    }
+    let data = vec![7; 300_000];
+    let mut writer = log.bulk_writer(None).expect("it takes rows");
+    writer.write(&data).expect("it writes");
+    for extent in writer.finish().expect("it ends") {
+        payloads.push((extent, vec![7; extent.len as usize]));
+    }
+    Store { log, _lane: lane, payloads, is_bad }
+}
+
+#[test]
+fn what_is_wrong_in_memory_only_is_read_from_the_drives() {
+    let store = store();
+    for (extent, data) in &store.payloads {
+        store.is_bad.iter().for_each(|bad| bad.store(true, Ordering::Relaxed));
+        let read = store.log.read(extent, 0..extent.len).expect("the drives have it right");
+        assert!(read == data, "{extent:?}");
+    }
+}
+
+#[test]
+fn memory_lets_go_of_what_was_wrong_when_the_drive_has_it_right() {
+    let store = store();
+    for (extent, data) in [&store.payloads[0], &store.payloads[40]] {
+        store.is_bad[0].store(true, Ordering::Relaxed);
+        store.is_bad[1].store(extent.is_bulk(), Ordering::Relaxed);
+        let read = store.log.read(extent, 0..extent.len).expect("it reads");
+        assert!(read == data, "{extent:?}");
+        assert!(store.log.heal_queued() > 0);
+        assert!(!store.is_bad[0].load(Ordering::Relaxed), "{extent:?}");
+    }
+    let health: Vec<u64> = store.log.status().drives.iter().map(|d| d.health.found).collect();
+    assert_eq!(health, [0, 0, 0]);
+}
