@@ -189,3 +189,40 @@ def test_what_is_beyond_parity_is_told(make_store):
             print(f"{key}: {refused}")
             continue
         assert data == body, f"{key} has wrong bytes"
+
+
+def wait_for(what, timeout_s=60):
+    until = time.monotonic() + timeout_s
+    while not what():
+        assert time.monotonic() < until, "it did not come to it"
+        time.sleep(0.1)
+
+
+def test_a_pass_goes_on_after_a_restart_and_its_age_is_always_known(make_store):
+    store, _ = make(make_store)
+    assert store.metric("coffer_scrub_age_seconds") >= 0
+    assert store.status()["scrub"]["last_full_secs"] is None
+    store.stop()
+    store.flags = []
+    store.start("--scrub-mib-per-sec", "1", "--scrub-pause-secs", "0")
+    wait_for(lambda: ((store.status()["scrub"]["pass"] or {}).get("segments") or 0) >= 1)
+    whole = store.status()["scrub"]["bytes_total"]
+    store.stop()
+    kept = store.drives[0] / "index" / "scrub.json"
+    assert json.loads(kept.read_text())["reached"]
+    store.start("--scrub-mib-per-sec", "1", "--scrub-pause-secs", "0")
+    wait_for(lambda: store.status()["scrub"]["bytes_total"])
+    assert store.status()["scrub"]["bytes_total"] < whole
+    assert scrub(store)["found"] == 0
+    assert json.loads(kept.read_text())["last_full"]
+    store.stop()
+    store.start("--scrub-mib-per-sec", "0", "--scrub-pause-secs", "3600")
+    assert store.status()["scrub"]["last_full_secs"] is not None
+    # It is disposable.
+    store.stop()
+    kept.write_text("{")
+    store.start("--scrub-mib-per-sec", "0")
+    assert store.status()["scrub"]["last_full_secs"] is None
+    assert store.metric("coffer_scrub_age_seconds") >= 0
+    store.stop()
+    store.fsck()

@@ -562,14 +562,15 @@ fn one_bad_sector_in_a_long_read_hides_no_row() {
     let store = Store::new(2, 1, 33);
     let before = store.files();
     let covered = store.log.covered();
-    let rows: Vec<&Covered> = of_kind(&covered, "bulk-");
-    let rows: Vec<&&Covered> =
-        rows.iter().filter(|c| c.file == rows[0].file && c.range.start >= HEADER_BYTES).collect();
-    // Another block on each drive: all that is read at once fails on all of them.
-    let long = rows.iter().find(|c| c.range.end - c.range.start > 100_000).expect("there is one");
-    for (i, drive) in ["d0", "d1", "d2"].into_iter().enumerate() {
-        let sector = long.range.start + 4096 + (i * BLOCK_BYTES) as u64;
-        let bad_sectors = [(long.file.clone(), sector)].into();
+    let parts = of_kind(&covered, "bulk-");
+    let of_d0 = |c: &&Covered| c.drive == "d0" && c.file == parts[0].file;
+    let rows: Vec<&Covered> = parts.iter().copied().filter(of_d0).collect();
+    // Another row on each drive: what is read at once fails on all of them. The first is the
+    // header of the file.
+    let sectors = [rows[1].range.start + 4096, rows[2].range.start, rows[3].range.start];
+    assert!(sectors[2] < rows[1].range.start + (64 << 10), "{sectors:?}");
+    for (drive, sector) in ["d0", "d1", "d2"].into_iter().zip(sectors) {
+        let bad_sectors = [(rows[0].file.clone(), sector)].into();
         store.world.set_faults(drive, Faults { bad_sectors, ..Faults::default() });
     }
     let (report, findings) = scrub_knowing(&store.log, &store.payloads);
