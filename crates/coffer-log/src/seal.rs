@@ -157,7 +157,7 @@ fn seal_over(
                 .map_err(|e| Error::io(&inner.set.label(*drive), &e))
         };
         match encode_cells(inner, closed, geometry, members, &read)
-            .and_then(|()| read_back(inner, closed, geometry, members))
+            .and_then(|()| read_back(inner, closed, geometry, members, false))
         {
             Ok(()) => return Ok(()),
             Err(e) => {
@@ -190,7 +190,7 @@ fn seal_over(
         Ok(())
     };
     encode_cells(inner, closed, geometry, members, &read)?;
-    read_back(inner, closed, geometry, members)
+    read_back(inner, closed, geometry, members, true)
 }
 
 /// Fills the buffer with the body's bytes from an offset on.
@@ -302,17 +302,26 @@ fn encode_cells(
 }
 
 /// Reads all cells past the page cache: every block as its checksum says, and the groups in them
-/// an unbroken chain to the end.
+/// an unbroken chain to the end. `last`: no other way to encode is left, and a drive that does not
+/// give back what was written to it is taken out.
 fn read_back(
     inner: &Inner,
     closed: &ClosedSegment,
     geometry: Geometry,
     members: &[DriveId],
+    last: bool,
 ) -> Result<(), Error> {
     let name = FileKind::Cell.file_name(closed.id);
     let header_bytes = header_bytes(inner, closed, geometry, members);
     let cell_bytes = cell_bytes(closed.body_bytes, geometry);
-    let wrong = |what: String| Error::Corrupt(format!("segment {}: {what}", closed.id));
+    let wrong = |member: DriveId, what: String| {
+        let what = format!("segment {}: {what}", closed.id);
+        let e = std::io::Error::other(what.clone());
+        if last && let Err(error) = inner.set.take_out_failed(member, &e, "sealing") {
+            tracing::warn!(segment = %closed.id, %error, "the drive can't be taken out");
+        }
+        Error::Corrupt(what)
+    };
     let mut buf = AlignedBuf::zeroed(STRIPE_BYTES);
     for (cell, member) in members.iter().enumerate() {
         let file = inner.set.file(*member, &name, Access::Direct)?;
@@ -320,7 +329,7 @@ fn read_back(
         let n = file.read_at(&mut raw, 0).map_err(|e| Error::io(&inner.set.label(*member), &e))?;
         let header = Header::decode(&raw[..n]);
         let Some(Header { sealed: Some(sealed), .. }) = header else {
-            return Err(wrong(format!("the header of cell {cell} does not read back")));
+            return Err(wrong(*member, format!("the header of cell {cell} does not read back")));
         };
         let mut at = 0u64;
         while at < cell_bytes {
@@ -329,13 +338,14 @@ fn read_back(
                 .read_at(&mut buf[..len], header_bytes + at)
                 .map_err(|e| Error::io(&inner.set.label(*member), &e))?;
             if n != len {
-                return Err(wrong(format!("cell {cell} is short")));
+                return Err(wrong(*member, format!("cell {cell} is short")));
             }
             for (i, data) in buf[..len].chunks(BLOCK_BYTES).enumerate() {
                 let block = at as usize / BLOCK_BYTES + i;
                 let sum = block_checksum(inner.set.store, closed.id, cell, block, data);
                 if sum != sealed.blocks[cell * sealed.blocks_per_cell() + block] {
-                    return Err(wrong(format!("block {block} of cell {cell} does not read back")));
+                    let what = format!("block {block} of cell {cell} does not read back");
+                    return Err(wrong(*member, what));
                 }
             }
             at += len as u64;
@@ -357,12 +367,12 @@ fn read_back(
     let mut reader = BodyReader::new(inner, &segment);
     let before = coffer_base::Position(closed.first.0 - 1);
     let range = 0..closed.body_bytes;
-    let (end, last, chain) =
+    let (end, position, chain) =
         walk(&mut reader, range, before, closed.chain_before, |_, _, _| Ok::<bool, Error>(true))?;
-    if end != closed.body_bytes || last != closed.last || chain != closed.chain_after {
-        return Err(wrong(format!(
-            "the groups read back end at offset {end}, position {}, not {}, {}",
-            last.0, closed.body_bytes, closed.last.0
+    if end != closed.body_bytes || position != closed.last || chain != closed.chain_after {
+        return Err(Error::Corrupt(format!(
+            "segment {}: the groups read back end at offset {end}, position {}, not {}, {}",
+            closed.id, position.0, closed.body_bytes, closed.last.0
         )));
     }
     Ok(())

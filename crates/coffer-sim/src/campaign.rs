@@ -24,7 +24,7 @@ use crate::life::{Ended, Knowledge, Machine};
 use crate::model::Model;
 use crate::plant::Plant;
 use crate::store::Scheme;
-use crate::workload::chance;
+use crate::workload::{chance, pick};
 
 /// What a campaign does.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +39,8 @@ pub struct Config {
     pub weak_acks: bool,
     /// Drives fail in the middle of the run, and of the lives after it.
     pub trouble: bool,
+    /// Scrubs, rebuilds and replaced drives.
+    pub mending: bool,
     /// Some uploads have a part of full size.
     pub big_parts: bool,
     /// Old copies of drives are put in their places.
@@ -56,8 +58,9 @@ impl Config {
             scheme,
             steps: 40,
             every: 1,
-            weak_acks: seed % 4 == 3,
+            weak_acks: seed % 4 == 3 || seed % 8 == 1,
             trouble: seed % 4 == 1 || seed % 4 == 2,
+            mending: seed.is_multiple_of(3),
             big_parts: seed % 16 == 6,
             old_copies: false,
             narrate: false,
@@ -250,6 +253,9 @@ fn run_workload(machine: &mut Machine<'_>) -> Result<u64, String> {
         if chance(&machine.rng, 1, 2) {
             machine.restore_all();
         }
+        if machine.config.mending && chance(&machine.rng, 1, 3) {
+            machine.replace_one();
+        }
         store = machine.open_somehow(false)?;
         machine.recognise(&store)?;
     }
@@ -325,6 +331,9 @@ fn live_on(machine: &mut Machine<'_>) -> Result<bool, String> {
     if machine.config.trouble && !machine.known.formatting && chance(&machine.rng, 1, 8) {
         machine.fill_all();
     }
+    if machine.config.mending && may_lose && chance(&machine.rng, 1, 8) {
+        machine.replace_one();
+    }
     let changed = recover_in_vain(machine, may_lose)?;
     let mut store = machine.open_somehow(changed)?;
     let done = machine.recognise(&store)?;
@@ -358,6 +367,9 @@ fn live_on(machine: &mut Machine<'_>) -> Result<bool, String> {
         if may_lose && chance(&machine.rng, 1, 3) {
             machine.take_away(usize::from(machine.config.scheme.m));
         }
+        if machine.config.mending && may_lose && chance(&machine.rng, 1, 5) {
+            machine.replace_one();
+        }
         if machine.config.old_copies && may_lose && chance(&machine.rng, 1, 8) {
             machine.put_back_one_of(&older);
         }
@@ -380,7 +392,9 @@ fn recover_in_vain(machine: &mut Machine<'_>, may_lose: bool) -> Result<bool, St
         if machine.config.trouble && may_lose && chance(&machine.rng, 1, 3) {
             machine.cause_trouble();
         }
-        machine.world.cut_power_at(machine.world.operations() + 1 + machine.rng.below(25));
+        // At the first operations, or beyond the sealing of what was open.
+        let reach = *pick(&machine.rng, &[25, 120]);
+        machine.world.cut_power_at(machine.world.operations() + 1 + machine.rng.below(reach));
         let opened = machine.open();
         if let (Err(what), false) = (&opened, machine.world.is_down())
             && !(changed && what.is_no_majority())
@@ -394,7 +408,7 @@ fn recover_in_vain(machine: &mut Machine<'_>, may_lose: bool) -> Result<bool, St
         let (here, all) = (machine.here().len(), machine.drives.len());
         if may_lose && here * 2 > all && chance(&machine.rng, 1, 2) {
             machine.restore_all();
-            if here == all {
+            if here == all && machine.known.empty.is_empty() {
                 machine.take_away(usize::from(machine.config.scheme.m).min((all - 1) / 2));
             }
             changed = true;

@@ -9,19 +9,20 @@
 //! What means something is what [`coffer_log::Log::covered`] says; a third of the flips are drawn
 //! by kind of file first, since headers and superblocks are few bytes among many.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use coffer_base::SegmentId;
 use coffer_base::drive::{Access, Drive, SimWorld, Survival};
 use coffer_base::rng::{Rng, SeededRng};
-use coffer_log::{Covered, Finding, ScrubProgress, ScrubReport, ScrubVisitor};
+use coffer_log::{Covered, ScrubReport};
 use coffer_objects::named;
 
 use crate::executor::block_on;
+use crate::mend::{self, Pass};
 use crate::model::Model;
 use crate::observe::observe;
-use crate::store::{Scheme, Store};
+use crate::store::{Present, Scheme, Store};
 use crate::workload::{chance, next_step};
 
 /// What a campaign of flips did.
@@ -116,7 +117,7 @@ impl Run {
     fn open(&mut self, world: &SimWorld) -> Result<Store, String> {
         self.starts += 1;
         let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(self.starts);
-        Store::open(world, self.scheme, &self.scheme.drives(), None, seed)
+        Store::open(world, self.scheme, Present::all(&self.scheme.drives()), None, seed)
             .map_err(|e| e.to_string())
     }
 
@@ -354,35 +355,8 @@ fn all_healed(report: &ScrubReport, findings: &[String]) -> Result<(), String> {
     }
 }
 
-struct Watch {
-    findings: Vec<String>,
-    named: HashSet<(SegmentId, u64)>,
-}
-
-impl ScrubVisitor for Watch {
-    fn finding(&mut self, finding: &Finding) {
-        self.findings.push(finding.to_string());
-    }
-
-    fn progress(&mut self, _: &ScrubProgress) -> bool {
-        true
-    }
-
-    fn knows_names(&self) -> bool {
-        true
-    }
-
-    fn is_named(&mut self, segment: SegmentId, offset: u64) -> bool {
-        self.named.contains(&(segment, offset))
-    }
-}
-
 fn scrub(store: &Store) -> Result<(ScrubReport, Vec<String>), String> {
-    let catalog = store.objects.catalog();
-    let named = named::bulk_rows(catalog).map_err(|e| format!("names of rows: {e}"))?;
-    let mut watch = Watch { findings: Vec::new(), named };
-    let report = catalog.log().scrub(&mut watch).map_err(|e| e.to_string())?;
-    Ok((report, watch.findings))
+    mend::scrub(store, Pass::Whole)
 }
 
 fn files(world: &SimWorld, scheme: Scheme) -> Result<Files, String> {

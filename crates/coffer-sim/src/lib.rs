@@ -10,6 +10,8 @@
 //! | [`campaign`] | one run, cut everywhere, checked each time |
 //! | [`campaigns`] | many of them, on several threads |
 //! | [`life`] | what a store may hold over several starts, and what may be lost |
+//! | [`mend`] | scrubs, rebuilds and replaced drives in the middle of a run |
+//! | [`full`] | drives that are full from any operation on |
 //! | [`trouble`] | what goes wrong with a drive |
 //! | [`plant`] | bugs that must be found |
 //! | [`flips`] | bits that flip anywhere: found, healed, never served |
@@ -33,8 +35,10 @@ pub mod campaigns;
 pub mod clock;
 pub mod executor;
 pub mod flips;
+pub mod full;
 pub mod history;
 pub mod life;
+pub mod mend;
 pub mod model;
 pub mod observe;
 pub mod plant;

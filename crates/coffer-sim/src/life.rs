@@ -2,12 +2,12 @@
 //! what a client may be told.
 //!
 //! What may be lost is decided here. A drive is *harmed* once it may lack something for good: it
-//! failed, went away while others took writes, or tells lies. At most m are, ever, since nothing
-//! is repaired. Then nothing that was acknowledged may be missing, every read is right, and every
+//! failed, went away while others took writes, or tells lies. At most m are at any time, until a
+//! scrub has healed them ([`crate::mend`]). Then nothing that was acknowledged may be missing, every read is right, and every
 //! write is taken, unless a drive is full. Without redundancy no drive is harmed, but calls may
 //! fail; then an answer may be an error, and what it was about is done or not.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use coffer_base::DriveId;
 use coffer_base::drive::{Faults, SimWorld};
@@ -20,7 +20,7 @@ use crate::executor::block_on;
 use crate::model::Model;
 use crate::observe::{fsck, observe};
 use crate::step::{Failed, Step};
-use crate::store::{IndexState, OpenFailure, Store};
+use crate::store::{IndexState, OpenFailure, Present, Store};
 use crate::trouble::{self, Trouble};
 use crate::workload::{chance, next_step, pick};
 
@@ -44,6 +44,12 @@ pub struct Knowledge {
     pub fenced: HashSet<DriveId>,
     /// Drives can't be trusted to answer well just now.
     pub troubled: bool,
+    /// The ids of drives, as the last start had them.
+    pub ids: BTreeMap<String, DriveId>,
+    /// Empty drives that wait to take the place of those they replaced.
+    pub empty: BTreeSet<String>,
+    /// Something may be sealed with less parity than m, because too few drives were left.
+    pub thin: bool,
 }
 
 /// How a run of steps ended.
@@ -79,7 +85,7 @@ pub struct Machine<'a> {
 
 impl Machine<'_> {
     /// Drives whose loss the store survives.
-    fn spare(&self) -> usize {
+    pub fn spare(&self) -> usize {
         usize::from(self.config.scheme.m)
     }
 
@@ -88,16 +94,48 @@ impl Machine<'_> {
         let present = self.here();
         let index = self.remembered();
         self.narrate(|| format!("start on {present:?}, with an index: {}", index.is_some()));
-        self.known.forced |= present.len() * 2 <= self.drives.len();
+        let empty: Vec<String> =
+            present.iter().filter(|drive| self.known.empty.contains(*drive)).cloned().collect();
+        self.known.forced |= (present.len() - empty.len()) * 2 <= self.drives.len();
+        self.note_few(present.len());
         let seed = self.rng.next_u64();
-        let opened = Store::open(self.world, self.config.scheme, &present, index.as_ref(), seed);
+        let opened = Store::open(
+            self.world,
+            self.config.scheme,
+            Present { drives: &present, empty: empty.len() },
+            index.as_ref(),
+            seed,
+        );
         match &opened {
             Ok(store) => {
-                store.notes.iter().for_each(|note| self.narrate(|| format!("note: {note}")))
+                store.notes.iter().for_each(|note| self.narrate(|| format!("note: {note}")));
+                self.welcome(store, &empty);
             }
             Err(refusal) => self.narrate(|| format!("refused: {refusal}")),
         }
         opened
+    }
+
+    /// Drives that were empty are members now.
+    fn welcome(&mut self, store: &Store, filled: &[String]) {
+        let drives = store.objects.catalog().log().status().drives;
+        self.known.empty.retain(|label| !filled.contains(label));
+        let ids = drives.iter().filter(|drive| self.drives.contains(&drive.label));
+        self.known.ids.extend(ids.map(|drive| (drive.label.clone(), drive.id)));
+        let live = drives.iter().filter(|drive| drive.state == DriveState::Active).count();
+        self.note_few(live);
+    }
+
+    /// Only `live` drives take what is written.
+    fn note_few(&mut self, live: usize) {
+        self.known.thin |= self.spare() > 0 && live <= self.spare();
+    }
+
+    /// Drives that fail may have left too few, though nobody looked.
+    fn suspect_few(&mut self) {
+        if self.known.troubled {
+            self.note_few(self.drives.len() - self.known.harmed.len());
+        }
     }
 
     /// What the machine kept of the index: nothing, or any of its states.
@@ -176,6 +214,7 @@ impl Machine<'_> {
 
     /// Cuts the power.
     pub fn cut(&mut self) {
+        self.suspect_few();
         self.narrate(|| "power cut".to_owned());
         self.world.power_cut();
         self.cuts += 1;
@@ -188,6 +227,10 @@ impl Machine<'_> {
 
     /// Takes one to `most` of the drives that are here away, but no more than may be missing.
     pub fn take_away(&mut self, most: usize) {
+        if !self.known.empty.is_empty() {
+            // Which of two an empty drive replaces would not be clear.
+            return;
+        }
         for _ in 0..=self.rng.below(most.max(1) as u64) {
             let here = self.here();
             let gone = pick(&self.rng, &here);
@@ -205,6 +248,7 @@ impl Machine<'_> {
     pub fn restore_all(&mut self) {
         self.narrate(|| "all drives are back and well".to_owned());
         self.world.call_off_strikes();
+        self.suspect_few();
         for drive in &self.drives {
             self.world.restore_drive(drive);
             self.world.set_faults(drive, self.config.plant.faults());
@@ -317,7 +361,10 @@ impl Machine<'_> {
                     store.objects.catalog().log().watch();
                 }
             }
-            let ended = self.step(store)?;
+            let ended = match self.config.mending && chance(&self.rng, 1, 10) {
+                true => self.mend(store)?,
+                false => self.step(store)?,
+            };
             if ended != Ended::Done {
                 return Ok(ended);
             }
@@ -337,7 +384,12 @@ impl Machine<'_> {
         self.narrate(|| step.describe());
         let after = format!("after: {}", step.describe());
         let fenced_before = fenced(store);
-        match step.run(store, &before) {
+        let few = self.config.scheme.m > 0 && self.known.troubled;
+        let ran = step.run(store, &before);
+        if few {
+            self.note_few(live(store));
+        }
+        match ran {
             Ok(id) => {
                 let mut model = before;
                 step.apply(&mut model);
@@ -421,6 +473,12 @@ impl Machine<'_> {
         }
         (self.tell)(&self.known);
     }
+}
+
+/// How many drives take part.
+fn live(store: &Store) -> usize {
+    let drives = store.objects.catalog().log().status().drives;
+    drives.iter().filter(|drive| drive.state == DriveState::Active).count()
 }
 
 /// The drives that a store does not trust.

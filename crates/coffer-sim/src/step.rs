@@ -34,6 +34,10 @@ pub enum Step {
     PutIfMatch(Place, Content, String),
     /// DeleteObject; the object may be absent.
     Delete(Place),
+    /// DeleteObject of the object with this ETag, which is there.
+    DeleteIfMatch(Place, String),
+    /// DeleteObject of an object with this ETag, where there is another or none.
+    DeleteRefused(Place, String),
     /// DeleteObjects, of one bucket.
     DeleteMany(String, Vec<String>),
     /// CopyObject.
@@ -113,8 +117,8 @@ impl Step {
             | Step::PutIfMatch(place, content, _) => {
                 model.bucket(&place.bucket).objects.insert(place.key.clone(), stored(content));
             }
-            Step::PutAbandoned(..) | Step::PutRefused(..) => {}
-            Step::Delete(place) => {
+            Step::PutAbandoned(..) | Step::PutRefused(..) | Step::DeleteRefused(..) => {}
+            Step::Delete(place) | Step::DeleteIfMatch(place, _) => {
                 model.bucket(&place.bucket).objects.remove(&place.key);
             }
             Step::DeleteMany(bucket, keys) => {
@@ -244,7 +248,10 @@ impl Step {
     /// Whether it takes the place of an object in `model`, or deletes one.
     fn gives_up(&self, model: &Model) -> bool {
         match self {
-            Step::Put(place, ..) | Step::PutIfMatch(place, ..) | Step::Delete(place) => {
+            Step::Put(place, ..)
+            | Step::PutIfMatch(place, ..)
+            | Step::Delete(place)
+            | Step::DeleteIfMatch(place, _) => {
                 let bucket = model.buckets.get(&place.bucket);
                 bucket.is_some_and(|bucket| bucket.objects.contains_key(&place.key))
             }
@@ -275,6 +282,10 @@ impl Step {
                 format!("put {} if unchanged ({} bytes)", at(place), content.body.len())
             }
             Step::Delete(place) => format!("delete {}", at(place)),
+            Step::DeleteIfMatch(place, _) => format!("delete {} if unchanged", at(place)),
+            Step::DeleteRefused(place, _) => {
+                format!("delete {} if unchanged, refused", at(place))
+            }
             Step::DeleteMany(bucket, keys) => format!("delete {keys:?} of {bucket}"),
             Step::Copy(from, to) => format!("copy {} to {}", at(from), at(to)),
             Step::CreateUpload(place, _) => format!("create upload {}", at(place)),

@@ -36,8 +36,26 @@ impl Scheme {
 /// Payloads of at least this many bytes are bulk.
 pub const BULK_THRESHOLD_BYTES: u64 = 12 << 10;
 
+/// The drives that a store is opened on.
+#[derive(Clone, Copy, Debug)]
+pub struct Present<'a> {
+    /// All of them.
+    pub drives: &'a [String],
+    /// So many of them are empty, and to be filled in the places of others.
+    pub empty: usize,
+}
+
+impl<'a> Present<'a> {
+    /// These, none of which replaces another.
+    pub fn all(drives: &'a [String]) -> Present<'a> {
+        Present { drives, empty: 0 }
+    }
+}
+
 /// Sizes so small that segments fill, seal and roll within tens of operations.
-fn options(scheme: Scheme, present: usize) -> LogOptions {
+fn options(scheme: Scheme, present: Present<'_>) -> LogOptions {
+    let replace = present.empty > 0;
+    let present = present.drives.len() - present.empty;
     let all = usize::from(scheme.k + scheme.m);
     LogOptions {
         k: scheme.k,
@@ -47,6 +65,7 @@ fn options(scheme: Scheme, present: usize) -> LogOptions {
         bulk_threshold_bytes: BULK_THRESHOLD_BYTES,
         cell_bytes_max: 64 << 10,
         degraded: present < all,
+        replace,
         // The operator's word, where too few are left to decide: 1 of 2.
         force: present * 2 <= all,
         probe_interval: None,
@@ -122,16 +141,17 @@ impl Store {
     pub fn open(
         world: &SimWorld,
         scheme: Scheme,
-        present: &[String],
+        present: Present<'_>,
         index: Option<&IndexState>,
         seed: u64,
     ) -> Result<Store, OpenFailure> {
-        let drives = present.iter().map(|name| world.drive(name) as Arc<dyn Drive>).collect();
+        let drives =
+            present.drives.iter().map(|name| world.drive(name) as Arc<dyn Drive>).collect();
         let clock = Arc::new(SimClock::new(seed));
         let rng = Arc::new(SeededRng::new(seed));
         let seams = Seams::inline(clock.clone(), rng.clone());
         let (log, lane, recovery) =
-            Log::open(drives, options(scheme, present.len()), seams).map_err(OpenFailure::Log)?;
+            Log::open(drives, options(scheme, present), seams).map_err(OpenFailure::Log)?;
         let engine = Arc::new(match index {
             Some(state) => state.revive().map_err(OpenFailure::Above)?,
             None => MemEngine::new(),

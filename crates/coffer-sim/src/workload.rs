@@ -82,7 +82,7 @@ pub fn next_step(rng: &SeededRng, model: &Model, weak_acks: bool, big_parts: boo
     let place = Place { bucket: bucket.clone(), key };
     let present: Vec<&String> = held.objects.keys().collect();
     let uploads: Vec<_> = held.uploads.iter().collect();
-    match rng.below(26) {
+    match rng.below(28) {
         0..=6 => {}
         20 => return user_step(rng, model),
         21 | 22 => {
@@ -99,6 +99,13 @@ pub fn next_step(rng: &SeededRng, model: &Model, weak_acks: bool, big_parts: boo
                 return Step::PutIfMatch(Place { bucket, key }, random_content(rng), etag);
             }
         }
+        26 if !present.is_empty() => {
+            let key = (*pick(rng, &present)).clone();
+            if let Some(etag) = held.objects[&key].etag.clone() {
+                return Step::DeleteIfMatch(Place { bucket, key }, etag);
+            }
+        }
+        27 => return Step::DeleteRefused(place, "0".repeat(32)),
         25 if !uploads.is_empty() && !present.is_empty() => {
             let ((key, id), _) = *pick(rng, &uploads);
             let place = Place { bucket: bucket.clone(), key: key.clone() };
@@ -177,6 +184,9 @@ fn together(rng: &SeededRng, model: &Model, weak_acks: bool) -> Option<Vec<Step>
         let etag = model.buckets[&bucket].objects.get(&key).map(|object| object.etag.clone());
         let place = Place { bucket, key };
         match (rng.below(6), etag) {
+            (0, Some(Some(etag))) if chance(rng, 1, 2) => {
+                steps.push(Step::DeleteIfMatch(place, etag));
+            }
             (0, Some(_)) => steps.push(Step::Delete(place)),
             // The second of two finds the first's object.
             (1 | 2, None) => {

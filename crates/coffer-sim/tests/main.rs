@@ -2,6 +2,7 @@
 
 use coffer_sim::campaign::{Config, Failure, Task, replay, run};
 use coffer_sim::campaigns::{Total, run_all};
+use coffer_sim::full::{self, Fullness, Outcome};
 use coffer_sim::plant::Plant;
 use coffer_sim::store::Scheme;
 
@@ -76,6 +77,24 @@ fn missing_syncs_are_found_and_replayed() {
             assert_eq!(replay(4, config, failure.boundary).failures, [failure]);
         }
     }
+}
+
+/// There is no space from each operation of a small run on.
+#[test]
+fn full_drives_refuse_and_lose_nothing() {
+    let mut total = Outcome::default();
+    for (i, fullness) in Fullness::ALL.into_iter().enumerate() {
+        for (k, m) in [(1, 0), (2, 1)] {
+            let outcome = full::run(Scheme { k, m }, 3 + i as u64, fullness, 4);
+            let outcome = outcome.unwrap_or_else(|what| panic!("{what}"));
+            total.runs += outcome.runs;
+            total.refused += outcome.refused;
+            total.done += outcome.done;
+            total.deletes += outcome.deletes;
+        }
+    }
+    assert!(total.runs > 100 && total.refused > 100, "{total:?}");
+    assert!(total.done > 100 && total.deletes > 0, "{total:?}");
 }
 
 /// Bits flip anywhere that means something, on up to m drives at a time.

@@ -97,6 +97,24 @@ impl Step {
                 let grant = store.on_object(Action::DeleteObject, &place.bucket, &place.key);
                 objects.delete(&grant).await?;
             }
+            Step::DeleteIfMatch(place, etag) => {
+                let grant = store.on_object(Action::DeleteObject, &place.bucket, &place.key);
+                let condition =
+                    o::WriteCondition { if_match: Some(etag.clone()), ..Default::default() };
+                objects.delete_if(&grant, condition).await?;
+            }
+            Step::DeleteRefused(place, etag) => {
+                let grant = store.on_object(Action::DeleteObject, &place.bucket, &place.key);
+                let condition =
+                    o::WriteCondition { if_match: Some(etag.clone()), ..Default::default() };
+                let there = model.buckets[&place.bucket].objects.contains_key(&place.key);
+                match (objects.delete_if(&grant, condition).await, there) {
+                    (Err(o::Error::PreconditionFailed { .. }), true)
+                    | (Err(o::Error::NoSuchKey), false) => {}
+                    (Err(other), _) => return Err(other),
+                    (Ok(()), _) => return Err(o::Error::Corrupt(DELETED.to_owned())),
+                }
+            }
             Step::DeleteMany(bucket, keys) => {
                 let grants: Vec<_> = keys
                     .iter()
@@ -177,6 +195,9 @@ impl Step {
 
 /// What a put says that should have been refused.
 const REPLACED: &str = "a put replaced what it must not replace";
+
+/// What a delete says that should have been refused.
+const DELETED: &str = "a delete removed what it must not remove";
 
 /// A put that would have been refused if the one before it had not failed.
 fn unexpectedly_done(step: &Step, error: &o::Error) -> Option<Step> {
