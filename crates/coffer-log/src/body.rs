@@ -189,6 +189,11 @@ pub(crate) struct Cells<'a> {
 impl<'a> Cells<'a> {
     /// `segment` must be sealed.
     pub fn new(inner: &'a Inner, segment: &'a Segment) -> Self {
+        Self::under(inner, segment, "")
+    }
+
+    /// As [`Cells::new`], of files whose names end in `suffix`.
+    fn under(inner: &'a Inner, segment: &'a Segment, suffix: &str) -> Self {
         let Layout::Cells { geometry, members, header_bytes, cell_bytes, .. } = &segment.layout
         else {
             panic!("segment {} is not sealed", segment.id);
@@ -200,7 +205,7 @@ impl<'a> Cells<'a> {
             members,
             header_bytes: *header_bytes,
             cell_bytes: *cell_bytes,
-            name: FileKind::Cell.file_name(segment.id),
+            name: FileKind::Cell.file_name(segment.id) + suffix,
         }
     }
 
@@ -603,15 +608,20 @@ const GROUP_BYTES_LIMIT: u64 = (GROUP_HEADER_BYTES + crate::lane::Lane::GROUP_BY
 impl<'a> BodyReader<'a> {
     /// Reads a segment as the table has it.
     pub fn new(inner: &'a Inner, segment: &'a Segment) -> Self {
+        Self::under(inner, segment, "")
+    }
+
+    /// As [`BodyReader::new`]; the names of a sealed segment's files end in `suffix`.
+    pub fn under(inner: &'a Inner, segment: &'a Segment, suffix: &str) -> Self {
         let (sources, end) = match &segment.layout {
             Layout::Copies(copies) => {
                 let files = copies.iter().map(|(_, file)| Source::file(file.clone(), false));
                 (files.collect(), u64::MAX)
             }
             Layout::Cells { body_bytes, .. } => {
-                let plain =
-                    Source::Plain { cells: Cells::new(inner, segment), ahead: Ahead::default() };
-                let verified = Source::Verified { cells: Cells::new(inner, segment) };
+                let cells = || Cells::under(inner, segment, suffix);
+                let plain = Source::Plain { cells: cells(), ahead: Ahead::default() };
+                let verified = Source::Verified { cells: cells() };
                 (vec![plain, verified], *body_bytes)
             }
             Layout::Bulk { .. } => (Vec::new(), 0),

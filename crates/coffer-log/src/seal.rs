@@ -1,9 +1,11 @@
 //! Sealing: a commit segment that takes no more groups is re-encoded `k + m` as a unit, synced,
-//! read back past the page cache, and only then do the whole copies go. Addresses stay.
+//! read back past the page cache, and only then do the cells get their names and the whole copies
+//! go. Addresses stay.
 //!
 //! Crash points: before the renames, the copies are there and the temporary files are removed by
-//! recovery; between the renames and the removal, both are there and recovery keeps the cells if
-//! they read back whole; after it, only the cells are.
+//! recovery; between the renames and the removal, both are there and recovery takes the cells if
+//! they are as safe as the copies; after it, only the cells are. Cells of an earlier attempt are
+//! never replaced by ones that were not read back: they may be what is left.
 
 use std::sync::Arc;
 
@@ -39,7 +41,6 @@ pub(crate) fn seal(inner: &Inner, closed: &ClosedSegment) -> Result<(), Error> {
                     // A drive went while we wrote: its cell does not count.
                     continue;
                 }
-                coffer_base::failpoint::pass("seal.read-back");
                 publish(inner, closed, geometry, &members, copies);
                 coffer_base::failpoint::pass("seal.published");
                 return Ok(());
@@ -141,9 +142,22 @@ fn remove_temporaries(inner: &Inner, closed: &ClosedSegment, members: &[DriveId]
     }
 }
 
-/// Encodes, syncs, renames and reads back. The first copy that gives a body which reads back
+/// Encodes, syncs, reads back and renames. The first copy that gives a body which reads back
 /// right is the source; if none does alone, the body is put together from all.
 fn seal_over(
+    inner: &Inner,
+    closed: &ClosedSegment,
+    copies: &[(DriveId, Arc<dyn DriveFile>)],
+    geometry: Geometry,
+    members: &[DriveId],
+) -> Result<(), Error> {
+    encode_right(inner, closed, copies, geometry, members)?;
+    coffer_base::failpoint::pass("seal.read-back");
+    name_cells(inner, closed, members)
+}
+
+/// Makes cells, under their temporary names, that read back right.
+fn encode_right(
     inner: &Inner,
     closed: &ClosedSegment,
     copies: &[(DriveId, Arc<dyn DriveFile>)],
@@ -211,14 +225,8 @@ fn encode_cells(
     let cell_bytes = sealed.cell_bytes;
     let blocks_per_cell = sealed.blocks_per_cell();
     let header_bytes = header_bytes(inner, closed, geometry, members);
-    let name = FileKind::Cell.file_name(closed.id);
-    let temporary = format!("{name}{TEMPORARY}");
-    let failed =
-        |member: DriveId, e: std::io::Error| match inner.set.take_out_failed(member, &e, "sealing")
-        {
-            Err(error) => error,
-            Ok(()) => Error::io(&inner.set.label(member), &e),
-        };
+    let temporary = FileKind::Cell.file_name(closed.id) + TEMPORARY;
+    let failed = |member: DriveId, e: std::io::Error| failed(inner, member, e);
 
     inner.sealed.forget(closed.id);
     let mut files = Vec::new();
@@ -226,7 +234,6 @@ fn encode_cells(
         let drive = inner.set.drive(*member)?;
         // A cell of an earlier attempt stays until the new one takes its name: fewer copies than
         // at first may be left beside it.
-        inner.set.forget_file(*member, &name);
         inner.set.forget_file(*member, &temporary);
         match drive.remove(&temporary) {
             Ok(()) => {}
@@ -279,18 +286,14 @@ fn encode_cells(
     for (index, file) in files.into_iter().enumerate() {
         let bytes = header(inner, closed, geometry, members, index, sealed.clone()).encode();
         let drive = inner.set.drive(members[index])?;
-        jobs.push((drive.queue().clone(), (drive, file, bytes)));
+        jobs.push((drive.queue().clone(), (file, bytes)));
     }
-    let finish = move |(drive, file, header): (Arc<dyn Drive>, Arc<dyn DriveFile>, Vec<u8>)| {
+    let finish = move |(file, header): (Arc<dyn DriveFile>, Vec<u8>)| {
         coffer_base::failpoint::pass("seal.before-header");
         file.write_at(&header, 0, false)?;
         coffer_base::failpoint::pass("seal.header");
         file.sync()?;
         coffer_base::failpoint::pass("seal.synced");
-        drive.rename(&temporary, &name)?;
-        coffer_base::failpoint::pass("seal.renamed");
-        drive.sync_dir()?;
-        coffer_base::failpoint::pass("seal.named");
         Ok(())
     };
     let results = DriveQueue::each(jobs, Work::Write, Patience::Full, finish);
@@ -299,6 +302,39 @@ fn encode_cells(
     }
     coffer_base::failpoint::pass("seal.encoded");
     Ok(())
+}
+
+/// Gives the cells, which read back right, their names.
+fn name_cells(inner: &Inner, closed: &ClosedSegment, members: &[DriveId]) -> Result<(), Error> {
+    let name = FileKind::Cell.file_name(closed.id);
+    let temporary = format!("{name}{TEMPORARY}");
+    let mut jobs = Vec::new();
+    for member in members {
+        inner.set.forget_file(*member, &name);
+        inner.set.forget_file(*member, &temporary);
+        let drive = inner.set.drive(*member)?;
+        jobs.push((drive.queue().clone(), drive));
+    }
+    let rename = move |drive: Arc<dyn Drive>| {
+        drive.rename(&temporary, &name)?;
+        coffer_base::failpoint::pass("seal.renamed");
+        drive.sync_dir()?;
+        coffer_base::failpoint::pass("seal.named");
+        Ok(())
+    };
+    let results = DriveQueue::each(jobs, Work::Write, Patience::Full, rename);
+    for (member, result) in members.iter().zip(results) {
+        result.map_err(|e| failed(inner, *member, e))?;
+    }
+    Ok(())
+}
+
+/// A drive that failed is taken out.
+fn failed(inner: &Inner, member: DriveId, e: std::io::Error) -> Error {
+    match inner.set.take_out_failed(member, &e, "sealing") {
+        Err(error) => error,
+        Ok(()) => Error::io(&inner.set.label(member), &e),
+    }
 }
 
 /// Reads all cells past the page cache: every block as its checksum says, and the groups in them
@@ -311,7 +347,7 @@ fn read_back(
     members: &[DriveId],
     last: bool,
 ) -> Result<(), Error> {
-    let name = FileKind::Cell.file_name(closed.id);
+    let name = FileKind::Cell.file_name(closed.id) + TEMPORARY;
     let header_bytes = header_bytes(inner, closed, geometry, members);
     let cell_bytes = cell_bytes(closed.body_bytes, geometry);
     let wrong = |member: DriveId, what: String| {
@@ -364,7 +400,7 @@ fn read_back(
             chain_after: closed.chain_after,
         },
     };
-    let mut reader = BodyReader::new(inner, &segment);
+    let mut reader = BodyReader::under(inner, &segment, TEMPORARY);
     let before = coffer_base::Position(closed.first.0 - 1);
     let range = 0..closed.body_bytes;
     let (end, position, chain) =

@@ -88,7 +88,9 @@ pub(super) fn read_history(
 }
 
 /// The header of a sealed segment whose cells can be read. Beside copies that hold everything
-/// the cells do not count: sealing may have been cut short, so it is done again. Nor do cells that
+/// the cells count only if they may lose as many drives as the copies: else sealing was cut short,
+/// and is done again. (The removal of the copies may have been undone by a power cut, but for one
+/// on a drive that lies: nothing may be sealed over whole cells from that.) Nor do cells count that
 /// go beyond the end that was decided for their epoch: they were sealed by a start that came to
 /// nothing, on drives that were not here when the end was decided.
 pub(super) fn complete_cells(
@@ -128,11 +130,16 @@ pub(super) fn complete_cells(
     for drive in &files.copies {
         copies.push(inner.set.file(*drive, &name, Access::Buffered)?);
     }
-    if reads_whole(&mut BodyReader::of_files(inner, id, copies, false, u64::MAX)) {
-        return Ok(None);
+    let segment = Segment { id, layout: header.layout() };
+    let mut copies = BodyReader::of_files(inner, id, copies, false, u64::MAX);
+    if reads_whole(&mut copies) {
+        let spare = alike(header) - usize::from(header.geometry.k);
+        let goes_on = copies.group(sealed.body_bytes, sealed.last, sealed.chain_after).is_some();
+        let as_safe = spare + 1 >= files.copies.len() && !goes_on;
+        let cells_count = as_safe && reads_whole(&mut BodyReader::new(inner, &segment));
+        return Ok(cells_count.then(|| header.clone()));
     }
     // Stale copies of a drive that was away.
-    let segment = Segment { id, layout: header.layout() };
     Ok(reads_whole(&mut BodyReader::new(inner, &segment)).then(|| header.clone()))
 }
 
