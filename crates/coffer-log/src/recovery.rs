@@ -187,7 +187,7 @@ fn recover(
     let inner = inner;
     let epoch = inner.epoch;
     check_enough(&inner, &newest, &weak)?;
-    let mut history = read_history(&inner, &found, &newest, &mut notes)?;
+    let mut history = read_history(&inner, &found, &newest, &weak, &mut notes)?;
     for (id, e) in history.unread.drain(..) {
         inner.set.take_out(id, DriveState::Lost, &format!("reading history: {e}"));
         if inner.set.is_live(id) && !inner.options.force {

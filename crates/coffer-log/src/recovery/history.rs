@@ -32,8 +32,13 @@ pub(super) fn read_history(
     inner: &Inner,
     found: &FoundFiles,
     newest: &Superblock,
+    weak: &[DriveId],
     notes: &mut Vec<String>,
 ) -> Result<History, OpenError> {
+    // A drive that took part until the end has in its copy all that was acknowledged at `all`.
+    let knows_all = |id: DriveId| {
+        !weak.contains(&id) && newest.members.iter().any(|m| m.id == id && m.is_active())
+    };
     let mut history = History {
         position: Position(0),
         chain: Chain::default(),
@@ -67,7 +72,7 @@ pub(super) fn read_history(
                 files.cells.len()
             )));
         }
-        read_open(inner, *id, files, bound, &mut history, notes)?;
+        read_open(inner, *id, files, bound, &knows_all, &mut history, notes)?;
     }
     let (position, chain) = newest.decided;
     if history.position < position || (history.position == position && history.chain != chain) {
@@ -149,6 +154,7 @@ pub(super) fn read_open(
     id: SegmentId,
     files: &CommitFiles,
     bound: Option<Position>,
+    knows_all: &dyn Fn(DriveId) -> bool,
     history: &mut History,
     notes: &mut Vec<String>,
 ) -> Result<(), OpenError> {
@@ -172,14 +178,27 @@ pub(super) fn read_open(
     if let Some(newer) = reader.newer_group(end) {
         return Err(OpenError::NewerFormat(format!("{newer}; nothing was changed")));
     }
+    let failures = reader.failures();
     let sealed_further = files.cells.iter().any(|(_, header)| {
         header.sealed.last > last && bound.is_none_or(|bound| header.sealed.last <= bound)
     });
     if sealed_further {
-        return Err(OpenError::Damaged(format!(
-            "segment {id} was sealed beyond position {}, and its cells need more drives to be read",
+        let read = |i: usize| failures.iter().all(|(failed, _)| *failed != i);
+        let mut copies = files.copies.iter().enumerate();
+        if !copies.any(|(i, drive)| read(i) && knows_all(*drive)) {
+            return Err(OpenError::Damaged(format!(
+                "segment {id} was sealed beyond position {}, and its cells need more drives to be \
+                 read",
+                last.0
+            )));
+        }
+        // By a start that was cut short, from a copy that is not here, which had a group that was
+        // never acknowledged. Once sealing is done and copies go, all cells are there.
+        notes.push(format!(
+            "segment {id} was sealed by a start that came to nothing, beyond position {}: what came \
+             after was not acknowledged on all drives",
             last.0
-        )));
+        ));
     }
     if let Some(lost) = later_group(&mut reader, end, length, last, bound) {
         return Err(OpenError::Damaged(format!(
@@ -187,7 +206,7 @@ pub(super) fn read_open(
             last.0, lost.0
         )));
     }
-    let failures = reader.failures().into_iter();
+    let failures = failures.into_iter().chain(reader.failures());
     history.unread.extend(failures.map(|(copy, e)| (files.copies[copy], e)));
     for drive in &files.copies {
         inner.set.forget_file(*drive, &name);
