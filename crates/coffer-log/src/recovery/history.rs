@@ -35,7 +35,8 @@ pub(super) fn read_history(
     weak: &[DriveId],
     notes: &mut Vec<String>,
 ) -> Result<History, OpenError> {
-    // A drive that took part until the end has in its copy all that was acknowledged at `all`.
+    // A drive that took part until the end has in its copies all that was acknowledged at `all` in
+    // the last epoch.
     let knows_all = |id: DriveId| {
         !weak.contains(&id) && newest.members.iter().any(|m| m.id == id && m.is_active())
     };
@@ -93,9 +94,10 @@ pub(super) fn read_history(
 }
 
 /// The header of a sealed segment whose cells can be read. Beside copies that hold everything
-/// the cells count only if they may lose as many drives as the copies: else sealing was cut short,
-/// and is done again. (The removal of the copies may have been undone by a power cut, but for one
-/// on a drive that lies: nothing may be sealed over whole cells from that.) Nor do cells count that
+/// the cells count only if every drive that is here has its own, and they may lose as many drives as
+/// the copies: else sealing was cut short, and is done again. (A power cut may have undone the
+/// removal of a copy, on a drive that lies: nothing may be sealed over whole cells from that.) Nor do
+/// cells count that
 /// go beyond the end that was decided for their epoch: they were sealed by a start that came to
 /// nothing, on drives that were not here when the end was decided.
 pub(super) fn complete_cells(
@@ -140,7 +142,9 @@ pub(super) fn complete_cells(
     if reads_whole(&mut copies) {
         let spare = alike(header) - usize::from(header.geometry.k);
         let goes_on = copies.group(sealed.body_bytes, sealed.last, sealed.chain_after).is_some();
-        let as_safe = spare + 1 >= files.copies.len() && !goes_on;
+        let cell_of = |id: &DriveId| files.cells.iter().any(|(d, c)| d == id && c.is_like(header));
+        let all_here = inner.set.live().iter().all(cell_of);
+        let as_safe = all_here && spare + 1 >= files.copies.len() && !goes_on;
         let cells_count = as_safe && reads_whole(&mut BodyReader::new(inner, &segment));
         return Ok(cells_count.then(|| header.clone()));
     }
@@ -185,7 +189,8 @@ pub(super) fn read_open(
     if sealed_further {
         let read = |i: usize| failures.iter().all(|(failed, _)| *failed != i);
         let mut copies = files.copies.iter().enumerate();
-        if !copies.any(|(i, drive)| read(i) && knows_all(*drive)) {
+        // An end that was decided for its epoch is known; what lies before it must be read.
+        if bound.is_some() || !copies.any(|(i, drive)| read(i) && knows_all(*drive)) {
             return Err(OpenError::Damaged(format!(
                 "segment {id} was sealed beyond position {}, and its cells need more drives to be \
                  read",
