@@ -183,6 +183,8 @@ pub(crate) struct Cells<'a> {
     members: &'a [DriveId],
     header_bytes: u64,
     cell_bytes: u64,
+    /// Body bytes, last position and chain: an older attempt to seal had others.
+    end: (u64, Position, Chain),
     name: String,
 }
 
@@ -194,7 +196,15 @@ impl<'a> Cells<'a> {
 
     /// As [`Cells::new`], of files whose names end in `suffix`.
     fn under(inner: &'a Inner, segment: &'a Segment, suffix: &str) -> Self {
-        let Layout::Cells { geometry, members, header_bytes, cell_bytes, .. } = &segment.layout
+        let Layout::Cells {
+            geometry,
+            members,
+            header_bytes,
+            cell_bytes,
+            body_bytes,
+            last,
+            chain_after,
+        } = &segment.layout
         else {
             panic!("segment {} is not sealed", segment.id);
         };
@@ -205,6 +215,7 @@ impl<'a> Cells<'a> {
             members,
             header_bytes: *header_bytes,
             cell_bytes: *cell_bytes,
+            end: (*body_bytes, *last, *chain_after),
             name: FileKind::Cell.file_name(segment.id) + suffix,
         }
     }
@@ -339,7 +350,8 @@ impl<'a> Cells<'a> {
                     })) if segment == self.id
                         && geometry == self.geometry
                         && members == self.members
-                        && sealed.cell_bytes == self.cell_bytes =>
+                        && sealed.cell_bytes == self.cell_bytes
+                        && (sealed.body_bytes, sealed.last, sealed.chain_after) == self.end =>
                     {
                         return Ok(sealed);
                     }

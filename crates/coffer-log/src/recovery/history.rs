@@ -36,9 +36,15 @@ pub(super) fn read_history(
     notes: &mut Vec<String>,
 ) -> Result<History, OpenError> {
     // A drive that took part until the end has in its copies all that was acknowledged at `all` in
-    // the last epoch.
-    let knows_all = |id: DriveId| {
-        !weak.contains(&id) && newest.members.iter().any(|m| m.id == id && m.is_active())
+    // the last epoch. Of the m that may be harmed, those that are here may lie.
+    let active = newest.members.iter().filter(|m| m.is_active());
+    let gone = active.clone().filter(|m| !inner.set.is_live(m.id) || weak.contains(&m.id)).count();
+    let harmed_most = newest.geometry.over(active.clone().count()).map_or(0, |g| usize::from(g.m));
+    let knows_all = |ids: &[DriveId]| {
+        let knows = |id: &DriveId| {
+            inner.set.is_live(*id) && !weak.contains(id) && active.clone().any(|m| m.id == *id)
+        };
+        ids.iter().filter(|id| knows(id)).count() > harmed_most.saturating_sub(gone)
     };
     let mut history = History {
         position: Position(0),
@@ -158,7 +164,7 @@ pub(super) fn read_open(
     id: SegmentId,
     files: &CommitFiles,
     bound: Option<Position>,
-    knows_all: &dyn Fn(DriveId) -> bool,
+    knows_all: &dyn Fn(&[DriveId]) -> bool,
     history: &mut History,
     notes: &mut Vec<String>,
 ) -> Result<(), OpenError> {
@@ -188,9 +194,10 @@ pub(super) fn read_open(
     });
     if sealed_further {
         let read = |i: usize| failures.iter().all(|(failed, _)| *failed != i);
-        let mut copies = files.copies.iter().enumerate();
+        let copies = files.copies.iter().enumerate().filter(|(i, _)| read(*i));
+        let witnesses: Vec<DriveId> = copies.map(|(_, drive)| *drive).collect();
         // An end that was decided for its epoch is known; what lies before it must be read.
-        if bound.is_some() || !copies.any(|(i, drive)| read(i) && knows_all(*drive)) {
+        if bound.is_some() || !knows_all(&witnesses) {
             return Err(OpenError::Damaged(format!(
                 "segment {id} was sealed beyond position {}, and its cells need more drives to be \
                  read",
