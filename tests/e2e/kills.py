@@ -37,6 +37,7 @@ SCENES = {
     "copy.": ["load"],
     "lane.": ["load"],
     "lane.reform-": ["drive"],
+    "lane.settled": ["drive"],
     "lane.close": ["stop"],
     "seal.": ["load", "start", "stop"],
     "bulk.": ["load"],
@@ -70,7 +71,7 @@ TIMES = [1, 1, 2, 3, 5]
 
 # What every group and request passes.
 TIMES_OF_FREQUENT = [1, 3, 8, 21, 55]
-FREQUENT = ("lane.before", "lane.s", "lane.w", "lane.com", "sequencer.", "reply.")
+FREQUENT = ("lane.before", "lane.submitted", "lane.synced", "lane.w", "lane.com", "sequencer.", "reply.")
 
 # Scenes that pass a point but a few times.
 TIMES_OF = {"roam": [1], "replaced": [1], "damaged": [1], "keys": [1], "fresh": [1, 1, 2, 3]}
