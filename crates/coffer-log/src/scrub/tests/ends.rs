@@ -1,4 +1,5 @@
-//! Files that a power cut left shorter than what they mean: one pass finds all of it.
+//! Where things end: files that a power cut left shorter than what they mean, of which one pass
+//! finds all, and history of which the last group is wrong in all copies.
 
 use super::*;
 
@@ -75,4 +76,28 @@ fn a_read_that_misses_the_end_of_a_row_has_it_healed() {
     store.log.heal_queued();
     assert_same(&store.files(), &before);
     store.check();
+}
+
+#[test]
+fn a_lost_last_group_is_told_of_the_segment_that_had_it() {
+    let mut store = Store::new(1, 1, 41);
+    let copies = |store: &Store| -> Vec<Covered> {
+        let is_copy = |c: &Covered| c.file.ends_with(".copy") && c.range.end > 4096;
+        store.log.covered().into_iter().filter(is_copy).collect()
+    };
+    store.commit();
+    let of_last = copies(&store);
+    let last = of_last.last().expect("a segment is open").file.clone();
+    // The one that follows has no groups yet.
+    let names = store.world.drive("d0").list().expect("the drive lists");
+    let next = names.iter().filter(|name| name.ends_with(".copy")).max().expect("there is one");
+    assert!(*next > last, "{names:?}");
+    for part in of_last.iter().filter(|c| c.file == last) {
+        store.flip_at(part, part.range.end - 4096);
+    }
+    let (report, findings) = store.scrub();
+    assert_eq!((report.found, report.lost), (2, 2), "{findings:?}");
+    let segment = last.trim_start_matches("commit-").trim_end_matches(".copy");
+    let told = |f: &Finding| f.what.contains(&format!("in segment {segment}"));
+    assert!(findings.iter().all(told), "{last}: {findings:?}");
 }
