@@ -55,29 +55,32 @@ pub(crate) fn scrub_rows(
             }
         }
     }
-    let end = filling.unwrap_or(u64::MAX).min(targets.longest());
-    let rows = Rows { segment, geometry: *geometry, members };
+    let settled = filling.unwrap_or(u64::MAX);
+    let end = settled.min(targets.longest());
+    let mut rows = Rows { segment, geometry: *geometry, members, rows_end: 0 };
     rows.scrub_headers(scrubber, &mut targets);
     let mut doubts = Doubts::default();
-    match only {
-        Some(offset) if offset < end => {
-            let range = offset..(offset + 1).min(end);
-            rows.scrub_from(scrubber, &mut targets, range, Some(&mut doubts));
-        }
-        Some(_) => {}
-        None => {
-            rows.scrub_from(scrubber, &mut targets, HEADER_BYTES..end, Some(&mut doubts));
-            if !scrubber.stopped && !scrubber.gaps_only {
-                scrubber.check_len(&mut targets, end);
-            }
-        }
-    }
+    let range = match only {
+        Some(offset) => offset..(offset + 1).min(end),
+        None => HEADER_BYTES..end,
+    };
+    rows.scrub_from(scrubber, &mut targets, range, Some(&mut doubts));
     rows.settle(scrubber, &mut targets, doubts);
+    // After all that was healed: a page that was written may have made one file longer than any
+    // was, and where a row ends in zeros the power may have cut it short on all members.
+    let len = match only {
+        Some(_) => rows.rows_end,
+        None => targets.longest().max(rows.rows_end),
+    };
+    let len = len.min(settled);
+    if !scrubber.stopped && !scrubber.gaps_only {
+        scrubber.check_len(&mut targets, len);
+    }
     if targets.any_fresh() {
         // What could be rebuilt was verified when it was; the same walk says what is there.
-        let (len, wanted) = (targets.longest(), end);
+        let len = targets.longest().max(len);
         scrubber.finish_fresh(&mut targets, len, &mut |scrubber, cell, file, holes| {
-            rows.reads_back(scrubber, cell, file, holes, wanted)
+            rows.reads_back(scrubber, cell, file, holes, end)
         });
     }
 }
@@ -97,6 +100,8 @@ struct Rows<'a> {
     segment: &'a Segment,
     geometry: Geometry,
     members: &'a [DriveId],
+    /// Where the last row ends that can be read or that is a loss, of those scrubbed so far.
+    rows_end: u64,
 }
 
 impl Rows<'_> {
@@ -144,7 +149,7 @@ impl Rows<'_> {
     /// Scrubs the rows that begin in `range`. What may be a loss goes to `doubts`; without them it
     /// is judged at once.
     fn scrub_from(
-        &self,
+        &mut self,
         scrubber: &mut Scrubber<'_>,
         targets: &mut Targets,
         range: Range<u64>,
@@ -200,7 +205,7 @@ impl Rows<'_> {
     }
 
     /// Judges what may be a loss.
-    fn settle(&self, scrubber: &mut Scrubber<'_>, targets: &mut Targets, doubts: Doubts) {
+    fn settle(&mut self, scrubber: &mut Scrubber<'_>, targets: &mut Targets, doubts: Doubts) {
         if doubts.rows.is_empty() && doubts.headless.is_empty() {
             return;
         }
@@ -244,7 +249,7 @@ impl Rows<'_> {
     }
 
     fn scrub_row(
-        &self,
+        &mut self,
         scrubber: &mut Scrubber<'_>,
         targets: &mut Targets,
         header: &RowHeader,
@@ -276,6 +281,7 @@ impl Rows<'_> {
                 return;
             }
         }
+        self.rows_end = self.rows_end.max(place.offset + place.stride());
         let row = format!("the row at {} of segment {}", place.offset, self.segment.id);
         let mut expected = vec![0; ROW_HEADER_BYTES];
         for (index, stored) in read.iter().enumerate() {

@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 
+use coffer_base::buffer::ALIGN;
 use coffer_base::drive::DriveFile;
 use coffer_base::{AlignedBuf, DriveId, Position, SegmentId};
 
@@ -25,8 +26,17 @@ pub(super) struct History {
     end: Mark,
     position: Position,
     chain: Chain,
-    /// The last unsealed segment, and who has copies: they lack what does not follow.
-    unsealed: Option<(SegmentId, Vec<DriveId>)>,
+    /// The unsealed segment that lacks what does not follow, if anything more is to follow.
+    unsealed: Option<Unsealed>,
+}
+
+/// A segment in which history was followed from copies.
+struct Unsealed {
+    segment: SegmentId,
+    /// Who has copies.
+    members: Vec<DriveId>,
+    /// Something is where the next group would be.
+    goes_on: bool,
 }
 
 impl History {
@@ -83,9 +93,9 @@ impl History {
         }
     }
 
-    /// What follows in history is in no copy of the last unsealed segment.
+    /// What follows in history is in no copy of the unsealed segment where it ended.
     fn tell_hole(&mut self, scrubber: &mut Scrubber<'_>) {
-        let Some((segment, members)) = self.unsealed.take() else { return };
+        let Some(Unsealed { segment, members, .. }) = self.unsealed.take() else { return };
         for member in members {
             let label = scrubber.inner.set.label(member);
             let what = format!(
@@ -197,7 +207,7 @@ fn scrub_groups(
     let files = copies.iter().map(|copy| copy.file.clone()).collect();
     let mut reader = BodyReader::of_files(inner, segment, files, true, u64::MAX);
     let (from, chain) = (history.position, history.chain);
-    let Ok((_, position, chain)) =
+    let Ok((body, position, chain)) =
         walk(&mut reader, 0..u64::MAX, from, chain, |group, offset, _| {
             if group.header.position > end || scrubber.stopped {
                 return Ok::<bool, Infallible>(false);
@@ -226,5 +236,18 @@ fn scrub_groups(
         return;
     }
     (history.position, history.chain) = (position, chain);
-    history.unsealed = Some((segment, copies.iter().map(|copy| copy.member).collect()));
+    let goes_on = copies.iter().any(|copy| has_bytes(copy, HEADER_BYTES + body));
+    // Where history did not go on, it ended before, if anything tells so: this may be a segment
+    // that nothing was written to yet.
+    let ended_before = |before: &Unsealed| position == from && (before.goes_on || !goes_on);
+    if history.unsealed.as_ref().is_some_and(ended_before) {
+        return;
+    }
+    let members = copies.iter().map(|copy| copy.member).collect();
+    history.unsealed = Some(Unsealed { segment, members, goes_on });
+}
+
+/// Whether the page at `at` is something else than zeros, or can't be read.
+fn has_bytes(copy: &Copy, at: u64) -> bool {
+    read_one(&*copy.file, at, ALIGN).is_none_or(|page| page.iter().any(|byte| *byte != 0))
 }

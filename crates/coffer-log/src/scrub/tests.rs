@@ -15,6 +15,7 @@ use crate::segment::{BLOCK_BYTES, FileKind};
 use crate::{Covered, DriveState, Lane, Log};
 
 mod cached;
+mod ends;
 
 const SCHEMES: [(u8, u8); 4] = [(1, 1), (2, 1), (4, 2), (5, 3)];
 
