@@ -395,8 +395,15 @@ impl Machine<'_> {
                 step.apply(&mut model);
                 model.name_upload(id);
                 if matches!(step, Step::Put(..)) && !self.world.is_down() {
-                    // That the store goes on without these was recorded first.
-                    self.known.fenced.extend(fenced_before);
+                    // That the store goes on without these was recorded first. Where an empty
+                    // drive waits, it is the one before it that is not trusted.
+                    let waits = |id: &DriveId| {
+                        let of_id = self.known.ids.iter().find(|(_, known)| *known == id);
+                        of_id.is_some_and(|(drive, _)| self.known.empty.contains(drive))
+                    };
+                    let fenced: Vec<_> =
+                        fenced_before.into_iter().filter(|id| !waits(id)).collect();
+                    self.known.fenced.extend(fenced);
                 }
                 self.settle(model, after);
                 Ok(Ended::Done)
