@@ -15,6 +15,7 @@ import pytest
 
 import figures
 import oracle
+from readers import Readers
 
 ROUNDS = int(os.environ.get("COFFER_ERASURE_ROUNDS", "2"))
 BUCKET = "erasure"
@@ -29,40 +30,6 @@ def pairs():
     if ROUNDS < len(PAIRS):
         chosen = [(0, 3), (2, 5), *dice.sample(PAIRS, len(PAIRS))][:ROUNDS]
     return chosen
-
-
-class Readers:
-    """Threads that read stable objects and compare them whole, until told to stop."""
-
-    def __init__(self, store, contents: dict, count: int = 2):
-        self.stop, self.failures, self.reads = threading.Event(), [], 0
-        self.threads = [
-            threading.Thread(target=self.run, args=(store.client(), contents, i), daemon=True)
-            for i in range(count)
-        ]
-        for thread in self.threads:
-            thread.start()
-
-    def run(self, s3, contents, number):
-        dice = random.Random(number)
-        while not self.stop.is_set():
-            key = dice.choice(list(contents))
-            try:
-                data = s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
-                assert data == contents[key], f"{key} has wrong bytes"
-                self.reads += 1
-            except Exception as failure:  # handed to the test's thread
-                self.failures.append(failure)
-                return
-
-    def end(self):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join(timeout=120)
-            assert not thread.is_alive(), "a reader hangs"
-        if self.failures:
-            raise self.failures[0]
-        return self.reads
 
 
 def wait_until_degraded(store, within_s: float) -> float:
@@ -93,7 +60,7 @@ def test_two_lost_drives_fail_nobody(make_store, lost):
         contents[key] = body
 
     assert not store.status()["degraded"]
-    readers = Readers(store, contents)
+    readers = Readers(store, BUCKET, contents)
     workers = [oracle.Worker(f"worker-{i}", i, BUCKET, keys=10) for i in range(3)]
     loader = threading.Thread(target=load, args=(store, workers), daemon=True)
     loader.start()
@@ -119,7 +86,7 @@ def test_two_lost_drives_fail_nobody(make_store, lost):
     assert_status_says_degraded(store)
     read_all(store, contents)
     verify_listing_of(store, workers, contents)
-    readers = Readers(store, contents)
+    readers = Readers(store, BUCKET, contents)
     load(store, workers, 1.5)
     readers.end()
     for worker in workers:

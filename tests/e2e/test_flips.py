@@ -8,48 +8,15 @@ many between two scrubs. The index is not among the files: it is made anew from 
 import json
 import os
 import random
-import threading
 import time
 
 import figures
+from readers import Readers
 
 FLIPS = int(os.environ.get("COFFER_FLIPS", "80"))
 BATCH = int(os.environ.get("COFFER_FLIPS_BATCH", "40"))
 BUCKET = "flips"
 SIZES = [0, 1, 1000, 4096, 70_000, 300_000, 1 << 20, 3 << 20]
-
-
-class Readers:
-    """Threads that read objects and compare them whole, until told to stop."""
-
-    def __init__(self, store, contents: dict, count: int = 3):
-        self.stop, self.failures, self.reads = threading.Event(), [], 0
-        self.threads = [
-            threading.Thread(target=self.run, args=(store.client(), contents, i), daemon=True)
-            for i in range(count)
-        ]
-        for thread in self.threads:
-            thread.start()
-
-    def run(self, s3, contents, number):
-        dice = random.Random(number)
-        while not self.stop.is_set():
-            key = dice.choice(list(contents))
-            try:
-                data = s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
-                assert data == contents[key], f"{key} has wrong bytes"
-                self.reads += 1
-            except Exception as failure:  # handed to the test's thread
-                self.failures.append(failure)
-                return
-
-    def end(self):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join(timeout=120)
-            assert not thread.is_alive(), "a reader hangs"
-        if self.failures:
-            raise self.failures[0]
 
 
 def sealed_files(drive):
@@ -110,7 +77,7 @@ def test_flipped_bits_are_healed_under_readers(make_store):
     dice = random.Random(int(os.environ.get("COFFER_FLIPS_SEED", "1")))
     flipped = healed = 0
     began = time.monotonic()
-    readers = Readers(store, contents)
+    readers = Readers(store, BUCKET, contents, 3)
     while flipped < FLIPS:
         for drive in dice.sample(store.drives, 2):
             files = [path for path in sealed_files(drive) if path in before]
@@ -144,7 +111,7 @@ def test_flipped_bits_are_healed_under_readers(make_store):
 def test_an_emptied_drive_is_filled_again(make_store):
     store, contents = make(make_store)
     before = contents_of(store)
-    readers = Readers(store, contents)
+    readers = Readers(store, BUCKET, contents, 3)
     for path in sealed_files(store.drives[2]):
         path.unlink()
     result = scrub(store)

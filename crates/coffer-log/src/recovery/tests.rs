@@ -1,17 +1,18 @@
 //! Starts with drives that are damaged, replaced, swapped, stale, foreign, or of other formats.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::Arc;
 
+use coffer_base::buffer::ALIGN;
 use coffer_base::checksum::checksum;
-use coffer_base::drive::{Access, Drive, DriveFile, Faults, SimWorld, Space, Survival};
+use coffer_base::drive::{Access, Drive, Faults, SimWorld, Survival};
 use coffer_base::rng::SeededRng;
 use coffer_base::{Position, StillClock};
 
 use crate::error::OpenError;
 use crate::mark::Mark;
 use crate::options::{LogOptions, Seams};
+use crate::segment::HEADER_BYTES;
 use crate::superblock::{Found, NAMES, Superblock, encode_version_1};
 use crate::tests::{Model, names, open, open_with, options};
 use crate::{DriveState, Lane, Log, Recovery};
@@ -637,69 +638,6 @@ fn version_1_is_carried_forward_and_half_way_is_no_matter() {
     assert_eq!(model.check(&log), 0);
 }
 
-/// A drive with bad sectors under the groups of segments: their headers can be read.
-struct BadSectors(Arc<dyn Drive>);
-
-struct BadFile(Arc<dyn DriveFile>);
-
-impl Drive for BadSectors {
-    fn label(&self) -> String {
-        self.0.label()
-    }
-    fn create(&self, name: &str, access: Access) -> io::Result<Arc<dyn DriveFile>> {
-        self.0.create(name, access)
-    }
-    fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn DriveFile>> {
-        let file = self.0.open(name, access)?;
-        Ok(if name.ends_with(".copy") { Arc::new(BadFile(file)) } else { file })
-    }
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.0.rename(from, to)
-    }
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.0.remove(name)
-    }
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.0.list()
-    }
-    fn sync_dir(&self) -> io::Result<()> {
-        self.0.sync_dir()
-    }
-    fn space(&self) -> io::Result<Space> {
-        self.0.space()
-    }
-    fn probe(&self) -> io::Result<()> {
-        self.0.probe()
-    }
-    fn barriers(&self) -> u64 {
-        self.0.barriers()
-    }
-}
-
-impl DriveFile for BadFile {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        if offset + buf.len() as u64 > crate::segment::HEADER_BYTES {
-            return Err(io::Error::other("bad sector"));
-        }
-        self.0.read_at(buf, offset)
-    }
-    fn write_at(&self, data: &[u8], offset: u64, sync: bool) -> io::Result<()> {
-        self.0.write_at(data, offset, sync)
-    }
-    fn sync(&self) -> io::Result<()> {
-        self.0.sync()
-    }
-    fn allocate(&self, len: u64) -> io::Result<()> {
-        self.0.allocate(len)
-    }
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-}
-
 #[test]
 fn what_can_not_be_read_is_not_taken_for_the_end_of_history() {
     let world = SimWorld::new(41);
@@ -718,10 +656,16 @@ fn what_can_not_be_read_is_not_taken_for_the_end_of_history() {
     let before = (contents(&world, "d0"), contents(&world, "d1"));
 
     // d0 is back, and d1 can't be read where history goes on.
-    let bad: Vec<Arc<dyn Drive>> = vec![world.drive("d0"), Arc::new(BadSectors(world.drive("d1")))];
-    let seams = Seams::inline(Arc::new(StillClock), Arc::new(SeededRng::new(8)));
-    let error = refusal(Log::open(bad, options(1, 1), seams));
+    let copies = before.1.iter().filter(|(name, _)| name.ends_with(".copy"));
+    let pages = |(name, bytes): (&String, &Vec<u8>)| {
+        let name = name.clone();
+        (HEADER_BYTES..bytes.len() as u64).step_by(ALIGN).map(move |at| (name.clone(), at))
+    };
+    let bad_sectors = copies.flat_map(pages).collect();
+    world.set_faults("d1", Faults { bad_sectors, ..Faults::default() });
+    let error = refusal(open_with(&world, &names(2), options(1, 1)));
     assert!(matches!(error, OpenError::NoMajority(_)), "{error}");
+    world.set_faults("d1", Faults::default());
     assert_eq!((contents(&world, "d0"), contents(&world, "d1")), before);
 
     let (log, ..) = open(&world, 1, 1);
