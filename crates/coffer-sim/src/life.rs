@@ -200,6 +200,11 @@ impl Machine<'_> {
         self.drives.iter().any(|drive| self.world.faults(drive).full)
     }
 
+    /// How often drives had no room for what was asked of them.
+    fn refused_for_space(&self) -> u64 {
+        self.drives.iter().map(|drive| self.world.refused_for_space(drive)).sum()
+    }
+
     /// An old copy of a drive is put in its place, if one more may be harmed.
     pub fn put_back_one_of(&mut self, older: &SimWorld) {
         let drive = pick(&self.rng, &self.drives).clone();
@@ -385,6 +390,7 @@ impl Machine<'_> {
         let after = format!("after: {}", step.describe());
         let fenced_before = fenced(store);
         let few = self.config.scheme.m > 0 && self.known.troubled;
+        let refused_before = self.refused_for_space();
         let ran = step.run(store, &before);
         if few {
             self.note_few(live(store));
@@ -409,15 +415,24 @@ impl Machine<'_> {
                 Ok(Ended::Done)
             }
             Err(_) if self.world.is_down() => Ok(Ended::Cut),
-            Err(failed) => self.excuse(&step, before, failed),
+            Err(failed) => {
+                // Trouble that comes in the middle of a step may bring space back.
+                let full = self.is_full() || self.refused_for_space() > refused_before;
+                self.excuse(&step, before, failed, full)
+            }
         }
     }
 
-    /// Whether an error may be, and what it leaves.
-    fn excuse(&mut self, step: &Step, before: Model, failed: Failed) -> Result<Ended, String> {
+    /// Whether an error may be, and what it leaves. `full`: a drive is, or was meanwhile.
+    fn excuse(
+        &mut self,
+        step: &Step,
+        before: Model,
+        failed: Failed,
+        full: bool,
+    ) -> Result<Ended, String> {
         let Failed { error, done } = failed;
         self.narrate(|| format!("error: {error}"));
-        let full = self.is_full();
         let wrong = |why: &str| Err(format!("{} fails{why}: {error}", step.describe()));
         let alone = self.known.troubled && self.spare() == 0;
         match &error {

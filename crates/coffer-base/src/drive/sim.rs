@@ -249,6 +249,11 @@ impl SimWorld {
         self.state().drives.get(drive).map_or_else(Faults::default, |drive| drive.faults.clone())
     }
 
+    /// How often a drive had no room for what was asked of it.
+    pub fn refused_for_space(&self, drive: &str) -> u64 {
+        self.state().drives.get(drive).map_or(0, |drive| drive.refused_for_space)
+    }
+
     /// Puts the drive of `older`, an earlier state of this world, in the place of this one's.
     pub fn put_back(&self, drive: &str, older: &SimWorld) {
         let mut old = older.state().drives.get(drive).cloned().unwrap_or_default();

@@ -276,6 +276,8 @@ fn a_full_drive_takes_nothing_and_gives_all() {
     assert_eq!(read_all(&*drive, "f").unwrap(), b"old");
     drive.rename("f", "h").unwrap();
     drive.remove("h").unwrap();
+    world.set_faults("d", Faults::default());
+    assert_eq!(world.refused_for_space("d"), 4, "it is known when there is room again");
 }
 
 #[test]

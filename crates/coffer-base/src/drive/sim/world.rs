@@ -46,6 +46,8 @@ pub(super) struct DriveState {
     pub(super) faults: Faults,
     pub(super) removed: bool,
     pub(super) barriers: u64,
+    /// How often it had no room for what was asked.
+    pub(super) refused_for_space: u64,
     /// Reads and writes that faults were asked about.
     draws: u64,
 }
@@ -219,24 +221,28 @@ impl DriveState {
         Space { total, free: total.saturating_sub(self.used()) }
     }
 
-    /// Whether file `id` may end, or be reserved, up to `end`.
-    pub(super) fn check_room(&self, id: FileId, end: u64) -> io::Result<()> {
-        let full = || io::Error::new(io::ErrorKind::StorageFull, "simulated: drive full");
+    /// Whether file `id` may end, or be reserved, up to `end`. Counts refusals.
+    pub(super) fn check_room(&mut self, id: FileId, end: u64) -> io::Result<()> {
+        if self.has_room(id, end) {
+            return Ok(());
+        }
+        self.refused_for_space += 1;
+        Err(io::Error::new(io::ErrorKind::StorageFull, "simulated: drive full"))
+    }
+
+    fn has_room(&self, id: FileId, end: u64) -> bool {
         if self.faults.full_for_overwrites {
-            return Err(full());
+            return false;
         }
         let has = self.files.get(&id).map_or(0, |f| f.len().max(f.reserved));
         // A new file needs a place for its name.
         if self.faults.full && (end > has || !self.files.contains_key(&id)) {
-            return Err(full());
+            return false;
         }
         let Some(capacity) = self.faults.capacity else {
-            return Ok(());
+            return true;
         };
-        if end > has && self.used() + (end - has) > capacity {
-            return Err(full());
-        }
-        Ok(())
+        end <= has || self.used() + (end - has) <= capacity
     }
 
     /// Counts down to the sync that fails.
