@@ -7,7 +7,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("coffer-log", &["coffer-base"]),
     ("coffer-catalog", &["coffer-base", "coffer-log"]),
     ("coffer-objects", &["coffer-base", "coffer-log", "coffer-iam", "coffer-catalog"]),
-    ("coffer-s3", &["coffer-base", "coffer-iam", "coffer-objects"]),
+    ("coffer-identity", &["coffer-base", "coffer-log", "coffer-iam", "coffer-catalog"]),
+    ("coffer-s3", &["coffer-base", "coffer-iam", "coffer-objects", "coffer-identity"]),
     (
         "coffer",
         &[
@@ -16,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "coffer-iam",
             "coffer-catalog",
             "coffer-objects",
+            "coffer-identity",
             "coffer-s3",
         ],
     ),
@@ -27,6 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "coffer-iam",
             "coffer-catalog",
             "coffer-objects",
+            "coffer-identity",
             "coffer-s3",
         ],
     ),
