@@ -25,9 +25,11 @@ fn old_rows(names: &[&str]) -> Vec<(Vec<u8>, Vec<u8>)> {
         user.push(0);
         user.extend(text("readonly"));
         user.push(1);
-        user.extend([(ALLOW_ALL.len() as u8 & 0x7f) | 0x80, (ALLOW_ALL.len() >> 7) as u8]
-            .iter()
-            .filter(|_| ALLOW_ALL.len() > 127));
+        user.extend(
+            [(ALLOW_ALL.len() as u8 & 0x7f) | 0x80, (ALLOW_ALL.len() >> 7) as u8]
+                .iter()
+                .filter(|_| ALLOW_ALL.len() > 127),
+        );
         if ALLOW_ALL.len() <= 127 {
             user.push(ALLOW_ALL.len() as u8);
         }
@@ -73,10 +75,8 @@ fn check(store: &Store, names: &[(&str, &str)]) {
             let user = users.iter().find(|user| user.name == *new).unwrap();
             assert_eq!(user.enabled, i != 1, "{new}");
             assert_eq!(user.created, Timestamp(100));
-            let policies = [
-                PolicyText::Canned("readonly".to_owned()),
-                PolicyText::Json(ALLOW_ALL.to_owned()),
-            ];
+            let policies =
+                [PolicyText::Canned("readonly".to_owned()), PolicyText::Json(ALLOW_ALL.to_owned())];
             assert_eq!(user.policies, policies);
             let key = format!("{old}-key");
             assert_eq!(user.access_keys, [key.clone()]);

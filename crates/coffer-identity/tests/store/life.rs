@@ -66,9 +66,8 @@ fn a_user_lives_and_goes_when_nothing_hangs_on_it() {
         let third = i.create_access_key(&keys, Some("ada")).await;
         let what = "Cannot exceed quota for AccessKeysPerUser: 2";
         assert_eq!(refused(third), Error::LimitExceeded(what.to_owned()));
-        let conflict = |what: &str| {
-            Error::DeleteConflict(format!("Cannot delete entity, must {what} first."))
-        };
+        let conflict =
+            |what: &str| Error::DeleteConflict(format!("Cannot delete entity, must {what} first."));
         assert_eq!(refused(i.delete_user(&ada, "ADA").await), conflict("delete access keys"));
         let list = on_arn(Action::ListAccessKeys, &named.arn);
         let all = Paging::default();
@@ -189,8 +188,10 @@ fn managed_policies_have_versions_and_users() {
         let create = on(Action::CreatePolicy, Kind::Policy, "p");
         let made = i.create_policy(&create, policy("p")).await.unwrap();
         let p = made.arn.clone();
-        assert_eq!((p.as_str(), made.default_version.as_str()),
-            ("arn:aws:iam::111122223333:policy/p", "v1"));
+        assert_eq!(
+            (p.as_str(), made.default_version.as_str()),
+            ("arn:aws:iam::111122223333:policy/p", "v1")
+        );
         let again = i.create_policy(&create, policy("p")).await;
         assert!(matches!(refused(again), Error::EntityAlreadyExists(_)));
         let bad = CreatePolicy { document: "[]".to_owned(), ..policy("q") };
@@ -221,10 +222,8 @@ fn managed_policies_have_versions_and_users() {
         i.set_default_policy_version(&set, &p, "v1").await.unwrap();
         let list = on_arn(Action::ListPolicyVersions, &p);
         let versions = i.list_policy_versions(&list, &p, &Paging::default()).await.unwrap();
-        let shown: Vec<_> =
-            versions.items.iter().map(|v| (v.id.as_str(), v.is_default)).collect();
-        let expected =
-            [("v6", false), ("v4", false), ("v3", false), ("v2", false), ("v1", true)];
+        let shown: Vec<_> = versions.items.iter().map(|v| (v.id.as_str(), v.is_default)).collect();
+        let expected = [("v6", false), ("v4", false), ("v3", false), ("v2", false), ("v1", true)];
         assert_eq!(shown, expected);
 
         i.create_user(&on(Action::CreateUser, Kind::User, "ada"), user("ada")).await.unwrap();
@@ -304,16 +303,16 @@ fn all_policies_are_listed_whatever_the_size_of_a_piece() {
         let local = ListPolicies { scope: PolicyScope::Local, ..Default::default() };
         assert_eq!(i.list_policies(&grant, &local).await.unwrap().items.len(), 7);
         let aws = ListPolicies { scope: PolicyScope::Aws, ..Default::default() };
-        assert_eq!(i.list_policies(&grant, &aws).await.unwrap().items.len(),
-            coffer_identity::builtin::BUILTINS.len());
+        assert_eq!(
+            i.list_policies(&grant, &aws).await.unwrap().items.len(),
+            coffer_identity::builtin::BUILTINS.len()
+        );
         let used = ListPolicies { only_used: true, ..Default::default() };
         assert_eq!(i.list_policies(&grant, &used).await.unwrap().items, []);
         for marker in ["", "x", "b", "é"] {
             let marker = Some(marker.to_owned());
-            let request = ListPolicies {
-                paging: Paging { marker, items_max: 5 },
-                ..Default::default()
-            };
+            let request =
+                ListPolicies { paging: Paging { marker, items_max: 5 }, ..Default::default() };
             let refused = i.list_policies(&grant, &request).await;
             assert!(matches!(refused, Err(Error::Validation(_))), "{refused:?}");
         }
@@ -432,7 +431,8 @@ fn accounts_are_apart_from_each_other() {
         assert!(i.create_account(&not_operator, "x").await.is_err());
         assert!(i.list_accounts(&not_operator).await.is_err());
         // Nor reach into another account: its grant is for its own.
-        let reach = grant_of(&root.principal, Action::GetUser, "arn:aws:iam::111122223333:user/ada");
+        let reach =
+            grant_of(&root.principal, Action::GetUser, "arn:aws:iam::111122223333:user/ada");
         let reached = i.user(&reach, "ada").await;
         assert!(matches!(refused(reached), Error::ConcurrentModification(_)));
         let foreign_policy = on(Action::CreatePolicy, Kind::Policy, "p");
@@ -450,8 +450,10 @@ fn accounts_are_apart_from_each_other() {
         let stopped = i.credential(&made.access_key, None, now).await.unwrap().unwrap();
         assert!(!stopped.enabled);
         let operators = on_arn(Action::CreateAccessKey, "arn:aws:iam::111122223333:root");
-        assert!(matches!(refused(i.create_access_key(&operators, None).await),
-            Error::InvalidInput(_)));
+        assert!(matches!(
+            refused(i.create_access_key(&operators, None).await),
+            Error::InvalidInput(_)
+        ));
 
         let summary = grant_of(&root.principal, Action::GetAccountSummary, "*");
         let summary = i.summary(&summary).await.unwrap();

@@ -10,16 +10,11 @@ use crate::store::*;
 #[test]
 fn a_user_is_there_whole_or_not_at_all() {
     let old = SimWorld::new(5);
-    let store = Store::over(old.fork()).unwrap();
-    store.catalog.close().unwrap();
-    let old = store.world.fork();
+    Store::over(old.fork()).unwrap().catalog.close().unwrap();
     let mut cuts = 0;
     for step in 1.. {
         let world = old.fork();
         world.reseed(step);
-        let store = Store::over(world.fork()).unwrap();
-        let world = store.world.fork();
-        drop(store);
         let store = Store::over(world).unwrap();
         store.world.cut_power_at(store.world.operations() + step);
         let admin = on_all(Action::AdminUsers);
@@ -35,9 +30,8 @@ fn a_user_is_there_whole_or_not_at_all() {
             break;
         }
         cuts += 1;
-        store.world.power_cut();
-        let world = store.world.fork();
-        drop(store);
+        let Store { world, .. } = store;
+        world.power_cut();
         let after = Store::over(world).unwrap();
         after.check();
         let found = run(after.identity.credential("anna-key", None, Timestamp(1))).unwrap();

@@ -14,7 +14,7 @@ use coffer_identity::{
     AccountId, DefaultAccount, Error, Identity, IdentitySeams, Kind, Result, RootKey, SecretKey,
     arn, check_row,
 };
-use coffer_log::{Log, LogOptions, OpenError, Seams};
+use coffer_log::{Log, LogOptions, Seams};
 
 pub const ACCOUNT: &str = "111122223333";
 pub const OWNER: &str = "the-owner";
@@ -66,7 +66,7 @@ pub fn open_catalog(
     engine: &Arc<dyn Engine>,
     rng: &Arc<SeededRng>,
     clock: &Arc<TickingClock>,
-) -> std::result::Result<Catalog, OpenError> {
+) -> std::result::Result<Catalog, String> {
     let options = LogOptions {
         k: 1,
         m: 1,
@@ -77,8 +77,8 @@ pub fn open_catalog(
     };
     let drives = ["d0", "d1"].map(|name| world.drive(name) as Arc<dyn Drive>).to_vec();
     let seams = Seams::inline(clock.clone(), rng.clone());
-    let (log, lane, _) = Log::open(drives, options, seams)?;
-    Ok(Catalog::open(log, lane, engine.clone(), Sequencing::Inline).unwrap())
+    let (log, lane, _) = Log::open(drives, options, seams).map_err(|e| e.to_string())?;
+    Catalog::open(log, lane, engine.clone(), Sequencing::Inline).map_err(|e| e.to_string())
 }
 
 pub fn open_identity(
