@@ -3,15 +3,17 @@
 /// Arrows point downwards only, and siblings don't know each other.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("coffer-base", &[]),
+    ("coffer-http", &["coffer-base"]),
     ("coffer-iam", &["coffer-base"]),
     ("coffer-log", &["coffer-base"]),
     ("coffer-catalog", &["coffer-base", "coffer-log"]),
     ("coffer-objects", &["coffer-base", "coffer-log", "coffer-iam", "coffer-catalog"]),
-    ("coffer-s3", &["coffer-base", "coffer-iam", "coffer-objects"]),
+    ("coffer-s3", &["coffer-base", "coffer-http", "coffer-iam", "coffer-objects"]),
     (
         "coffer",
         &[
             "coffer-base",
+            "coffer-http",
             "coffer-log",
             "coffer-iam",
             "coffer-catalog",
@@ -23,6 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "coffer-sim",
         &[
             "coffer-base",
+            "coffer-http",
             "coffer-log",
             "coffer-iam",
             "coffer-catalog",
