@@ -90,6 +90,9 @@ KILLS_PER_STORE = 40
 
 FSCK_EVERY = 10
 
+# How long a server that is left alone takes at most to fill what a drive of it lacks.
+REBUILT_S = 180.0
+
 
 def failpoint_binary() -> Path:
     default = REPOSITORY / "target" / "failpoints" / "coffer"
@@ -302,9 +305,20 @@ class Field:
             assert report["found"] == report["healed"], report
 
     def fsck(self):
+        """All must be there, on all drives: what one lacks is filled by the server that runs, not by
+        its start."""
+        self.wait_until_rebuilt()
         self.store.stop()
         self.store.fsck()
         self.store.start()
+
+    def wait_until_rebuilt(self):
+        deadline = time.monotonic() + REBUILT_S
+        while gaps := self.store.metric("coffer_segments_with_gaps"):
+            if time.monotonic() > deadline:
+                tail = self.store.log_tail()
+                raise AssertionError(f"{gaps} segments have gaps after {REBUILT_S} s:\n{tail}")
+            time.sleep(0.1)
 
     @property
     def answered(self) -> int:
@@ -500,7 +514,11 @@ def campaign(
                     nth = max(nth // 2, 1)
                     most[name, scene] = nth
             if result["kills"] % FSCK_EVERY == 0:
-                field.fsck()
+                try:
+                    field.fsck()
+                except BaseException as failure:
+                    failure.add_note(f"at the fsck after {name}:{nth}, scene {scene}, {drives} drives")
+                    raise
                 result["fscks"] += 1
             if field.kills >= KILLS_PER_STORE:
                 retire(field, result)
