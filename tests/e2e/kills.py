@@ -84,6 +84,11 @@ NO_SCRUB = ["--scrub-mib-per-sec", "0"]
 
 # How long a scene may go on without dying.
 SCENE_S = 8.0
+# One that seals a whole segment first, in a build that is not optimised, on a busy machine.
+SEALING_SCENE_S = 40.0
+
+# From the end of its connections to the end of a process that kills itself, at most.
+DYING_S = 5.0
 
 # Dead bytes are not given back yet and each kill leaves some: a new store now and then.
 KILLS_PER_STORE = 40
@@ -198,15 +203,14 @@ class Load:
         except BaseException as failure:  # handed to the test's thread
             self.failures.append(failure)
 
-    def end(self, dead: bool):
+    def end(self):
+        """No further requests, and none under way; what failed but for the server's death."""
         self.stop.set()
         for thread in self.threads:
             thread.join(timeout=180)
             assert not thread.is_alive(), "a client hangs"
         if self.failures:
             raise self.failures[0]
-        if self.gone and not dead:
-            raise self.gone[0]
 
 
 class Users:
@@ -326,7 +330,7 @@ class Field:
 
     # Scenes ---------------------------------------------------------------------------------
 
-    def play_load(self, name, nth, meanwhile=None, users=None) -> bool:
+    def play_load(self, name, nth, meanwhile=None, users=None, scene_s=SCENE_S) -> bool:
         store = self.store
         store.kill()
         if not store.start_armed(name, nth):
@@ -338,9 +342,14 @@ class Field:
             if meanwhile:
                 time.sleep(self.dice.uniform(0.05, 0.3))
                 meanwhile()
-            dead = store.died(name, SCENE_S)
+            dead = store.died(name, scene_s)
         finally:
-            load.end(dead)
+            load.end()
+        if load.gone and not dead:
+            # At last, while the clients were told to end.
+            dead = store.died(name, DYING_S)
+            if not dead:
+                raise load.gone[0]
         return dead
 
     def play_users(self, name, nth) -> bool:
@@ -355,7 +364,9 @@ class Field:
         drive = self.store.drives[-1]
         away = drive.with_name("away")
         try:
-            return self.play_load(name, nth, meanwhile=lambda: drive.rename(away))
+            return self.play_load(
+                name, nth, meanwhile=lambda: drive.rename(away), scene_s=SEALING_SCENE_S
+            )
         finally:
             self.store.kill()
             if away.exists():
@@ -376,7 +387,7 @@ class Field:
         load = Load(self.store, self.workers, self.s3)
         time.sleep(self.dice.uniform(0.1, 0.4))
         self.store.kill()
-        load.end(dead=True)
+        load.end()
 
     def play_start(self, name, nth) -> bool:
         self.warm_up()
@@ -432,7 +443,7 @@ class Field:
         if store.process.poll() is None:
             store.process.send_signal(signal.SIGTERM)
         dead = store.died(name, 60)
-        load.end(dead=True)
+        load.end()
         return dead
 
     def play_fresh(self, name, nth) -> bool:
