@@ -152,6 +152,8 @@ class Mortal(Store):
 
     def died(self, name: str, timeout_s: float) -> bool:
         """Waits for the server to end itself; False if it does not in time."""
+        if self.process is None:
+            return False
         try:
             code = self.process.wait(timeout=timeout_s)
         except subprocess.TimeoutExpired:
@@ -198,11 +200,15 @@ class Load:
         except BaseException as failure:  # handed to the test's thread
             self.failures.append(failure)
 
-    def end(self, dead: bool):
+    def join(self):
+        """No more requests are sent, and all that were are over."""
         self.stop.set()
         for thread in self.threads:
             thread.join(timeout=180)
             assert not thread.is_alive(), "a client hangs"
+
+    def end(self, dead: bool):
+        self.join()
         if self.failures:
             raise self.failures[0]
         if self.gone and not dead:
@@ -340,7 +346,10 @@ class Field:
                 meanwhile()
             dead = store.died(name, SCENE_S)
         finally:
-            load.end(dead)
+            load.join()
+        # The last requests may still have come past the point.
+        dead = dead or store.died(name, 10 if load.gone else 0)
+        load.end(dead)
         return dead
 
     def play_users(self, name, nth) -> bool:

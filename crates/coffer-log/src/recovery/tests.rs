@@ -700,3 +700,4 @@ fn a_copy_with_a_damaged_header_and_first_group_is_not_taken_for_an_unused_one()
 }
 
 mod membership;
+mod sealed;

@@ -278,9 +278,10 @@ impl Scrubbing {
 /// How long after a rebuild the next one is tried, if it was `before` that long.
 fn again(before: Duration, report: Option<ScrubReport>) -> Duration {
     match report {
-        Some(report) if report.healed == 0 && !report.stopped => {
-            (before * 2).min(REBUILD_AGAIN_MAX)
-        }
+        Some(report) if report.stopped => REBUILD_AGAIN,
+        // It left nothing: what is lacking by then is new.
+        Some(report) if report.healed == report.found && report.healed > 0 => LOOK,
+        Some(report) if report.healed == 0 => (before * 2).clamp(REBUILD_AGAIN, REBUILD_AGAIN_MAX),
         _ => REBUILD_AGAIN,
     }
 }
