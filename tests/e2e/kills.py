@@ -87,9 +87,6 @@ SCENE_S = 8.0
 # One that seals a whole segment first, in a build that is not optimised, on a busy machine.
 SEALING_SCENE_S = 40.0
 
-# From the end of its connections to the end of a process that kills itself, at most.
-DYING_S = 5.0
-
 # Dead bytes are not given back yet and each kill leaves some: a new store now and then.
 KILLS_PER_STORE = 40
 
@@ -157,6 +154,8 @@ class Mortal(Store):
 
     def died(self, name: str, timeout_s: float) -> bool:
         """Waits for the server to end itself; False if it does not in time."""
+        if self.process is None:
+            return False
         try:
             code = self.process.wait(timeout=timeout_s)
         except subprocess.TimeoutExpired:
@@ -203,14 +202,19 @@ class Load:
         except BaseException as failure:  # handed to the test's thread
             self.failures.append(failure)
 
-    def end(self):
-        """No further requests, and none under way; what failed but for the server's death."""
+    def join(self):
+        """No more requests are sent, and all that were are over."""
         self.stop.set()
         for thread in self.threads:
             thread.join(timeout=180)
             assert not thread.is_alive(), "a client hangs"
+
+    def end(self, dead: bool):
+        self.join()
         if self.failures:
             raise self.failures[0]
+        if self.gone and not dead:
+            raise self.gone[0]
 
 
 class Users:
@@ -344,12 +348,10 @@ class Field:
                 meanwhile()
             dead = store.died(name, scene_s)
         finally:
-            load.end()
-        if load.gone and not dead:
-            # At last, while the clients were told to end.
-            dead = store.died(name, DYING_S)
-            if not dead:
-                raise load.gone[0]
+            load.join()
+        # The last requests may still have come past the point.
+        dead = dead or store.died(name, 10 if load.gone else 0)
+        load.end(dead)
         return dead
 
     def play_users(self, name, nth) -> bool:
@@ -387,7 +389,7 @@ class Field:
         load = Load(self.store, self.workers, self.s3)
         time.sleep(self.dice.uniform(0.1, 0.4))
         self.store.kill()
-        load.end()
+        load.end(dead=True)
 
     def play_start(self, name, nth) -> bool:
         self.warm_up()
@@ -443,7 +445,7 @@ class Field:
         if store.process.poll() is None:
             store.process.send_signal(signal.SIGTERM)
         dead = store.died(name, 60)
-        load.end()
+        load.end(dead=True)
         return dead
 
     def play_fresh(self, name, nth) -> bool:
