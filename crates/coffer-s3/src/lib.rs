@@ -1,13 +1,13 @@
-//! The S3 protocol over HTTP/1.1: from a socket to calls of [`coffer_objects`] and back.
+//! The S3 protocol over HTTP: from a request to calls of [`coffer_objects`] and back.
 //!
 //! The crate has two halves. The *wire* half reads a request (address, signature, body) and
 //! writes a reply (XML, errors, streams); the *verbs* half, below `ops`, has one table of every S3
 //! operation and one file for each family. It does not know how an object is stored, what a policy
-//! says, or where credentials are kept: it asks [`coffer_objects`] and [`coffer_iam`].
+//! says, or where credentials are kept: it asks [`coffer_objects`] and [`coffer_iam`]; nor what a
+//! connection is: that is [`coffer_http`].
 //!
 //! | module | concept |
 //! |---|---|
-//! | [`server`] | connections: accepting, timeouts, draining |
 //! | [`service`] | one request from head to reply |
 //! | [`address`] | which bucket and key a request names |
 //! | [`auth`] | who asks: SigV4 in the header or in the query |
@@ -43,7 +43,6 @@ pub mod metrics;
 mod ops;
 pub mod request;
 pub mod respond;
-pub mod server;
 pub mod service;
 pub mod time;
 pub mod xml;

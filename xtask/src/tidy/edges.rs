@@ -3,16 +3,21 @@
 /// Arrows point downwards only, and siblings don't know each other.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("coffer-base", &[]),
+    ("coffer-http", &["coffer-base"]),
     ("coffer-iam", &["coffer-base"]),
     ("coffer-log", &["coffer-base"]),
     ("coffer-catalog", &["coffer-base", "coffer-log"]),
     ("coffer-objects", &["coffer-base", "coffer-log", "coffer-iam", "coffer-catalog"]),
     ("coffer-identity", &["coffer-base", "coffer-log", "coffer-iam", "coffer-catalog"]),
-    ("coffer-s3", &["coffer-base", "coffer-iam", "coffer-objects", "coffer-identity"]),
+    (
+        "coffer-s3",
+        &["coffer-base", "coffer-http", "coffer-iam", "coffer-objects", "coffer-identity"],
+    ),
     (
         "coffer",
         &[
             "coffer-base",
+            "coffer-http",
             "coffer-log",
             "coffer-iam",
             "coffer-catalog",
@@ -25,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "coffer-sim",
         &[
             "coffer-base",
+            "coffer-http",
             "coffer-log",
             "coffer-iam",
             "coffer-catalog",
