@@ -51,4 +51,4 @@ pub use auth::sign;
 pub use error::{Code, S3Error};
 pub use request::{Call, CallHead, Query};
 pub use respond::{Reply, ReplyBody};
-pub use service::{RootCredential, Service, ServiceSettings};
+pub use service::{Service, ServiceSettings};

@@ -8,6 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use coffer_base::{Clock, Rng, Timestamp};
 use coffer_iam::{Action, Ask, Principal, Resource};
+use coffer_identity::Identity;
 use coffer_objects::Objects;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, DATE, EXPECT, HOST, SERVER};
 use http::request::Parts;
@@ -33,6 +34,8 @@ const DRAIN_BYTES_MAX: usize = 256 << 10;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 /// How many large documents are in memory at once; more requests that have one wait.
 const LARGE_DOCUMENTS_MAX: usize = 8;
+/// The header that carries the token of temporary credentials.
+const SECURITY_TOKEN: &str = "x-amz-security-token";
 /// Whom a request counts for that was refused before it was known what it wants.
 const UNROUTED: &str = "none";
 
@@ -45,17 +48,6 @@ pub struct ServiceSettings {
     pub base_domains: Vec<String>,
 }
 
-/// The credential that exists without the store.
-#[derive(Clone)]
-pub struct RootCredential {
-    /// Its access key.
-    pub access_key: String,
-    /// Its secret.
-    pub secret: String,
-    /// Who it is.
-    pub principal: Arc<Principal>,
-}
-
 /// Answers S3 requests out of a store.
 pub struct Service {
     /// The store.
@@ -66,8 +58,8 @@ pub struct Service {
     pub clock: Arc<dyn Clock>,
     /// For request ids.
     pub rng: Arc<dyn Rng>,
-    /// Root's credential.
-    pub root: Option<RootCredential>,
+    /// Who may sign requests.
+    pub identity: Identity,
     /// What was counted.
     pub metrics: Metrics,
     keys: SigningKeys,
@@ -78,13 +70,13 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service over `objects`.
+    /// A service over `objects` for the callers that `identity` knows.
     pub fn new(
         objects: Objects,
         settings: ServiceSettings,
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
-        root: Option<RootCredential>,
+        identity: Identity,
     ) -> Service {
         let mut host_id = [0; 48];
         rng.fill(&mut host_id);
@@ -93,7 +85,7 @@ impl Service {
             settings,
             clock,
             rng,
-            root,
+            identity,
             metrics: Metrics::default(),
             keys: SigningKeys::default(),
             nobody: Arc::new(Principal::anonymous()),
@@ -217,7 +209,9 @@ impl Service {
             }
             return Ok(Caller { principal: self.nobody.clone(), signer: None, payload_hash: None });
         };
-        let (secret, principal) = self.credential(&claim.access_key).await?.ok_or_else(|| {
+        let token = session_token(parts, query)?;
+        let found = self.credential(&claim.access_key, token, now).await?;
+        let (secret, principal) = found.ok_or_else(|| {
             S3Error::new(Code::InvalidAccessKeyId).extra("AWSAccessKeyId", &claim.access_key)
         })?;
         let head = SignedHead {
@@ -227,6 +221,7 @@ impl Service {
             headers: &parts.headers,
         };
         let signer = claim.verify(head, &secret, &self.keys, now)?;
+        self.identity.note_use(&claim.access_key, "s3", &self.settings.region, now);
         // A presigned URL signs no payload that chunks could continue from.
         let in_header = parts.headers.contains_key(AUTHORIZATION);
         Ok(Caller {
@@ -252,13 +247,10 @@ impl Service {
     async fn credential(
         &self,
         access_key: &str,
+        session_token: Option<&str>,
+        now: Timestamp,
     ) -> Result<Option<(String, Arc<Principal>)>, S3Error> {
-        if let Some(root) = &self.root
-            && root.access_key == access_key
-        {
-            return Ok(Some((root.secret.clone(), root.principal.clone())));
-        }
-        let found = self.objects.principal_by_access_key(access_key).await?;
+        let found = self.identity.credential(access_key, session_token, now).await?;
         Ok(found.filter(|c| c.enabled).map(|c| (c.secret, c.principal)))
     }
 
@@ -348,6 +340,22 @@ async fn drained(unread: Unread, expects_continue: bool) -> bool {
         true
     };
     timeout(DRAIN_TIME_MAX, draining).await.unwrap_or(false)
+}
+
+/// The token of temporary credentials, from where the signature is. That it is signed is checked
+/// with the other headers, or is so because it stands in a signed query.
+fn session_token<'a>(parts: &'a Parts, query: &'a Query) -> Result<Option<&'a str>, S3Error> {
+    if !parts.headers.contains_key(AUTHORIZATION) {
+        return Ok(query.get("X-Amz-Security-Token"));
+    }
+    let mut values = parts.headers.get_all(SECURITY_TOKEN).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => {
+            value.to_str().map(Some).map_err(|_| S3Error::new(Code::InvalidToken))
+        }
+        (Some(_), Some(_)) => Err(S3Error::new(Code::InvalidToken)),
+    }
 }
 
 fn is_form(parts: &Parts) -> bool {
