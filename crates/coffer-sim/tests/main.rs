@@ -85,7 +85,7 @@ fn full_drives_refuse_and_lose_nothing() {
     let mut total = Outcome::default();
     for (i, fullness) in Fullness::ALL.into_iter().enumerate() {
         for (k, m) in [(1, 0), (2, 1)] {
-            let outcome = full::run(Scheme { k, m }, 3 + i as u64, fullness, 4);
+            let outcome = full::run(Scheme { k, m }, 3 + i as u64, fullness, 3);
             let outcome = outcome.unwrap_or_else(|what| panic!("{what}"));
             total.runs += outcome.runs;
             total.refused += outcome.refused;
