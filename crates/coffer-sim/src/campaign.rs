@@ -39,6 +39,8 @@ pub struct Config {
     pub weak_acks: bool,
     /// Drives fail in the middle of the run, and of the lives after it.
     pub trouble: bool,
+    /// Drives may hang, too.
+    pub stalls: bool,
     /// Scrubs, rebuilds and replaced drives.
     pub mending: bool,
     /// Some uploads have a part of full size.
@@ -60,6 +62,7 @@ impl Config {
             every: 1,
             weak_acks: seed % 4 == 3 || seed % 8 == 1,
             trouble: seed % 4 == 1 || seed % 4 == 2,
+            stalls: false,
             mending: seed.is_multiple_of(3),
             big_parts: seed % 16 == 6,
             old_copies: false,
