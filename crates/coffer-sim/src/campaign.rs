@@ -62,10 +62,10 @@ impl Config {
             every: 1,
             weak_acks: seed % 4 == 3 || seed % 8 == 1,
             trouble: seed % 4 == 1 || seed % 4 == 2,
-            stalls: false,
+            stalls: seed % 7 >= 3,
             mending: seed.is_multiple_of(3),
             big_parts: seed % 16 == 6,
-            old_copies: false,
+            old_copies: matches!(seed % 7, 2 | 5),
             narrate: false,
             plant: Plant::Nothing,
         }

@@ -213,12 +213,12 @@ impl Machine<'_> {
     /// An old copy of a drive is put in its place, if one more may be harmed.
     pub fn put_back_one_of(&mut self, older: &SimWorld) {
         let drive = pick(&self.rng, &self.drives).clone();
-        let mut harmed = self.known.harmed.clone();
-        harmed.insert(drive.clone());
-        if harmed.len() <= self.spare() && self.world.is_here(&drive) {
+        let others = self.drives.iter().filter(|d| **d != drive && self.lacks(d)).count();
+        let is_filled = self.world.is_here(&drive) && !self.known.empty.contains(&drive);
+        if others < self.spare() && is_filled {
             self.narrate(|| format!("an old copy of {drive} is put in its place"));
             self.world.put_back(&drive, older);
-            self.known.harmed = harmed;
+            self.known.harmed.insert(drive);
         }
     }
 

@@ -536,12 +536,7 @@ impl SimFile {
         Ok(())
     }
 
-    fn read(
-        &self,
-        buf: &mut [u8],
-        offset: u64,
-        patience: Option<Patience>,
-    ) -> io::Result<usize> {
+    fn read(&self, buf: &mut [u8], offset: u64, patience: Option<Patience>) -> io::Result<usize> {
         self.check_alignment(buf, offset)?;
         let mut state = self.world.state();
         self.place().check_answers(&state, patience)?;
@@ -573,7 +568,6 @@ impl SimFile {
         }
         Ok(n)
     }
-
 }
 
 impl DriveFile for SimFile {
