@@ -373,7 +373,7 @@ fn live_on(machine: &mut Machine<'_>) -> Result<bool, String> {
         if machine.config.mending && may_lose && chance(&machine.rng, 1, 5) {
             machine.replace_one();
         }
-        if machine.config.old_copies && may_lose && chance(&machine.rng, 1, 8) {
+        if machine.config.old_copies && may_lose && chance(&machine.rng, 1, 3) {
             machine.put_back_one_of(&older);
         }
         store = machine.open_somehow(false).map_err(|e| format!("life {}: {e}", life + 1))?;

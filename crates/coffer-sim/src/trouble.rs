@@ -68,9 +68,12 @@ static TROUBLES: [Trouble; 13] = [
 
 impl Trouble {
     /// Any of them; without `spare` drives, only those that lose nothing and say no lies. Stalls only
-    /// with `stalls`.
+    /// with `stalls`, and then more often than the others.
     pub fn draw(rng: &SeededRng, spare: bool, stalls: bool) -> &'static Trouble {
-        let may_come = |t: &&Trouble| (spare || t.is_honest) && (stalls || !t.stalls);
+        let only_stalls = stalls && spare && rng.below(3) == 0;
+        let may_come = |t: &&Trouble| {
+            (spare || t.is_honest) && if only_stalls { t.stalls } else { stalls || !t.stalls }
+        };
         let all: Vec<&Trouble> = TROUBLES.iter().filter(may_come).collect();
         all[rng.below(all.len() as u64) as usize]
     }

@@ -103,7 +103,7 @@ fn full_drives_refuse_and_lose_nothing() {
 fn what_a_drive_that_hung_does_late_does_no_harm() {
     let (mut runs, mut in_limbo) = (0, 0);
     for (i, landing) in Landing::ALL.into_iter().enumerate() {
-        let outcome = hang::run(Scheme { k: 2, m: 1 }, 50 + i as u64, landing, 4);
+        let outcome = hang::run(Scheme { k: 2, m: 1 }, 50 + i as u64, landing, 1);
         let outcome = outcome.unwrap_or_else(|what| panic!("{what}"));
         runs += outcome.runs;
         in_limbo += outcome.in_limbo;
