@@ -9,6 +9,7 @@ use bytes::Bytes;
 use coffer_base::{Clock, Rng, Timestamp};
 use coffer_iam::{Action, Principal, Resource};
 use coffer_objects::Objects;
+use coffer_sigv4::{ChunkSigner, Claim, Expected, SignedHead, SigningKeys};
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, DATE, EXPECT, HOST, SERVER};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode};
@@ -18,7 +19,6 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::address::Address;
-use crate::auth::{ChunkSigner, Claim, SignedHead, SigningKeys};
 use crate::body::{Body, Payload, SourceError, Supply, Unread};
 use crate::error::{Code, S3Error};
 use crate::metrics::{Account, Counters, Metrics};
@@ -214,7 +214,9 @@ impl Service {
         query: &Query,
         now: Timestamp,
     ) -> Result<Caller, S3Error> {
-        let Some(claim) = Claim::read(&parts.headers, query, &self.settings.region)? else {
+        let Some(claim) =
+            Claim::read(&parts.headers, query, Expected::s3(&[&self.settings.region]))?
+        else {
             // A preflight has no credentials by its nature, and a form upload has them in its
             // body. Both go on as somebody without any permission, but only to be refused by the
             // operations that are meant: a header alone opens no other.
@@ -223,6 +225,9 @@ impl Service {
             }
             return Ok(Caller { principal: self.nobody.clone(), signer: None, payload_hash: None });
         };
+        if claim.security_token.is_some() {
+            return Err(S3Error::new(Code::InvalidToken));
+        }
         let (secret, principal) = self.credential(&claim.access_key).await?.ok_or_else(|| {
             S3Error::new(Code::InvalidAccessKeyId).extra("AWSAccessKeyId", &claim.access_key)
         })?;

@@ -7,7 +7,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("coffer-log", &["coffer-base"]),
     ("coffer-catalog", &["coffer-base", "coffer-log"]),
     ("coffer-objects", &["coffer-base", "coffer-log", "coffer-iam", "coffer-catalog"]),
-    ("coffer-s3", &["coffer-base", "coffer-iam", "coffer-objects"]),
+    ("coffer-sigv4", &["coffer-base"]),
+    ("coffer-s3", &["coffer-base", "coffer-iam", "coffer-objects", "coffer-sigv4"]),
     (
         "coffer",
         &[
