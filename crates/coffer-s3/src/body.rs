@@ -27,7 +27,7 @@ pub use payload::{Payload, checksum_header, checksum_of_header};
 pub(crate) use supply::{Supply, Unread};
 
 /// The error of whatever the bytes come from.
-pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
+pub type SourceError = coffer_http::BodyError;
 
 /// Where raw bytes come from: a connection, or a test.
 pub type Source = BoxBody<Bytes, SourceError>;

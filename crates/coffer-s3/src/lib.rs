@@ -1,14 +1,13 @@
-//! The S3 protocol over HTTP/1.1: from a socket to calls of [`coffer_objects`] and back.
+//! The S3 protocol over HTTP: from a request to calls of [`coffer_objects`] and back.
 //!
 //! The crate has two halves. The *wire* half reads a request (address, signature, body) and
 //! writes a reply (XML, errors, streams); the *verbs* half, below `ops`, has one table of every S3
 //! operation and one file for each family. It does not know how an object is stored, what a policy
 //! says, where credentials are kept, or how a signature is made: it asks [`coffer_objects`],
-//! [`coffer_iam`] and [`coffer_sigv4`].
+//! [`coffer_iam`] and [`coffer_sigv4`]; nor what a connection is: that is [`coffer_http`].
 //!
 //! | module | concept |
 //! |---|---|
-//! | [`server`] | connections: accepting, timeouts, draining |
 //! | [`service`] | one request from head to reply |
 //! | [`address`] | which bucket and key a request names |
 //! | `auth` | what is answered when a signature is not believed |
@@ -42,7 +41,6 @@ pub mod metrics;
 mod ops;
 pub mod request;
 pub mod respond;
-pub mod server;
 pub mod service;
 pub mod xml;
 

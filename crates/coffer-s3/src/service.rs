@@ -24,7 +24,7 @@ use crate::error::{Code, S3Error};
 use crate::metrics::{Account, Counters, Metrics};
 use crate::ops::{self, Operation};
 use crate::request::{Call, CallHead, Query};
-use crate::respond::{Reply, reply_empty, reply_xml};
+use crate::respond::{Reply, ReplyBody, reply_empty, reply_xml};
 use crate::time;
 
 /// How much of a body that nobody reads is taken in, so that the connection can go on.
@@ -329,6 +329,14 @@ struct Course {
     /// Bucket and key.
     named: (Option<String>, Option<String>),
     counters: Option<Arc<Counters>>,
+}
+
+impl coffer_http::Answer for Service {
+    type Body = ReplyBody;
+
+    async fn answer(&self, request: Request<coffer_http::RequestBody>) -> Reply {
+        self.handle(request).await
+    }
 }
 
 /// Takes in what is left of a body, within bounds: whether its end was reached, so that the

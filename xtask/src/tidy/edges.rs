@@ -3,16 +3,18 @@
 /// Arrows point downwards only, and siblings don't know each other.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("coffer-base", &[]),
+    ("coffer-http", &["coffer-base"]),
     ("coffer-iam", &["coffer-base"]),
     ("coffer-log", &["coffer-base"]),
     ("coffer-catalog", &["coffer-base", "coffer-log"]),
     ("coffer-objects", &["coffer-base", "coffer-log", "coffer-iam", "coffer-catalog"]),
     ("coffer-sigv4", &["coffer-base"]),
-    ("coffer-s3", &["coffer-base", "coffer-iam", "coffer-objects", "coffer-sigv4"]),
+    ("coffer-s3", &["coffer-base", "coffer-http", "coffer-iam", "coffer-objects", "coffer-sigv4"]),
     (
         "coffer",
         &[
             "coffer-base",
+            "coffer-http",
             "coffer-log",
             "coffer-iam",
             "coffer-catalog",
@@ -24,6 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "coffer-sim",
         &[
             "coffer-base",
+            "coffer-http",
             "coffer-log",
             "coffer-iam",
             "coffer-catalog",

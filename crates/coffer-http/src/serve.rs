@@ -4,8 +4,6 @@
 //! [`Limits::buffer_bytes_max`]; replies are pulled from the store as fast as the client takes
 //! them.
 
-mod patience;
-
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
@@ -21,8 +19,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::service::Service;
-use patience::{PatientBody, PatientConnection};
+use crate::answer::{Answer, Arrival};
+use crate::patience::{PatientBody, PatientConnection};
+use crate::traffic::Traffic;
 
 /// How long to wait after an error of accepting; what is short then (file descriptors) comes back
 /// when connections close.
@@ -58,15 +57,28 @@ impl Default for Limits {
     }
 }
 
+/// What a server is made with.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// How patient it is.
+    pub limits: Limits,
+    /// Where it counts.
+    pub traffic: Arc<Traffic>,
+}
+
+/// The body of a request.
+pub type RequestBody = PatientBody<Incoming>;
+
 /// Serves what comes to `listeners` until `shutdown` ends. Then no connection is accepted any
 /// more, idle ones are closed, requests under way may end within the drain time, and what is left
 /// is cut off. Returns how many connections were cut off.
-pub async fn serve(
+pub async fn serve<A: Answer>(
     listeners: Vec<Box<dyn Listener>>,
-    service: Arc<Service>,
+    answer: Arc<A>,
     shutdown: impl Future<Output = ()>,
-    limits: Limits,
+    setup: Setup,
 ) -> usize {
+    let Setup { limits, traffic } = setup;
     let (stop, stopping) = watch::channel(());
     let mut shutdown = pin!(shutdown);
     let mut connections = JoinSet::new();
@@ -82,9 +94,13 @@ pub async fn serve(
             }
             accepted = accept_any(&listeners), if !full => match accepted {
                 Ok((connection, peer)) => {
-                    let (service, stopping) = (service.clone(), stopping.clone());
+                    let arrival = Arrival { peer, secure: false };
+                    let (answer, stopping) = (answer.clone(), stopping.clone());
+                    let presence = traffic.connection();
                     connections.spawn(async move {
-                        if let Err(error) = converse(connection, service, stopping, limits).await {
+                        let _presence = presence;
+                        let talk = converse(connection, arrival, answer, stopping, limits);
+                        if let Err(error) = talk.await {
                             tracing::debug!(%peer, "the connection broke: {error}");
                         }
                     });
@@ -117,18 +133,19 @@ async fn accept_any(listeners: &[Box<dyn Listener>]) -> std::io::Result<Accepted
 
 /// Serves one connection to its end. `stopping` closes when the server stops: the request under
 /// way is the last one then.
-async fn converse(
+async fn converse<A: Answer>(
     connection: Box<dyn Connection>,
-    service: Arc<Service>,
+    arrival: Arrival,
+    answer: Arc<A>,
     mut stopping: watch::Receiver<()>,
     limits: Limits,
 ) -> Result<(), hyper::Error> {
-    let _presence = service.metrics.connection();
     let answer = service_fn(|request: hyper::Request<Incoming>| {
-        let service = service.clone();
+        let answer = answer.clone();
         async move {
-            let request = request.map(|body| PatientBody::new(body, limits.body_pause_max));
-            Ok::<_, Infallible>(service.handle(request).await)
+            let mut request = request.map(|body| PatientBody::new(body, limits.body_pause_max));
+            request.extensions_mut().insert(arrival);
+            Ok::<_, Infallible>(answer.answer(request).await)
         }
     });
     let io = TokioIo::new(PatientConnection::new(connection, limits.reply_pause_max));

@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use crate::body::SourceError;
+use crate::answer::BodyError;
 
 /// How long, and for how many bytes, a closed connection is still listened to. Closing with bytes
 /// unread would reset the connection, and the client might never see the reply that refused them.
@@ -46,13 +46,13 @@ impl Patience {
 }
 
 /// A body whose next bytes must come in time.
-pub(super) struct PatientBody<B> {
+pub struct PatientBody<B> {
     body: B,
     patience: Patience,
 }
 
 impl<B> PatientBody<B> {
-    pub(super) fn new(body: B, pause_max: Duration) -> Self {
+    pub(crate) fn new(body: B, pause_max: Duration) -> Self {
         Self { body, patience: Patience::new(pause_max) }
     }
 }
@@ -60,15 +60,15 @@ impl<B> PatientBody<B> {
 impl<B> Body for PatientBody<B>
 where
     B: Body<Data = Bytes> + Unpin,
-    B::Error: Into<SourceError>,
+    B::Error: Into<BodyError>,
 {
     type Data = Bytes;
-    type Error = SourceError;
+    type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, SourceError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(frame) => {
@@ -90,7 +90,7 @@ where
 
 /// A connection whose other end must take what is written in time, and that lingers when it is
 /// closed.
-pub(super) struct PatientConnection {
+pub(crate) struct PatientConnection {
     connection: Box<dyn Connection>,
     patience: Patience,
     closing: Closing,
@@ -107,7 +107,7 @@ enum Closing {
 }
 
 impl PatientConnection {
-    pub(super) fn new(connection: Box<dyn Connection>, pause_max: Duration) -> Self {
+    pub(crate) fn new(connection: Box<dyn Connection>, pause_max: Duration) -> Self {
         Self { connection, patience: Patience::new(pause_max), closing: Closing::Not }
     }
 
