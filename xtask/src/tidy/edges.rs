@@ -9,7 +9,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("coffer-catalog", &["coffer-base", "coffer-log"]),
     ("coffer-objects", &["coffer-base", "coffer-log", "coffer-iam", "coffer-catalog"]),
     ("coffer-sigv4", &["coffer-base"]),
-    ("coffer-s3", &["coffer-base", "coffer-http", "coffer-iam", "coffer-objects", "coffer-sigv4"]),
+    ("coffer-identity", &["coffer-base", "coffer-log", "coffer-iam", "coffer-catalog"]),
+    (
+        "coffer-s3",
+        &[
+            "coffer-base",
+            "coffer-http",
+            "coffer-iam",
+            "coffer-objects",
+            "coffer-identity",
+            "coffer-sigv4",
+        ],
+    ),
+    ("coffer-query", &["coffer-base", "coffer-iam", "coffer-identity", "coffer-sigv4"]),
     (
         "coffer",
         &[
@@ -19,6 +31,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "coffer-iam",
             "coffer-catalog",
             "coffer-objects",
+            "coffer-identity",
             "coffer-s3",
         ],
     ),
@@ -31,6 +44,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "coffer-iam",
             "coffer-catalog",
             "coffer-objects",
+            "coffer-identity",
             "coffer-s3",
         ],
     ),
