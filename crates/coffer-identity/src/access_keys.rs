@@ -325,8 +325,8 @@ impl Identity {
 
     pub(crate) fn open_secret(&self, access_key: &str, sealed: &[u8]) -> Result<String> {
         let opened = self.seals().secrets().open(access_key, sealed);
-        opened.and_then(|text| String::from_utf8(text).ok()).ok_or_else(|| {
-            Error::Corrupt(format!("the secret of {access_key} does not open"))
-        })
+        opened
+            .and_then(|text| String::from_utf8(text).ok())
+            .ok_or_else(|| Error::Corrupt(format!("the secret of {access_key} does not open")))
     }
 }

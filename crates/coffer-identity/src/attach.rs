@@ -41,9 +41,8 @@ fn usable(rows: &impl Rows, account: AccountId, arn: &str) -> Result<()> {
     if Builtin::by_arn(arn).is_some() {
         return Ok(());
     }
-    let missing = || {
-        Error::NoSuchEntity(format!("Policy {arn} does not exist or is not attachable."))
-    };
+    let missing =
+        || Error::NoSuchEntity(format!("Policy {arn} does not exist or is not attachable."));
     match parse_arn(arn).ok_or_else(|| not_an_arn(arn))? {
         (Some(found), Kind::Policy, _, name) if found == account => {
             let row = find(rows, account, Kind::Policy, name)?.ok_or_else(missing)?;
@@ -92,12 +91,8 @@ impl Identity {
         policy: &str,
         document: String,
     ) -> Result<()> {
-        let action = by_kind(
-            kind,
-            Action::PutUserPolicy,
-            Action::PutGroupPolicy,
-            Action::PutRolePolicy,
-        );
+        let action =
+            by_kind(kind, Action::PutUserPolicy, Action::PutGroupPolicy, Action::PutRolePolicy);
         let subject = subject(grant, action)?;
         check_policy_name(policy)?;
         documents::identity(&document)?;
@@ -131,12 +126,8 @@ impl Identity {
         name: &str,
         policy: &str,
     ) -> Result<String> {
-        let action = by_kind(
-            kind,
-            Action::GetUserPolicy,
-            Action::GetGroupPolicy,
-            Action::GetRolePolicy,
-        );
+        let action =
+            by_kind(kind, Action::GetUserPolicy, Action::GetGroupPolicy, Action::GetRolePolicy);
         let row = subject(grant, action)?.entity(&self.snapshot(), kind, name)?;
         let found = row.inline.iter().find(|(known, _)| known == policy);
         found.map(|(_, document)| document.clone()).ok_or_else(|| no_such_inline(policy, &row))

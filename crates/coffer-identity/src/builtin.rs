@@ -128,6 +128,8 @@ mod tests {
         ids.dedup();
         assert_eq!(ids.len(), BUILTINS.len());
         assert_eq!(Builtin::by_arn("arn:aws:iam::aws:policy/readwrite"), None, "not its path");
-        assert!(Builtin::canned("readwrite").is_some() && Builtin::canned("IAMFullAccess").is_none());
+        assert!(
+            Builtin::canned("readwrite").is_some() && Builtin::canned("IAMFullAccess").is_none()
+        );
     }
 }

@@ -194,9 +194,10 @@ fn one(identity: &Identity, txn: &mut Txn<'_>, name: &str) -> Result<()> {
     add(txn, &row)?;
     for access_key in &old.access_keys {
         let at = access_key_key(access_key);
-        let key = txn.row::<OldAccessKey>(&at)?.filter(|key| key.user == name).ok_or_else(|| {
-            Error::Corrupt(format!("the access key {access_key} of {name} is not there"))
-        })?;
+        let key =
+            txn.row::<OldAccessKey>(&at)?.filter(|key| key.user == name).ok_or_else(|| {
+                Error::Corrupt(format!("the access key {access_key} of {name} is not there"))
+            })?;
         let key_row = AccessKeyRow {
             account,
             user: Some(row.id.clone()),

@@ -211,9 +211,9 @@ impl Identity {
                     return Ok(Some((self.operator_principal(), true)));
                 }
                 let key: Option<AccessKeyRow> = rows.row(&keys::access_key(access_key))?;
-                let Some(key) = key.filter(|key| {
-                    key.user.is_none() && key.account == session.account
-                }) else {
+                let Some(key) =
+                    key.filter(|key| key.user.is_none() && key.account == session.account)
+                else {
                     return Ok(None);
                 };
                 Ok(Some((root_of(rows, session.account)?, key.active)))

@@ -64,8 +64,12 @@ impl fmt::Display for Error {
             | Error::ConcurrentModification(what)
             | Error::PackedPolicyTooLarge(what)
             | Error::WrongSecretKey(what) => f.write_str(what),
-            Error::InvalidToken => f.write_str("The security token included in the request is invalid"),
-            Error::ExpiredToken => f.write_str("The security token included in the request is expired"),
+            Error::InvalidToken => {
+                f.write_str("The security token included in the request is invalid")
+            }
+            Error::ExpiredToken => {
+                f.write_str("The security token included in the request is expired")
+            }
             Error::ReadOnly(why) => write!(f, "the store is read-only: {why}"),
             Error::Full => f.write_str("the drives are full"),
             Error::Unavailable(why) => write!(f, "unavailable: {why}"),

@@ -150,10 +150,7 @@ pub(crate) fn check_session_secs_max(secs: u32) -> Result<()> {
     if (3600..=43_200).contains(&secs) {
         return Ok(());
     }
-    Err(invalid(
-        "maxSessionDuration",
-        "Member must have value between 3600 and 43200, inclusive",
-    ))
+    Err(invalid("maxSessionDuration", "Member must have value between 3600 and 43200, inclusive"))
 }
 
 /// Tags as a whole, once new ones are merged in.
@@ -278,5 +275,8 @@ pub(crate) fn check_thumbprints(thumbprints: &[String]) -> Result<()> {
     if thumbprints.iter().all(is_hash) {
         return Ok(());
     }
-    Err(invalid("thumbprintList", "Member must have length less than or equal to 40, 40 hex digits"))
+    Err(invalid(
+        "thumbprintList",
+        "Member must have length less than or equal to 40, 40 hex digits",
+    ))
 }

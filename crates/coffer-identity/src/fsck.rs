@@ -11,9 +11,7 @@ use crate::error::Result;
 use crate::ids::{Kind, parse_arn};
 use crate::rows::entity::{Detail, EntityRow};
 use crate::rows::keys::{self, Parsed, Use};
-use crate::rows::{
-    AccessKeyRow, AccountRow, HERE, LastUseRow, PointerRow, Row, Rows, SealingRow,
-};
+use crate::rows::{AccessKeyRow, AccountRow, HERE, LastUseRow, PointerRow, Row, Rows, SealingRow};
 
 /// What is wrong with the row of `key`; `None` if it is not a row of this crate. Secrets are not
 /// opened.
@@ -118,8 +116,7 @@ impl Check<'_> {
                 self.here(value);
                 let row: Option<EntityRow> = self.lookup(&keys::entity(&user))?;
                 let detail = row.map(|row| row.detail);
-                if !matches!(detail, Some(Detail::User { groups, .. }) if groups.contains(&group))
-                {
+                if !matches!(detail, Some(Detail::User { groups, .. }) if groups.contains(&group)) {
                     self.found("the user does not say that it is in the group");
                 }
             }

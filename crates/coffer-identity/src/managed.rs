@@ -15,8 +15,8 @@ use crate::identity::Identity;
 use crate::ids::{AccountId, Kind, arn, random_id};
 use crate::paging::{Page, Paging, marker};
 use crate::rows::entity::{Detail, EntityRow, VersionRow};
-use crate::rows::{Rows, keys};
 use crate::rows::keys::Use;
+use crate::rows::{Rows, keys};
 use crate::users::{not_a, path_or_root};
 
 /// A managed policy.

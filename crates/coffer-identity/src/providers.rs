@@ -203,11 +203,7 @@ impl Identity {
     }
 
     /// The provider that has the issuer of a token as its URL, if the account trusts it.
-    pub fn provider_of_issuer(
-        &self,
-        account: AccountId,
-        issuer: &str,
-    ) -> Result<Option<Provider>> {
+    pub fn provider_of_issuer(&self, account: AccountId, issuer: &str) -> Result<Option<Provider>> {
         let Ok(name) = provider_name(issuer) else { return Ok(None) };
         let row = find(&self.snapshot(), account, Kind::Provider, &name)?;
         row.map(|row| Provider::of(&row)).transpose()

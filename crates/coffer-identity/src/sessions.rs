@@ -136,8 +136,7 @@ impl Identity {
             Some(AccessKeyRow { account, user: None, .. }) => root(account),
             Some(AccessKeyRow { account, user: Some(id), .. }) => {
                 let user = crate::entities::by_id(&snapshot, &id)?;
-                let subject =
-                    Subject::User { id: id.clone(), access_key: access_key.to_owned() };
+                let subject = Subject::User { id: id.clone(), access_key: access_key.to_owned() };
                 (account, subject, user.arn(), id)
             }
         };

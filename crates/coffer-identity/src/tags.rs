@@ -41,12 +41,8 @@ impl Identity {
         which: &str,
         tags: Vec<(String, String)>,
     ) -> Result<()> {
-        let actions = [
-            Action::TagUser,
-            Action::TagRole,
-            Action::TagPolicy,
-            Action::TagOpenIDConnectProvider,
-        ];
+        let actions =
+            [Action::TagUser, Action::TagRole, Action::TagPolicy, Action::TagOpenIDConnectProvider];
         let subject = subject(grant, by_kind(kind, actions))?;
         check_tags(&tags)?;
         let which = which.to_owned();

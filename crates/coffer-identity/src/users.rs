@@ -173,10 +173,7 @@ impl Identity {
 
     /// Whose access key it is: the account, and the user unless it is the account's root. For
     /// asking whether something may be done to it.
-    pub fn access_key_owner(
-        &self,
-        access_key: &str,
-    ) -> Result<Option<(AccountId, Option<User>)>> {
+    pub fn access_key_owner(&self, access_key: &str) -> Result<Option<(AccountId, Option<User>)>> {
         use crate::rows::{AccessKeyRow, Rows as _, keys};
         if !crate::form::is_access_key(access_key) {
             return Ok(None);
@@ -188,7 +185,6 @@ impl Identity {
         let user = row.user.map(|id| entities::by_id(&snapshot, &id)).transpose()?;
         Ok(Some((row.account, user.as_ref().map(User::of))))
     }
-
 }
 
 /// A row that another row takes for something else.

@@ -103,6 +103,13 @@ impl Document {
         self.close()
     }
 
+    /// An element with what was put together elsewhere.
+    pub(crate) fn piece(&mut self, tag: &str, piece: Document) -> &mut Self {
+        let piece = piece.finish();
+        self.push(format_args!("<{tag}>{piece}</{tag}>"));
+        self
+    }
+
     /// Tags.
     pub(crate) fn tags(&mut self, tags: &[(String, String)]) -> &mut Self {
         self.members("Tags", tags, |xml, (key, value)| {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use coffer_iam::Denied;
+use coffer_identity::Error as IdentityError;
 use coffer_sigv4::Error as SignatureError;
 use http::StatusCode;
 
@@ -181,6 +182,34 @@ impl From<SignatureError> for QueryError {
             | SignatureError::Malformed { .. }
             | SignatureError::MissingDate
             | SignatureError::MissingPayloadHash => incomplete(error.to_string()),
+        }
+    }
+}
+
+impl From<IdentityError> for QueryError {
+    fn from(error: IdentityError) -> QueryError {
+        let told = |code| QueryError::new(code, error.to_string());
+        match &error {
+            IdentityError::NoSuchEntity(_) => told(Code::NoSuchEntity),
+            IdentityError::EntityAlreadyExists(_) => told(Code::EntityAlreadyExists),
+            IdentityError::DeleteConflict(_) => told(Code::DeleteConflict),
+            IdentityError::LimitExceeded(_) => told(Code::LimitExceeded),
+            IdentityError::InvalidInput(_) => told(Code::InvalidInput),
+            IdentityError::Validation(_) => told(Code::ValidationError),
+            IdentityError::MalformedPolicyDocument(_) => told(Code::MalformedPolicyDocument),
+            IdentityError::PolicyNotAttachable(_) => told(Code::PolicyNotAttachable),
+            IdentityError::UnmodifiableEntity(_) => told(Code::UnmodifiableEntity),
+            IdentityError::ConcurrentModification(_) => told(Code::ConcurrentModification),
+            IdentityError::PackedPolicyTooLarge(_) => told(Code::PackedPolicyTooLarge),
+            IdentityError::InvalidToken => QueryError::unknown_caller(),
+            IdentityError::ExpiredToken => told(Code::ExpiredToken),
+            IdentityError::ReadOnly(_) | IdentityError::Full | IdentityError::Unavailable(_) => {
+                QueryError::new(Code::ServiceUnavailable, "The store takes no changes now.")
+                    .caused_by(error)
+            }
+            IdentityError::WrongSecretKey(_)
+            | IdentityError::Corrupt(_)
+            | IdentityError::Unknown(_) => QueryError::failure(error),
         }
     }
 }

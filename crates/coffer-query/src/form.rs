@@ -27,7 +27,7 @@ impl Parameters {
     /// Reads a form and a query string, either of which may be empty. What belongs to a presigned
     /// URL's signature is left out.
     pub(crate) fn read(form: &[u8], query: &Query) -> Result<Parameters, QueryError> {
-        let malformed = |why: &str| QueryError::new(Code::MalformedQueryString, why);
+        let malformed = |why: &'static str| QueryError::new(Code::MalformedQueryString, why);
         if form.len() > FORM_BYTES_MAX {
             return Err(QueryError::new(
                 Code::RequestEntityTooLarge,
@@ -144,9 +144,9 @@ impl Parameters {
         entries
             .into_iter()
             .map(|entry| {
-                let value = entry.get("Value").ok_or_else(|| {
-                    invalid(&format!("{name}.Value"), "Member must not be null")
-                })?;
+                let value = entry
+                    .get("Value")
+                    .ok_or_else(|| invalid(&format!("{name}.Value"), "Member must not be null"))?;
                 Ok((entry.need("Key")?.to_owned(), value.to_owned()))
             })
             .collect()

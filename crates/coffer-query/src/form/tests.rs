@@ -29,7 +29,9 @@ fn lists_and_structures_are_read_in_order() {
     let list = read(&form).unwrap().list("L").unwrap().unwrap();
     assert_eq!(list.len(), 11);
     assert_eq!((list[1].as_str(), list[10].as_str()), ("v2", "v11"));
-    let p = read("Tags.member.1.Key=a&Tags.member.1.Value=&Tags.member.2.Key=b&Tags.member.2.Value=c&TagsX=1");
+    let p = read(
+        "Tags.member.1.Key=a&Tags.member.1.Value=&Tags.member.2.Key=b&Tags.member.2.Value=c&TagsX=1",
+    );
     let p = p.unwrap();
     let expected = [("a".to_owned(), String::new()), ("b".to_owned(), "c".to_owned())];
     assert_eq!(p.tags("Tags").unwrap(), expected);
@@ -60,7 +62,9 @@ fn crooked_lists_are_refused() {
         let p = read(form).unwrap();
         assert_eq!(p.list("L").unwrap_err().code, Code::ValidationError, "{form}");
     }
-    for form in ["Tags.member.1.Key=a", "Tags.member.1.Value=a", "Tags.member.1.Key=&Tags.member.1.Value=b"] {
+    for form in
+        ["Tags.member.1.Key=a", "Tags.member.1.Value=a", "Tags.member.1.Key=&Tags.member.1.Value=b"]
+    {
         assert!(read(form).unwrap().tags("Tags").is_err(), "{form}");
     }
 }
@@ -77,7 +81,8 @@ fn hostile_forms_are_refused_and_never_panic() {
     assert_eq!(error.code, Code::RequestEntityTooLarge);
     let many: String = (0..=PARAMETERS_MAX).map(|i| format!("p{i}=&")).collect();
     assert_eq!(read(&many).unwrap_err().code, Code::MalformedQueryString);
-    let good = "Action=CreateUser&Version=2010-05-08&Tags.member.1.Key=%C3%BC&Tags.member.1.Value=b";
+    let good =
+        "Action=CreateUser&Version=2010-05-08&Tags.member.1.Key=%C3%BC&Tags.member.1.Value=b";
     for cut in 0..good.len() {
         if let Ok(p) = read(&good[..cut]) {
             let _ = (p.tags("Tags"), p.list("Tags"), p.number("Version", 0, 1), p.flag("Action"));

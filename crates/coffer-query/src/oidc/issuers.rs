@@ -55,8 +55,7 @@ impl Issuers {
         token: &Token,
         thumbprints: &[String],
     ) -> Result<(), QueryError> {
-        let source =
-            Source { issuer: token.issuer.clone(), thumbprints: thumbprints.to_owned() };
+        let source = Source { issuer: token.issuer.clone(), thumbprints: thumbprints.to_owned() };
         let slot = self.slot(&source);
         let mut slot = slot.lock().await;
         let now = self.clock.monotonic();

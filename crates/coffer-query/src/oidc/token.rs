@@ -57,9 +57,12 @@ pub(crate) struct Token {
     pub(crate) original_audience: Option<Vec<String>>,
     /// `amr`.
     pub(crate) methods: Vec<String>,
-    expires_seconds: u64,
-    not_before_seconds: Option<u64>,
-    issued_seconds: Option<u64>,
+    /// `exp`.
+    pub(crate) expires_seconds: u64,
+    /// `nbf`.
+    pub(crate) not_before_seconds: Option<u64>,
+    /// `iat`.
+    pub(crate) issued_seconds: Option<u64>,
 }
 
 fn unreadable(why: &str) -> QueryError {
@@ -129,9 +132,10 @@ impl Token {
 
     /// The issuer as providers have it: its URL without the scheme and without a slash at its end.
     pub(crate) fn provider(&self) -> Result<&str, QueryError> {
-        let name = self.issuer.strip_prefix("https://").ok_or_else(|| {
-            unreadable("The issuer must be a URL that begins with https://.")
-        })?;
+        let name = self
+            .issuer
+            .strip_prefix("https://")
+            .ok_or_else(|| unreadable("The issuer must be a URL that begins with https://."))?;
         Ok(name.strip_suffix('/').unwrap_or(name))
     }
 
@@ -167,10 +171,7 @@ impl Token {
     }
 }
 
-fn text_of<'a>(
-    fields: &'a Map<String, Value>,
-    name: &str,
-) -> Result<Option<&'a str>, QueryError> {
+fn text_of<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, QueryError> {
     match fields.get(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),

@@ -5,15 +5,13 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as 
 use super::*;
 
 /// A modulus of 2048 bits, made for these tests.
-const N: &str =
-    "pZRcLZEAKX99el-Ak_-vh4jfW69YTEk-wT_9AeCUBfNxfhmlcA-Ikmm8_YM_LWi4adpr5HYO6ugViJhMyq2n\
+const N: &str = "pZRcLZEAKX99el-Ak_-vh4jfW69YTEk-wT_9AeCUBfNxfhmlcA-Ikmm8_YM_LWi4adpr5HYO6ugViJhMyq2n\
      Bgxl-bLMpkiJ3kDVTCZP0Q_Clfp8hOTfQabdJfk1bqcafpsLfRnwmY44LXgKk9HrSN_nPR0f9DZ722QW8JJJ\
      VlsnX6KZy66PXJFp7ppt59nWtUX3sxzD_TE1w5cDMQkQR5ncMpaGQU_UjUWkEfgJrEHKeeaJI5_pyKKjmUvR\
      qU9szeHHbmbtw0gbEXDhjjUpPE61xAFZLoGCshWGaDRJ2okUT_LPafIYkbIoVMfK15CaFnfLMqN8FV2TF1fm\
      ag8pdw";
 /// Signed by RS256 with its key.
-const TOKEN: &str =
-    "eyJhbGciOiAiUlMyNTYiLCAia2lkIjogIm9uZSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pZHAuZXhhbXBsZS8iLCA\
+const TOKEN: &str = "eyJhbGciOiAiUlMyNTYiLCAia2lkIjogIm9uZSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pZHAuZXhhbXBsZS8iLCA\
      ic3ViIjogImFkYSIsICJhdWQiOiAiY29mZmVyIiwgImV4cCI6IDIwMDAwMDAwMDAsICJpYXQiOiAxNzAwMDA\
      wMDAwfQ.Q7jJPrzgjHJdEhM006n6pKO7EyfQAXZ6ZNGX0pyYKvYvtKtrO-IBmzBlTwWYgwrAOjeW0MCDBmCJ\
      yDw9kv1P-gjacFfo5rSjcY72-D06FSiWkv-E6VXi7BcOlZUlVcQATlyoPKI0J0koQyh0iIOdMWdL2SWypvS-\
