@@ -148,7 +148,6 @@ pub(crate) async fn forward(identity: &Identity) -> Result<usize> {
             };
             let this = identity.clone();
             identity.change(move |txn| one(&this, txn, &name)).await?;
-            coffer_base::failpoint::pass("identity.carried");
             carried += 1;
         }
     }

@@ -33,6 +33,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "coffer-objects",
             "coffer-identity",
             "coffer-s3",
+            "coffer-query",
+            "coffer-sigv4",
         ],
     ),
     (
