@@ -14,6 +14,7 @@ pub(crate) mod head;
 pub(crate) mod headers;
 pub(crate) mod identity;
 pub(crate) mod keys;
+pub(crate) mod setting;
 pub(crate) mod upload;
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub(crate) const UPLOAD: u8 = b'U';
 pub(crate) const PART: u8 = b'P';
 pub(crate) const IDENTITY: u8 = b'I';
 pub(crate) const ACCESS_KEY: u8 = b'K';
+pub(crate) const SETTING: u8 = b'S';
 pub(crate) const COUNTER: u8 = b'#';
 
 /// `B` name
@@ -98,6 +99,16 @@ pub(crate) fn access_key(access_key: &str) -> Vec<u8> {
     Key::new(ACCESS_KEY).bytes(access_key.as_bytes()).finish()
 }
 
+/// `S` bucket `P`: the policy of a bucket.
+pub(crate) fn bucket_policy(bucket: BucketId) -> Vec<u8> {
+    Key::new(SETTING).u64(bucket.0).u8(b'P').finish()
+}
+
+/// `S` bucket `A`: the public access block of a bucket.
+pub(crate) fn access_block(bucket: BucketId) -> Vec<u8> {
+    Key::new(SETTING).u64(bucket.0).u8(b'A').finish()
+}
+
 /// Counters of the store: buckets, objects, bytes, uploads.
 pub(crate) fn totals() -> Vec<u8> {
     Key::new(COUNTER).u8(b'T').finish()
@@ -125,6 +136,7 @@ pub(crate) enum Parsed {
     Part(UploadId, u32),
     Identity(String),
     AccessKey(String),
+    BucketSetting(BucketId, u8),
     Totals,
     BucketCounters(BucketId),
     SegmentCounter(SegmentId),
@@ -149,6 +161,10 @@ pub(crate) fn parse(key: &[u8]) -> Option<Parsed> {
         }
         IDENTITY => Parsed::Identity(text(&mut r)?),
         ACCESS_KEY => Parsed::AccessKey(text(&mut r)?),
+        SETTING => match (r.u64()?, r.u8()?) {
+            (bucket, kind @ (b'P' | b'A')) => Parsed::BucketSetting(BucketId(bucket), kind),
+            _ => return None,
+        },
         COUNTER => match r.u8()? {
             b'T' => Parsed::Totals,
             b'B' => Parsed::BucketCounters(BucketId(r.u64()?)),

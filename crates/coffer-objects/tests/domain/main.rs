@@ -9,6 +9,7 @@ mod million;
 mod model;
 mod multipart;
 mod objects;
+mod settings;
 mod store;
 mod threads;
 mod users;
