@@ -307,6 +307,3 @@ fn request_id(rng: &dyn Rng) -> String {
     let (a, b, c) = (high >> 32, (high >> 16) & 0xffff, high & 0xffff);
     format!("{a:08x}-{b:04x}-{c:04x}-{:04x}-{:012x}", low >> 48, low & 0xffff_ffff_ffff)
 }
-
-#[cfg(test)]
-mod tests;
