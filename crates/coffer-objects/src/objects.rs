@@ -16,7 +16,6 @@ use crate::manifest::{KnownManifests, ManifestCache};
 use crate::rows::bucket::BucketRow;
 use crate::rows::{Row, keys};
 use crate::types::{Bucket, Headers, KEY_BYTES_MAX, USER_METADATA_BYTES_MAX, Usage};
-use crate::users::PrincipalCache;
 
 #[cfg(test)]
 mod tests;
@@ -41,7 +40,6 @@ pub struct Objects {
 struct Inner {
     catalog: Catalog,
     seams: ObjectSeams,
-    principals: PrincipalCache,
     manifests: ManifestCache,
     facts: FactsCache,
     crowd: Crowd,
@@ -82,10 +80,9 @@ impl From<TxnError> for Refusal {
 impl Objects {
     /// The domain over `catalog`.
     pub fn open(catalog: Catalog, seams: ObjectSeams) -> Result<Objects> {
-        let (principals, manifests) = (PrincipalCache::default(), ManifestCache::default());
-        let crowd = Crowd::default();
+        let (manifests, crowd) = (ManifestCache::default(), Crowd::default());
         let facts = FactsCache::default();
-        let inner = Inner { catalog, seams, principals, manifests, facts, crowd };
+        let inner = Inner { catalog, seams, manifests, facts, crowd };
         let objects = Objects { inner: Arc::new(inner) };
         objects.usage()?;
         Ok(objects)
@@ -107,10 +104,6 @@ impl Objects {
             bytes: counter(2),
             uploads: counter(3),
         })
-    }
-
-    pub(crate) fn principals(&self) -> &PrincipalCache {
-        &self.inner.principals
     }
 
     pub(crate) fn manifests(&self) -> &ManifestCache {

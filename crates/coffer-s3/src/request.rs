@@ -97,7 +97,7 @@ impl CallHead {
             return self.ask(&ask).and(Err(S3Error::new(Code::NoSuchBucket)));
         };
         self.ask(&Ask {
-            owner: Some(service.account_of(&facts.bucket)),
+            owner: Some(&service.account_of(&facts.bucket)),
             bucket_id: Some(facts.bucket.id.0),
             resource_policy: facts.policy.as_deref(),
             restrict_public: facts.is_restricted(),
@@ -117,7 +117,7 @@ impl CallHead {
         };
         let resource = Resource::bucket(self.bucket()?);
         self.ask(&Ask {
-            owner: Some(service.account_of(&facts.bucket)),
+            owner: Some(&service.account_of(&facts.bucket)),
             resource_policy: Some(policy),
             ..Ask::new(action, &resource).with_context(&self.context)
         })?;

@@ -1,5 +1,6 @@
 //! One request from its head to its reply.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use coffer_base::{Clock, Rng, Timestamp};
 use coffer_iam::{Context, Principal};
+use coffer_identity::Identity;
 use coffer_objects::{Bucket, Objects};
 use coffer_sigv4::{ChunkSigner, Claim, Expected, SignedHead, SigningKeys};
 use http::header::{AUTHORIZATION, CONNECTION, DATE, EXPECT, HOST, SERVER};
@@ -45,17 +47,6 @@ pub struct ServiceSettings {
     pub base_domains: Vec<String>,
 }
 
-/// The credential that exists without the store.
-#[derive(Clone)]
-pub struct RootCredential {
-    /// Its access key.
-    pub access_key: String,
-    /// Its secret.
-    pub secret: String,
-    /// Who it is.
-    pub principal: Arc<Principal>,
-}
-
 /// Answers S3 requests out of a store.
 pub struct Service {
     /// The store.
@@ -66,8 +57,8 @@ pub struct Service {
     pub clock: Arc<dyn Clock>,
     /// For request ids.
     pub rng: Arc<dyn Rng>,
-    /// Root's credential.
-    pub root: Option<RootCredential>,
+    /// Who may sign requests.
+    pub identity: Identity,
     /// What was counted.
     pub metrics: Metrics,
     keys: SigningKeys,
@@ -78,13 +69,13 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service over `objects`.
+    /// A service over `objects` for the callers that `identity` knows.
     pub fn new(
         objects: Objects,
         settings: ServiceSettings,
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
-        root: Option<RootCredential>,
+        identity: Identity,
     ) -> Service {
         let mut host_id = [0; 48];
         rng.fill(&mut host_id);
@@ -93,7 +84,7 @@ impl Service {
             settings,
             clock,
             rng,
-            root,
+            identity,
             metrics: Metrics::default(),
             keys: SigningKeys::default(),
             nobody: Arc::new(Principal::anonymous()),
@@ -223,10 +214,9 @@ impl Service {
                 signed: None,
             });
         };
-        if claim.security_token.is_some() {
-            return Err(S3Error::new(Code::InvalidToken));
-        }
-        let (secret, principal) = self.credential(&claim.access_key).await?.ok_or_else(|| {
+        let token = claim.security_token.as_deref();
+        let found = self.credential(&claim.access_key, token, now).await?;
+        let (secret, principal) = found.ok_or_else(|| {
             S3Error::new(Code::InvalidAccessKeyId).extra("AWSAccessKeyId", &claim.access_key)
         })?;
         let head = SignedHead {
@@ -236,6 +226,7 @@ impl Service {
             headers: &parts.headers,
         };
         let signer = claim.verify(head, &secret, &self.keys, now)?;
+        self.identity.note_use(&claim.access_key, "s3", &self.settings.region, now);
         // A presigned URL signs no payload that chunks could continue from.
         let in_header = parts.headers.contains_key(AUTHORIZATION);
         Ok(Caller {
@@ -265,11 +256,11 @@ impl Service {
     }
 
     /// The number of the account that owns a bucket.
-    pub(crate) fn account_of<'a>(&'a self, bucket: &'a Bucket) -> &'a str {
-        match (&self.root, bucket.account.as_str()) {
+    pub(crate) fn account_of<'a>(&self, bucket: &'a Bucket) -> Cow<'a, str> {
+        match bucket.account.as_str() {
             // Made before there were several accounts: of the one that there was.
-            (Some(root), "") => &root.principal.account,
-            (_, account) => account,
+            "" => Cow::Owned(self.identity.default_account().to_string()),
+            account => Cow::Borrowed(account),
         }
     }
 
@@ -277,13 +268,10 @@ impl Service {
     async fn credential(
         &self,
         access_key: &str,
+        session_token: Option<&str>,
+        now: Timestamp,
     ) -> Result<Option<(String, Arc<Principal>)>, S3Error> {
-        if let Some(root) = &self.root
-            && root.access_key == access_key
-        {
-            return Ok(Some((root.secret.clone(), root.principal.clone())));
-        }
-        let found = self.objects.principal_by_access_key(access_key).await?;
+        let found = self.identity.credential(access_key, session_token, now).await?;
         Ok(found.filter(|c| c.enabled).map(|c| (c.secret, c.principal)))
     }
 

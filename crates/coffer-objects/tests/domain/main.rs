@@ -12,4 +12,3 @@ mod objects;
 mod settings;
 mod store;
 mod threads;
-mod users;

@@ -26,9 +26,9 @@ pub(super) fn check_owner(
     };
     let (account, owner) = match &facts {
         Some(facts) => (service.account_of(&facts.bucket), &facts.bucket.owner),
-        None => (head.principal.account.as_str(), &head.principal.owner_id),
+        None => (head.principal.account.as_str().into(), &head.principal.owner_id),
     };
-    if expected.is_empty() || (expected != account && expected != owner) {
+    if expected.is_empty() || (expected != account.as_ref() && expected != owner) {
         return Err(S3Error::new(Code::AccessDenied));
     }
     Ok(())
