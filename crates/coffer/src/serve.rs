@@ -10,6 +10,7 @@ use coffer_base::net::{Listener, Net, RealNet};
 use coffer_base::{SystemClock, SystemRng};
 use coffer_http::{Limits, Setup};
 use coffer_identity::{Identity, RootKey};
+use coffer_query::{QueryService, QuerySettings};
 use coffer_s3::{Service, ServiceSettings};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -21,7 +22,9 @@ use crate::admin::http::{self, Watched};
 use crate::admin::socket::Socket;
 use crate::banner::Banner;
 use crate::credentials::{self, Credentials, Source};
+use crate::faces::Faces;
 use crate::fault::Fault;
+use crate::fetch::HttpsFetch;
 use crate::logging;
 use crate::scrub::{self, Keeper, Plan, Scrubbing};
 use crate::settings::{Address, Settings};
@@ -143,7 +146,15 @@ async fn serve(
             std::process::exit(130);
         });
     };
-    let cut_off = coffer_http::serve(listeners, service.clone(), told_to_stop, setup).await;
+    let query = QueryService::new(
+        identity.clone(),
+        QuerySettings { region: settings.region.clone() },
+        Arc::new(SystemClock),
+        Arc::new(SystemRng),
+        Arc::new(HttpsFetch::default()),
+    );
+    let faces = Arc::new(Faces { s3: service.clone(), query });
+    let cut_off = coffer_http::serve(listeners, faces, told_to_stop, setup).await;
     if cut_off > 0 {
         tracing::warn!(cut_off, "connections were cut off");
     }

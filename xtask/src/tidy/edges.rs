@@ -8,11 +8,20 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("coffer-log", &["coffer-base"]),
     ("coffer-catalog", &["coffer-base", "coffer-log"]),
     ("coffer-objects", &["coffer-base", "coffer-log", "coffer-iam", "coffer-catalog"]),
+    ("coffer-sigv4", &["coffer-base"]),
     ("coffer-identity", &["coffer-base", "coffer-log", "coffer-iam", "coffer-catalog"]),
     (
         "coffer-s3",
-        &["coffer-base", "coffer-http", "coffer-iam", "coffer-objects", "coffer-identity"],
+        &[
+            "coffer-base",
+            "coffer-http",
+            "coffer-iam",
+            "coffer-objects",
+            "coffer-identity",
+            "coffer-sigv4",
+        ],
     ),
+    ("coffer-query", &["coffer-base", "coffer-iam", "coffer-identity", "coffer-sigv4"]),
     (
         "coffer",
         &[
@@ -24,6 +33,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "coffer-objects",
             "coffer-identity",
             "coffer-s3",
+            "coffer-query",
+            "coffer-sigv4",
         ],
     ),
     (

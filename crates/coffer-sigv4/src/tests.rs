@@ -4,14 +4,19 @@
 use http::HeaderValue;
 use sha2::{Digest as _, Sha256};
 
+use coffer_base::Timestamp;
+use http::{HeaderMap, Method};
+
+use super::error::Place;
 use super::sign::Signer;
 use super::*;
-use crate::request::Query;
 
 const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const NOW: Timestamp = Timestamp(1_369_353_600_000);
 const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+const S3: Expected<'_> =
+    Expected { service: Service::S3, regions: &["us-east-1"], body_sha256: None };
 const HOST: &str = "examplebucket.s3.amazonaws.com";
 
 struct Sent {
@@ -37,9 +42,9 @@ fn authorization(signed_headers: &str, signature: &str) -> String {
     )
 }
 
-fn check(sent: &Sent, now: Timestamp) -> Result<(Claim, ChunkSigner), S3Error> {
+fn check(sent: &Sent, now: Timestamp) -> Result<(Claim, ChunkSigner), Error> {
     let query = Query::parse(&sent.query)?;
-    let claim = Claim::read(&sent.headers, &query, "us-east-1")?.expect("it is signed");
+    let claim = Claim::read(&sent.headers, &query, S3)?.expect("it is signed");
     let head = SignedHead {
         method: &sent.method,
         path: sent.path,
@@ -50,10 +55,10 @@ fn check(sent: &Sent, now: Timestamp) -> Result<(Claim, ChunkSigner), S3Error> {
     Ok((claim, signer))
 }
 
-fn code(result: Result<(Claim, ChunkSigner), S3Error>) -> Code {
+fn refusal<T>(result: Result<T, Error>) -> Error {
     match result {
         Ok(_) => panic!("it was accepted"),
-        Err(error) => error.code,
+        Err(error) => error,
     }
 }
 
@@ -205,21 +210,13 @@ fn the_published_chunks_with_a_trailer_follow_from_their_seed() {
 #[test]
 fn what_is_signed_cannot_be_changed() {
     let result = check(&with_header(get_object(), "range", "bytes=0-10"), NOW);
-    let error = result.err().expect("the range was signed");
-    assert_eq!(error.code, Code::SignatureDoesNotMatch);
-    let tags: Vec<&str> = error.extra.iter().map(|(tag, _)| *tag).collect();
-    assert_eq!(
-        tags,
-        [
-            "AWSAccessKeyId",
-            "StringToSign",
-            "SignatureProvided",
-            "StringToSignBytes",
-            "CanonicalRequest",
-            "CanonicalRequestBytes"
-        ]
-    );
-    assert!(error.extra[4].1.starts_with("GET\n/test.txt\n\nhost:examplebucket"));
+    let error = refusal(result);
+    let Error::DoesNotMatch(mismatch) = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(mismatch.access_key, ACCESS_KEY);
+    assert!(mismatch.string_to_sign.starts_with("AWS4-HMAC-SHA256\n20130524T000000Z\n"));
+    assert!(mismatch.canonical.starts_with(b"GET\n/test.txt\n\nhost:examplebucket"));
     for changed in [
         Sent { path: "/test.tx", ..get_object() },
         Sent { query: "versionId=1".to_owned(), ..get_object() },
@@ -231,7 +228,7 @@ fn what_is_signed_cannot_be_changed() {
         with_query(presigned(), "Expires=86400", "Expires=86401"),
         with_query(presigned(), "host&", "host&a=b&"),
     ] {
-        assert_eq!(code(check(&changed, NOW)), Code::SignatureDoesNotMatch);
+        assert!(matches!(refusal(check(&changed, NOW)), Error::DoesNotMatch(_)));
     }
 }
 
@@ -242,25 +239,27 @@ fn clocks_may_differ_by_a_quarter_of_an_hour() {
         check(&get_object(), minute(fits)).unwrap();
     }
     for skewed in [-16, 16] {
-        assert_eq!(code(check(&get_object(), minute(skewed))), Code::RequestTimeTooSkewed);
+        let error = refusal(check(&get_object(), minute(skewed)));
+        assert_eq!(error, Error::TooSkewed { at: NOW, now: minute(skewed) });
     }
     for fits in [-15, 0, 24 * 60] {
         check(&presigned(), minute(fits)).unwrap();
     }
-    let late = check(&presigned(), minute(24 * 60 + 1)).err().expect("it is a day old");
-    assert_eq!((late.code, &*late.message), (Code::AccessDenied, "Request has expired"));
-    let early = check(&presigned(), minute(-16)).err().expect("it is of the future");
-    assert_eq!((early.code, &*early.message), (Code::AccessDenied, "Request is not yet valid"));
+    let (expires, now) = (minute(24 * 60), minute(24 * 60 + 1));
+    let late = refusal(check(&presigned(), now));
+    assert_eq!(late, Error::Expired { expires_seconds: 86_400, expires, now });
+    assert_eq!(refusal(check(&presigned(), minute(-16))), Error::NotYetValid);
 }
 
 #[test]
 fn a_presigned_url_lives_for_a_week_at_most() {
     let a_week = with_query(presigned(), "Expires=86400", "Expires=604800");
-    assert_eq!(code(check(&a_week, NOW)), Code::SignatureDoesNotMatch);
+    assert!(matches!(refusal(check(&a_week, NOW)), Error::DoesNotMatch(_)));
     for expires in ["0", "-1", "604801", "99999999999999999999", "1h", ""] {
         let wrong = with_query(presigned(), "Expires=86400", &format!("Expires={expires}"));
-        let error = check(&wrong, NOW).err().expect("it is refused");
-        assert_eq!(error.code, Code::AuthorizationQueryParametersError, "{expires}");
+        let error = refusal(check(&wrong, NOW));
+        let in_query = matches!(error, Error::Malformed { place: Place::Query, .. });
+        assert!(in_query, "{expires}: {error:?}");
     }
 }
 
@@ -276,60 +275,66 @@ fn a_scope_of_somewhere_else_is_refused_with_the_way_here() {
         (",Signature=00", "", "the Signature is missing"),
     ] {
         let sent = with_header(get_object(), "authorization", &wrong.replace(from, to));
-        let error = check(&sent, NOW).err().expect("it is refused");
-        assert_eq!(error.code, Code::AuthorizationHeaderMalformed, "{to}");
-        assert!(error.message.contains(message), "{}", error.message);
-        let region = error.extra.iter().find(|(tag, _)| *tag == "Region");
-        assert_eq!(region.is_some(), to == "eu-west-1");
+        let error = refusal(check(&sent, NOW));
+        assert!(error.to_string().contains(message), "{error}");
+        let expected = (to == "eu-west-1").then(|| "us-east-1".to_owned());
+        match error {
+            Error::WrongScope { place: Place::Header, region, .. } => {
+                assert_eq!(region, expected);
+            }
+            Error::Malformed { place: Place::Header, .. } => assert_eq!(expected, None),
+            other => panic!("{to}: {other:?}"),
+        }
     }
-    let error = check(&with_query(presigned(), "us-east-1", "mars"), NOW).err().unwrap();
-    assert_eq!(error.code, Code::AuthorizationQueryParametersError);
-    assert!(error.extra.contains(&("Region", "us-east-1".to_owned())));
+    let error = refusal(check(&with_query(presigned(), "us-east-1", "mars"), NOW));
+    let Error::WrongScope { place: Place::Query, region, .. } = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(region.as_deref(), Some("us-east-1"));
 }
 
 #[test]
 fn other_mechanisms_are_refused_by_name() {
     for header in ["AWS AKIA:frJIUN8DYpKDtOLCwo//yllqDzg=", "Basic dTpw", "", "Bearer x"] {
-        let error = check(&with_header(get_object(), "authorization", header), NOW).err().unwrap();
-        assert_eq!(error.code, Code::InvalidRequest, "{header}");
-        assert!(error.message.contains("Please use AWS4-HMAC-SHA256"));
+        let error = refusal(check(&with_header(get_object(), "authorization", header), NOW));
+        assert_eq!(error, Error::Unsupported, "{header}");
     }
     let v2 = sent(Method::GET, "/a?AWSAccessKeyId=A&Signature=B&Expires=1", &[("host", HOST)]);
-    assert_eq!(code(check(&v2, NOW)), Code::InvalidRequest);
+    assert_eq!(refusal(check(&v2, NOW)), Error::Unsupported);
     let v4a = authorization("host", "00").replace("HMAC-SHA256", "ECDSA-P256-SHA256");
     let v4a = with_header(get_object(), "authorization", &v4a);
-    assert_eq!(code(check(&v4a, NOW)), Code::NotImplemented);
+    assert_eq!(refusal(check(&v4a, NOW)), Error::AsymmetricUnsupported);
     let v4a = with_query(presigned(), "HMAC-SHA256", "ECDSA-P256-SHA256");
-    assert_eq!(code(check(&v4a, NOW)), Code::NotImplemented);
+    assert_eq!(refusal(check(&v4a, NOW)), Error::AsymmetricUnsupported);
     let token = with_header(get_object(), "x-amz-security-token", "t");
-    assert_eq!(code(check(&token, NOW)), Code::AccessDenied, "it must be signed");
+    let unsigned = Error::HeadersNotSigned(vec!["x-amz-security-token".to_owned()]);
+    assert_eq!(refusal(check(&token, NOW)), unsigned);
     let token = with_query(presigned(), "host&", "host&X-Amz-Security-Token=t&");
-    assert_eq!(code(check(&token, NOW)), Code::SignatureDoesNotMatch, "here it is part of what is");
+    assert!(matches!(refusal(check(&token, NOW)), Error::DoesNotMatch(_)));
+    let two = with_header(token, "x-amz-security-token", "u");
+    assert_eq!(refusal(check(&two, NOW)), Error::TokensDiffer);
     let both = with_header(presigned(), "authorization", &authorization("host", "00"));
-    assert_eq!(code(check(&both, NOW)), Code::InvalidArgument);
+    assert_eq!(refusal(check(&both, NOW)), Error::SeveralMechanisms);
     let nothing = sent(Method::GET, "/a", &[("host", HOST)]);
     let query = Query::default();
-    assert_eq!(Claim::read(&nothing.headers, &query, "us-east-1").unwrap(), None);
+    assert_eq!(Claim::read(&nothing.headers, &query, S3).unwrap(), None);
 }
 
 #[test]
 fn what_changes_a_request_must_be_signed() {
     let acl = with_header(get_object(), "x-amz-acl", "public-read");
-    let error = check(&acl, NOW).err().unwrap();
-    assert_eq!(error.code, Code::AccessDenied);
-    assert_eq!(error.extra, [("HeadersNotSigned", "x-amz-acl".to_owned())]);
+    let unsigned = |name: &str| Error::HeadersNotSigned(vec![name.to_owned()]);
+    assert_eq!(refusal(check(&acl, NOW)), unsigned("x-amz-acl"));
     let ack = with_header(get_object(), "x-coffer-ack", "primary");
-    let error = check(&ack, NOW).err().unwrap();
-    assert_eq!(error.code, Code::AccessDenied);
-    assert_eq!(error.extra, [("HeadersNotSigned", "x-coffer-ack".to_owned())]);
+    assert_eq!(refusal(check(&ack, NOW)), unsigned("x-coffer-ack"));
     let no_host = with_query(presigned(), "SignedHeaders=host", "SignedHeaders=range");
-    assert_eq!(check(&no_host, NOW).err().unwrap().extra[0].1, "host");
+    assert_eq!(refusal(check(&no_host, NOW)), unsigned("host"));
     let mut undated = get_object();
     undated.headers.remove("x-amz-date");
-    assert_eq!(code(check(&undated, NOW)), Code::AccessDenied);
+    assert_eq!(refusal(check(&undated, NOW)), Error::MissingDate);
     let mut unhashed = get_object();
     unhashed.headers.remove("x-amz-content-sha256");
-    assert_eq!(code(check(&unhashed, NOW)), Code::InvalidRequest);
+    assert_eq!(refusal(check(&unhashed, NOW)), Error::MissingPayloadHash);
 }
 
 #[test]
@@ -348,18 +353,18 @@ fn what_the_signer_signs_verifies_however_it_is_escaped() {
             signer.sign_headers(&Method::PUT, &uri, &mut headers, EMPTY, NOW).unwrap();
             let query = uri.query().unwrap_or("").replace("%2F", "/");
             let head = SignedHead { method: &Method::PUT, path, query: &query, headers: &headers };
-            let claim = Claim::read(&headers, &Query::parse(&query).unwrap(), "us-east-1");
+            let claim = Claim::read(&headers, &Query::parse(&query).unwrap(), S3);
             let keys = SigningKeys::default();
             claim.unwrap().unwrap().verify(head, SECRET, &keys, NOW).unwrap();
             let wrong = claim_of(&headers).verify(head, "other", &keys, NOW);
-            assert_eq!(wrong.err().unwrap().code, Code::SignatureDoesNotMatch);
+            assert!(matches!(wrong.err().unwrap(), Error::DoesNotMatch(_)));
 
             let url = signer.presign(&Method::GET, &uri, 60, NOW).unwrap();
             let mut headers = HeaderMap::new();
             headers
                 .insert("host", HeaderValue::from_str(uri.authority().unwrap().as_str()).unwrap());
             let query = url.query().unwrap();
-            let claim = Claim::read(&headers, &Query::parse(query).unwrap(), "us-east-1");
+            let claim = Claim::read(&headers, &Query::parse(query).unwrap(), S3);
             let head = SignedHead { method: &Method::GET, path, query, headers: &headers };
             claim.unwrap().unwrap().verify(head, SECRET, &keys, NOW).unwrap();
         }
@@ -367,7 +372,7 @@ fn what_the_signer_signs_verifies_however_it_is_escaped() {
 }
 
 fn claim_of(headers: &HeaderMap) -> Claim {
-    Claim::read(headers, &Query::default(), "us-east-1").unwrap().unwrap()
+    Claim::read(headers, &Query::default(), S3).unwrap().unwrap()
 }
 
 #[test]
@@ -382,7 +387,7 @@ fn a_path_that_was_signed_with_other_escapes_verifies() {
     let head = SignedHead { method: &Method::GET, path, query: "", headers: &headers };
     let mut claim = claim_of(&headers);
     let canonical = canonical::request(head, &claim, path);
-    let key = SigningKey::derive(SECRET, "20130524", "us-east-1");
+    let key = SigningKey::derive(SECRET, "20130524", "us-east-1", Service::S3);
     claim.signature = key.sign(canonical::string_to_sign(&claim, &canonical).as_bytes());
     claim.verify(head, SECRET, &SigningKeys::default(), NOW).unwrap();
 }
@@ -391,14 +396,14 @@ fn a_path_that_was_signed_with_other_escapes_verifies() {
 fn a_new_secret_is_not_answered_from_memory() {
     let keys = SigningKeys::default();
     let text = b"text";
-    let first = keys.get("A", "one", "20130524", "r").sign(text);
-    assert_eq!(keys.get("A", "one", "20130524", "r").sign(text), first);
+    let first = keys.get("A", "one", "20130524", "r", Service::S3).sign(text);
+    assert_eq!(keys.get("A", "one", "20130524", "r", Service::S3).sign(text), first);
     for (secret, day, region) in
         [("two", "20130524", "r"), ("one", "20130525", "r"), ("one", "20130524", "s")]
     {
-        assert_ne!(keys.get("A", secret, day, region).sign(text), first);
+        assert_ne!(keys.get("A", secret, day, region, Service::S3).sign(text), first);
     }
-    assert_eq!(keys.get("A", "one", "20130524", "r").sign(text), first);
+    assert_eq!(keys.get("A", "one", "20130524", "r", Service::S3).sign(text), first);
 }
 
 #[test]
@@ -413,7 +418,7 @@ fn garbage_is_refused_and_never_panics() {
         let Ok(parsed) = Query::parse(&cut_off.query) else {
             continue;
         };
-        if let Ok(Some(_)) = Claim::read(&cut_off.headers, &parsed, "us-east-1") {
+        if let Ok(Some(_)) = Claim::read(&cut_off.headers, &parsed, S3) {
             assert!(check(&cut_off, NOW).is_err(), "{cut}");
         }
     }
@@ -431,12 +436,138 @@ fn a_presigned_hash_of_the_payload_is_part_of_the_claim() {
     );
     let claim = |sent: &Sent| {
         let query = Query::parse(&sent.query).unwrap();
-        Claim::read(&sent.headers, &query, "us-east-1").map(|claim| claim.unwrap().payload_hash)
+        Claim::read(&sent.headers, &query, S3).map(|claim| claim.unwrap().payload_hash)
     };
     assert_eq!(claim(&presigned()).unwrap(), "UNSIGNED-PAYLOAD");
     assert_eq!(claim(&hashed).unwrap(), EMPTY);
     let same = with_header(hashed, "x-amz-content-sha256", EMPTY);
     assert_eq!(claim(&same).unwrap(), EMPTY);
     let other = with_header(same, "x-amz-content-sha256", "UNSIGNED-PAYLOAD");
-    assert_eq!(claim(&other).unwrap_err().code, Code::InvalidRequest);
+    assert_eq!(claim(&other).unwrap_err(), Error::PayloadHashesDiffer);
+}
+
+/// The example of the IAM User Guide ("Create a signed AWS API request"): ListUsers.
+#[test]
+fn the_published_example_of_iam_verifies() {
+    let signed = "content-type;host;x-amz-date";
+    let signature = "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7";
+    let authorization = format!(
+        "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, \
+         SignedHeaders={signed}, Signature={signature}"
+    );
+    let list_users = sent(
+        Method::GET,
+        "/?Action=ListUsers&Version=2010-05-08",
+        &[
+            ("content-type", "application/x-www-form-urlencoded; charset=utf-8"),
+            ("host", "iam.amazonaws.com"),
+            ("x-amz-date", "20150830T123600Z"),
+            ("authorization", &authorization),
+        ],
+    );
+    let query = Query::parse(&list_users.query).unwrap();
+    assert_eq!(Service::claimed(&list_users.headers, &query), Some(Service::Iam));
+    let at = Timestamp(1_440_938_160_000);
+    let iam = Expected {
+        service: Service::Iam,
+        regions: &["mars", "us-east-1"],
+        body_sha256: Some(EMPTY),
+    };
+    let secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+    let check = |expected: Expected<'_>| {
+        let claim = Claim::read(&list_users.headers, &query, expected)?.expect("it is signed");
+        let head = SignedHead {
+            method: &list_users.method,
+            path: list_users.path,
+            query: &list_users.query,
+            headers: &list_users.headers,
+        };
+        claim.verify(head, secret, &SigningKeys::default(), at).map(|_| ())
+    };
+    check(iam).unwrap();
+    let other_body = Expected { body_sha256: Some("00"), ..iam };
+    assert!(matches!(refusal(check(other_body)), Error::DoesNotMatch(_)));
+    for wrong in [
+        Expected { service: Service::Sts, ..iam },
+        Expected { service: Service::S3, ..iam },
+        Expected { regions: &["mars"], ..iam },
+    ] {
+        assert!(matches!(refusal(check(wrong)), Error::WrongScope { .. }));
+    }
+}
+
+#[test]
+fn the_hash_that_other_services_are_sent_must_be_the_bodys() {
+    let signer = Signer::new(ACCESS_KEY, SECRET, "us-east-1").for_service(Service::Sts);
+    let uri: http::Uri = "http://h/".parse().unwrap();
+    for (sent, ok) in [(EMPTY, true), ("UNSIGNED-PAYLOAD", false), ("00", false)] {
+        let mut headers = HeaderMap::new();
+        signer.sign_headers(&Method::POST, &uri, &mut headers, sent, NOW).unwrap();
+        let expected =
+            Expected { service: Service::Sts, regions: &["us-east-1"], body_sha256: Some(EMPTY) };
+        let claim = Claim::read(&headers, &Query::default(), expected);
+        assert_eq!(claim.is_ok(), ok, "{sent}");
+        if !ok {
+            assert_eq!(refusal(claim), Error::PayloadMismatch);
+        }
+    }
+}
+
+#[test]
+fn a_token_is_part_of_the_claim_and_of_the_signature() {
+    let signer = Signer::new(ACCESS_KEY, SECRET, "us-east-1").with_token("to/ken+==");
+    let uri: http::Uri = "http://h/b/k".parse().unwrap();
+    let mut headers = HeaderMap::new();
+    signer.sign_headers(&Method::GET, &uri, &mut headers, EMPTY, NOW).unwrap();
+    let claim = claim_of(&headers);
+    assert_eq!(claim.security_token.as_deref(), Some("to/ken+=="));
+    let keys = SigningKeys::default();
+    let head = SignedHead { method: &Method::GET, path: "/b/k", query: "", headers: &headers };
+    claim.verify(head, SECRET, &keys, NOW).unwrap();
+    let mut other = headers.clone();
+    other.insert("x-amz-security-token", HeaderValue::from_static("another"));
+    let head = SignedHead { headers: &other, ..head };
+    assert!(matches!(refusal(claim.verify(head, SECRET, &keys, NOW)), Error::DoesNotMatch(_)));
+
+    let url = signer.presign(&Method::GET, &uri, 60, NOW).unwrap();
+    let query = url.query().unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert("host", HeaderValue::from_static("h"));
+    let claim = Claim::read(&headers, &Query::parse(query).unwrap(), S3).unwrap().unwrap();
+    assert_eq!(claim.security_token.as_deref(), Some("to/ken+=="));
+    let head = SignedHead { method: &Method::GET, path: "/b/k", query, headers: &headers };
+    claim.verify(head, SECRET, &keys, NOW).unwrap();
+}
+
+#[test]
+fn the_paths_of_other_services_are_encoded_once_more() {
+    for (raw, iam, s3) in [
+        ("/", "/", "/"),
+        ("", "/", ""),
+        ("/a%20b", "/a%2520b", "/a%20b"),
+        ("//a/./b/../c//", "/a/c/", "//a/./b/../c//"),
+        ("/../..", "/", "/../.."),
+    ] {
+        assert_eq!(canonical::path(Service::Iam, raw), iam, "{raw}");
+        assert_eq!(canonical::path(Service::S3, raw), s3, "{raw}");
+    }
+}
+
+#[test]
+fn the_service_of_a_claim_is_seen_before_it_is_read() {
+    let none = Query::default();
+    let of = |authorization: &str| {
+        let sent = with_header(get_object(), "authorization", authorization);
+        Service::claimed(&sent.headers, &none)
+    };
+    assert_eq!(of(&authorization("host", "00")), Some(Service::S3));
+    let sts = "AWS4-HMAC-SHA256 SignedHeaders=a, Credential=A/1/r/sts/aws4_request,Signature=0";
+    assert_eq!(of(sts), Some(Service::Sts));
+    for garbage in ["", "AWS4-HMAC-SHA256", "x Credential=", "x Credential=/", "x Credential=ec2/x"]
+    {
+        assert_eq!(of(garbage), None, "{garbage}");
+    }
+    let query = Query::parse(&presigned().query).unwrap();
+    assert_eq!(Service::claimed(&HeaderMap::new(), &query), Some(Service::S3));
+    assert_eq!(Service::claimed(&HeaderMap::new(), &none), None);
 }

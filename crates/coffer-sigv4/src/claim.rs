@@ -4,14 +4,9 @@ use coffer_base::Timestamp;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, DATE};
 
-use super::{ALGORITHM, EXPIRES_SECONDS_MAX};
-use crate::error::{Code, S3Error};
-use crate::request::{Query, single};
-use crate::time;
-
-/// AWS's words for SigV2 and anything else that isn't SigV4.
-const UNSUPPORTED: &str =
-    "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.";
+use crate::error::{Error, Place};
+use crate::header::single;
+use crate::{ALGORITHM, EXPIRES_SECONDS_MAX, Expected, Query, Service, time};
 
 /// The beginnings of headers that change what a request asks for.
 const SIGNED_FAMILIES: &[&str] = &["x-amz-", "x-coffer-"];
@@ -29,6 +24,10 @@ pub struct Claim {
     pub day: String,
     /// The region of the scope.
     pub region: String,
+    /// The service of the scope.
+    pub service: Service,
+    /// The token that goes with a temporary credential.
+    pub security_token: Option<String>,
     /// When it was signed.
     pub at: Timestamp,
     /// The names of the signed headers in the order given, in lower case.
@@ -42,31 +41,27 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Reads the claim of a request whose scope must have `region`. `None`: it has none at all.
+    /// Reads the claim of a request whose scope must be as `expected`. `None`: it has none at all.
     pub fn read(
         headers: &HeaderMap,
         query: &Query,
-        region: &str,
-    ) -> Result<Option<Claim>, S3Error> {
+        expected: Expected<'_>,
+    ) -> Result<Option<Claim>, Error> {
         let in_header = headers.contains_key(AUTHORIZATION);
         let v4_in_query = query.has("X-Amz-Algorithm")
             || query.has("X-Amz-Signature")
             || query.has("X-Amz-Credential");
         let v2_in_query = query.has("Signature") && query.has("AWSAccessKeyId");
         if usize::from(in_header) + usize::from(v4_in_query) + usize::from(v2_in_query) > 1 {
-            return Err(S3Error::with_message(
-                Code::InvalidArgument,
-                "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, \
-                 Signature query string parameter or the Authorization header should be specified",
-            ));
+            return Err(Error::SeveralMechanisms);
         }
         if v2_in_query {
-            return Err(S3Error::with_message(Code::InvalidRequest, UNSUPPORTED));
+            return Err(Error::Unsupported);
         }
         let claim = if in_header {
-            Claim::from_header(headers, region)?
+            Claim::from_header(headers, expected)?
         } else if v4_in_query {
-            Claim::from_query(headers, query, region)?
+            Claim::from_query(headers, query, expected)?
         } else {
             return Ok(None);
         };
@@ -76,16 +71,12 @@ impl Claim {
 
     /// The credential scope.
     pub fn scope(&self) -> String {
-        format!("{}/{}/s3/aws4_request", self.day, self.region)
+        format!("{}/{}/{}/aws4_request", self.day, self.region, self.service.name())
     }
 
-    fn from_header(headers: &HeaderMap, region: &str) -> Result<Claim, S3Error> {
-        let malformed = |what: &str| {
-            S3Error::with_message(
-                Code::AuthorizationHeaderMalformed,
-                format!("The authorization header is malformed; {what}"),
-            )
-        };
+    fn from_header(headers: &HeaderMap, expected: Expected<'_>) -> Result<Claim, Error> {
+        let say = |what: &str| format!("The authorization header is malformed; {what}");
+        let malformed = |what: &str| Error::Malformed { place: Place::Header, message: say(what) };
         let header = single(headers, AUTHORIZATION.as_str())?.unwrap_or_default().trim();
         let (algorithm, fields) = header.split_once(' ').unwrap_or((header, ""));
         check_algorithm(algorithm)?;
@@ -107,23 +98,21 @@ impl Claim {
             Some(text) => time::parse_amz_date(text),
             None => single(headers, DATE.as_str())?.and_then(time::parse_http_date),
         };
-        let at = at.ok_or_else(|| {
-            S3Error::with_message(
-                Code::AccessDenied,
-                "AWS authentication requires a valid Date or x-amz-date header",
-            )
-        })?;
-        scope.check(at, region).map_err(|(what, region)| with_region(malformed(&what), region))?;
-        let payload_hash = single(headers, "x-amz-content-sha256")?.ok_or_else(|| {
-            S3Error::with_message(
-                Code::InvalidRequest,
-                "Missing required header for this request: x-amz-content-sha256",
-            )
-        })?;
+        let at = at.ok_or(Error::MissingDate)?;
+        let service = scope.check(at, expected, Place::Header, say)?;
+        let sent = single(headers, "x-amz-content-sha256")?;
+        let payload_hash = match (expected.body_sha256, sent) {
+            (None, sent) => sent.ok_or(Error::MissingPayloadHash)?,
+            (Some(body), Some(sent)) if body != sent => return Err(Error::PayloadMismatch),
+            (Some(body), _) => body,
+        };
+        let security_token = single(headers, "x-amz-security-token")?.map(str::to_owned);
         Ok(Claim {
             access_key: scope.access_key.to_owned(),
             day: scope.day.to_owned(),
             region: scope.region.to_owned(),
+            service,
+            security_token,
             at,
             signed_headers: signed_headers.split(';').map(str::to_owned).collect(),
             signature: signature.to_owned(),
@@ -132,9 +121,12 @@ impl Claim {
         })
     }
 
-    fn from_query(headers: &HeaderMap, query: &Query, region: &str) -> Result<Claim, S3Error> {
-        let wrong =
-            |what: String| S3Error::with_message(Code::AuthorizationQueryParametersError, what);
+    fn from_query(
+        headers: &HeaderMap,
+        query: &Query,
+        expected: Expected<'_>,
+    ) -> Result<Claim, Error> {
+        let wrong = |message: String| Error::Malformed { place: Place::Query, message };
         let needed = |name: &str| {
             query.get(name).filter(|value| !value.is_empty()).ok_or_else(|| {
                 wrong(
@@ -156,13 +148,12 @@ impl Claim {
         let date = needed("X-Amz-Date")?;
         let signed_headers = needed("X-Amz-SignedHeaders")?;
         let expires = needed("X-Amz-Expires")?;
-        let scope =
-            |what: &str| wrong(format!("Error parsing the X-Amz-Credential parameter; {what}"));
-        let parsed = Scope::parse(credential).map_err(|what| scope(&what))?;
+        let say = |what: &str| format!("Error parsing the X-Amz-Credential parameter; {what}");
+        let parsed = Scope::parse(credential).map_err(|what| wrong(say(&what)))?;
         let at = time::parse_amz_date(date).ok_or_else(|| {
             wrong("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"".into())
         })?;
-        parsed.check(at, region).map_err(|(what, region)| with_region(scope(&what), region))?;
+        let service = parsed.check(at, expected, Place::Query, say)?;
         let expires_seconds = match expires.parse::<i64>() {
             Err(_) => return Err(wrong("X-Amz-Expires should be a number".to_owned())),
             Ok(seconds) if seconds < 1 => {
@@ -182,18 +173,29 @@ impl Claim {
         if let (Some(sent), Some(signed)) = (in_header, in_query)
             && sent != signed
         {
-            return Err(S3Error::with_message(
-                Code::InvalidRequest,
-                "The header x-amz-content-sha256 is not what the query's X-Amz-Content-Sha256 says.",
-            ));
+            return Err(Error::PayloadHashesDiffer);
         }
         let header_is_signed = signed_headers.iter().any(|name| name == "x-amz-content-sha256");
-        let payload_hash =
-            in_header.filter(|_| header_is_signed).or(in_query).unwrap_or("UNSIGNED-PAYLOAD");
+        let said = in_header.filter(|_| header_is_signed).or(in_query);
+        let payload_hash = match (expected.body_sha256, said) {
+            (None, said) => said.unwrap_or("UNSIGNED-PAYLOAD"),
+            (Some(body), Some(said)) if body != said => return Err(Error::PayloadMismatch),
+            (Some(body), _) => body,
+        };
+        let in_header = single(headers, "x-amz-security-token")?;
+        let in_query = query.get("X-Amz-Security-Token");
+        if let (Some(sent), Some(signed)) = (in_header, in_query)
+            && sent != signed
+        {
+            return Err(Error::TokensDiffer);
+        }
+        let security_token = in_query.or(in_header).map(str::to_owned);
         Ok(Claim {
             access_key: parsed.access_key.to_owned(),
             day: parsed.day.to_owned(),
             region: parsed.region.to_owned(),
+            service,
+            security_token,
             at,
             signed_headers,
             signature: signature.to_owned(),
@@ -203,7 +205,7 @@ impl Claim {
     }
 
     /// `host` and all `x-amz-*` and `x-coffer-*` headers must be signed.
-    fn check_signed_headers(&self, headers: &HeaderMap) -> Result<(), S3Error> {
+    fn check_signed_headers(&self, headers: &HeaderMap) -> Result<(), Error> {
         let signed = |name: &str| self.signed_headers.iter().any(|s| s == name);
         let mut unsigned: Vec<&str> = headers
             .keys()
@@ -218,28 +220,15 @@ impl Claim {
         if unsigned.is_empty() {
             return Ok(());
         }
-        Err(S3Error::with_message(
-            Code::AccessDenied,
-            "There were headers present in the request which were not signed",
-        )
-        .extra("HeadersNotSigned", unsigned.join(", ")))
+        Err(Error::HeadersNotSigned(unsigned.into_iter().map(str::to_owned).collect()))
     }
 }
 
-fn check_algorithm(algorithm: &str) -> Result<(), S3Error> {
+fn check_algorithm(algorithm: &str) -> Result<(), Error> {
     match algorithm {
         ALGORITHM => Ok(()),
-        "AWS4-ECDSA-P256-SHA256" => {
-            Err(S3Error::not_implemented("Signature version 4A (AWS4-ECDSA-P256-SHA256)"))
-        }
-        _ => Err(S3Error::with_message(Code::InvalidRequest, UNSUPPORTED)),
-    }
-}
-
-fn with_region(error: S3Error, region: Option<String>) -> S3Error {
-    match region {
-        Some(region) => error.extra("Region", region),
-        None => error,
+        "AWS4-ECDSA-P256-SHA256" => Err(Error::AsymmetricUnsupported),
+        _ => Err(Error::Unsupported),
     }
 }
 
@@ -271,32 +260,43 @@ impl<'a> Scope<'a> {
         Ok(Scope { access_key, day, region, service })
     }
 
-    /// What is wrong, and the region to use if that is what is wrong.
-    fn check(&self, at: Timestamp, region: &str) -> Result<(), (String, Option<String>)> {
+    /// The service, if day, region and service are as `expected` of a request signed `at`.
+    fn check(
+        &self,
+        at: Timestamp,
+        expected: Expected<'_>,
+        place: Place,
+        say: impl Fn(&str) -> String,
+    ) -> Result<Service, Error> {
+        let wrong = |what: String, region: Option<&str>| Error::WrongScope {
+            place,
+            message: say(&what),
+            region: region.map(str::to_owned),
+        };
         let date = time::amz_date(at);
-        if self.day != &date[..8] {
-            return Err((
-                format!(
-                    "Invalid credential date \"{}\". This date is not the same as X-Amz-Date: \
-                     \"{}\".",
-                    self.day,
-                    &date[..8]
-                ),
-                None,
-            ));
+        let date = &date[..8];
+        if self.day != date {
+            let what = format!(
+                "Invalid credential date \"{}\". This date is not the same as X-Amz-Date: \
+                 \"{date}\".",
+                self.day
+            );
+            return Err(wrong(what, None));
         }
-        if self.region != region {
-            return Err((
-                format!("the region '{}' is wrong; expecting '{region}'", self.region),
-                Some(region.to_owned()),
-            ));
+        if !expected.regions.contains(&self.region) {
+            let right = expected.regions.first().copied().unwrap_or_default();
+            let what = format!("the region '{}' is wrong; expecting '{right}'", self.region);
+            return Err(wrong(what, Some(right)));
         }
-        if self.service != "s3" {
-            return Err((
-                format!("incorrect service \"{}\". This endpoint belongs to \"s3\".", self.service),
-                None,
-            ));
+        let service = expected.service;
+        if self.service != service.name() {
+            let what = format!(
+                "incorrect service \"{}\". This endpoint belongs to \"{}\".",
+                self.service,
+                service.name()
+            );
+            return Err(wrong(what, None));
         }
-        Ok(())
+        Ok(service)
     }
 }

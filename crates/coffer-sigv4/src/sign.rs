@@ -6,10 +6,8 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use percent_encoding::utf8_percent_encode;
 
-use super::canonical::{self, PATH, QUERY};
-use super::{ALGORITHM, ChunkSigner, Claim, SignedHead, SigningKey};
-use crate::request::Query;
-use crate::time;
+use crate::canonical::{self, PATH, QUERY};
+use crate::{ALGORITHM, ChunkSigner, Claim, Query, Service, SignedHead, SigningKey, time};
 
 /// The payload hash of a request whose payload is not signed.
 pub const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
@@ -32,22 +30,40 @@ impl std::fmt::Display for Unsignable {
 
 impl std::error::Error for Unsignable {}
 
-/// Signs requests with one credential for one region.
+/// Signs requests with one credential for one region and service.
 #[derive(Clone)]
 pub struct Signer {
     access_key: String,
     secret: String,
     region: String,
+    service: Service,
+    token: Option<String>,
 }
 
 impl Signer {
-    /// A signer.
+    /// A signer for S3.
     pub fn new(
         access_key: impl Into<String>,
         secret: impl Into<String>,
         region: impl Into<String>,
     ) -> Signer {
-        Signer { access_key: access_key.into(), secret: secret.into(), region: region.into() }
+        Signer {
+            access_key: access_key.into(),
+            secret: secret.into(),
+            region: region.into(),
+            service: Service::S3,
+            token: None,
+        }
+    }
+
+    /// The same for another service.
+    pub fn for_service(self, service: Service) -> Signer {
+        Signer { service, ..self }
+    }
+
+    /// The same with the token of a temporary credential.
+    pub fn with_token(self, token: impl Into<String>) -> Signer {
+        Signer { token: Some(token.into()), ..self }
     }
 
     /// Adds `host` (if it is missing and `uri` has it), `x-amz-date`, `x-amz-content-sha256` and
@@ -68,6 +84,9 @@ impl Signer {
         }
         headers.insert("x-amz-date", value("date", &time::amz_date(now))?);
         headers.insert("x-amz-content-sha256", value("payload hash", payload_hash)?);
+        if let Some(token) = &self.token {
+            headers.insert("x-amz-security-token", value("security token", token)?);
+        }
         let mut signed_headers: Vec<String> =
             headers.keys().map(|name| name.as_str().to_owned()).collect();
         signed_headers.sort();
@@ -115,6 +134,9 @@ impl Signer {
             utf8_percent_encode(&credential, QUERY),
             time::amz_date(now)
         );
+        if let Some(token) = &self.token {
+            query += &format!("&X-Amz-Security-Token={}", utf8_percent_encode(token, QUERY));
+        }
         let head = SignedHead { method, path: uri.path(), query: &query, headers: &headers };
         self.complete(&mut claim, head);
         query += &format!("&X-Amz-Signature={}", claim.signature);
@@ -136,6 +158,8 @@ impl Signer {
             access_key: self.access_key.clone(),
             day: time::amz_date(now)[..8].to_owned(),
             region: self.region.clone(),
+            service: self.service,
+            security_token: self.token.clone(),
             at: Timestamp(now.seconds() * 1000),
             signed_headers,
             signature: String::new(),
@@ -145,8 +169,8 @@ impl Signer {
     }
 
     fn complete(&self, claim: &mut Claim, head: SignedHead<'_>) -> SigningKey {
-        let key = SigningKey::derive(&self.secret, &claim.day, &self.region);
-        let canonical = canonical::request(head, claim, &canonical::path(head.path));
+        let key = SigningKey::derive(&self.secret, &claim.day, &self.region, self.service);
+        let canonical = canonical::request(head, claim, &canonical::path(self.service, head.path));
         claim.signature = key.sign(canonical::string_to_sign(claim, &canonical).as_bytes());
         key
     }

@@ -6,6 +6,8 @@ use std::sync::Mutex;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
+use crate::Service;
+
 /// How many keys are remembered; when there are more, all are forgotten.
 const REMEMBERED_MAX: usize = 4096;
 
@@ -15,10 +17,10 @@ pub struct SigningKey(Hmac<Sha256>);
 
 impl SigningKey {
     /// Derives it: four HMACs, as the specification has it.
-    pub fn derive(secret: &str, day: &str, region: &str) -> SigningKey {
+    pub fn derive(secret: &str, day: &str, region: &str, service: Service) -> SigningKey {
         let first = hmac(format!("AWS4{secret}").as_bytes(), day.as_bytes());
         let key = hmac(&first, region.as_bytes());
-        let key = hmac(&key, b"s3");
+        let key = hmac(&key, service.name().as_bytes());
         let key = hmac(&key, b"aws4_request");
         SigningKey(keyed(&key))
     }
@@ -49,21 +51,30 @@ struct Remembered {
     secret: String,
     day: String,
     region: String,
+    service: Service,
     key: SigningKey,
 }
 
 impl SigningKeys {
     /// The key of `access_key`, whose secret is `secret` now. One day is remembered for each.
-    pub fn get(&self, access_key: &str, secret: &str, day: &str, region: &str) -> SigningKey {
+    pub fn get(
+        &self,
+        access_key: &str,
+        secret: &str,
+        day: &str,
+        region: &str,
+        service: Service,
+    ) -> SigningKey {
         let mut remembered = self.0.lock().expect("nothing panics while holding it");
         if let Some(r) = remembered.get(access_key)
             && r.secret == secret
             && r.day == day
             && r.region == region
+            && r.service == service
         {
             return r.key.clone();
         }
-        let key = SigningKey::derive(secret, day, region);
+        let key = SigningKey::derive(secret, day, region, service);
         if remembered.len() >= REMEMBERED_MAX {
             remembered.clear();
         }
@@ -71,6 +82,7 @@ impl SigningKeys {
             secret: secret.to_owned(),
             day: day.to_owned(),
             region: region.to_owned(),
+            service,
             key: key.clone(),
         };
         remembered.insert(access_key.to_owned(), entry);

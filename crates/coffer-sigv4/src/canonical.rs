@@ -3,29 +3,46 @@
 //! "URI-encode every byte except the unreserved characters: 'A'-'Z', 'a'-'z', '0'-'9', '-', '.',
 //! '_', and '~'. […] Encode the forward slash character, '/', everywhere except in the object key
 //! name." (Amazon S3 API reference, Signature Calculations.) S3's paths are encoded once and not
-//! normalised.
+//! normalised; those of other services are normalised and encoded once more than they were sent.
 
 use http::header::HOST;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use sha2::{Digest as _, Sha256};
 
-use super::{ALGORITHM, Claim, SignedHead};
-use crate::time;
+use crate::{ALGORITHM, Claim, Service, SignedHead, time};
 
 /// What is encoded in names and values of the query.
-pub(super) const QUERY: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// What is encoded in the path.
-pub(super) const PATH: &AsciiSet = &QUERY.remove(b'/');
+pub const PATH: &AsciiSet = &QUERY.remove(b'/');
 
-/// A path as AWS encodes it, from one that may have been encoded otherwise.
-pub(super) fn path(raw: &str) -> String {
-    let decoded: Vec<u8> = percent_decode_str(raw).collect();
-    percent_encode(&decoded, PATH).to_string()
+/// A path as `service` has it signed, from one that may have been encoded otherwise.
+pub fn path(service: Service, raw: &str) -> String {
+    if service == Service::S3 {
+        let decoded: Vec<u8> = percent_decode_str(raw).collect();
+        return percent_encode(&decoded, PATH).to_string();
+    }
+    percent_encode(normalised(raw).as_bytes(), PATH).to_string()
+}
+
+/// RFC 3986, 5.2.4, without empty segments.
+fn normalised(raw: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    for segment in raw.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                kept.pop();
+            }
+            segment => kept.push(segment),
+        }
+    }
+    let slash = if raw.ends_with('/') && !kept.is_empty() { "/" } else { "" };
+    format!("/{}{slash}", kept.join("/"))
 }
 
 /// The query: each name and value encoded as AWS does, sorted, without the signature itself.
-pub(super) fn query(raw: &str) -> String {
+pub fn query(raw: &str) -> String {
     let encode = |text: &str| {
         let text = text.replace('+', " ");
         let decoded: Vec<u8> = percent_decode_str(&text).collect();
@@ -44,7 +61,7 @@ pub(super) fn query(raw: &str) -> String {
 }
 
 /// The canonical request of `head` with `path` for its path.
-pub(super) fn request(head: SignedHead<'_>, claim: &Claim, path: &str) -> Vec<u8> {
+pub fn request(head: SignedHead<'_>, claim: &Claim, path: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
     let mut line = |text: &[u8]| {
         out.extend_from_slice(text);
@@ -85,7 +102,7 @@ fn trim_into(out: &mut Vec<u8>, value: &[u8]) {
 }
 
 /// The string to sign for a canonical request.
-pub(super) fn string_to_sign(claim: &Claim, canonical: &[u8]) -> String {
+pub fn string_to_sign(claim: &Claim, canonical: &[u8]) -> String {
     let digest = hex::encode(Sha256::digest(canonical));
     format!("{ALGORITHM}\n{}\n{}\n{digest}", time::amz_date(claim.at), claim.scope())
 }

@@ -4,8 +4,7 @@
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::key::SigningKey;
-use crate::error::{Code, S3Error};
+use crate::{Error, SigningKey};
 
 /// Signs, or checks, the chunks of one payload in order.
 #[derive(Clone)]
@@ -46,7 +45,7 @@ impl ChunkSigner {
     }
 
     /// Checks the next chunk's signature.
-    pub fn check_chunk(&mut self, digest: &[u8; 32], signature: &str) -> Result<(), S3Error> {
+    pub fn check_chunk(&mut self, digest: &[u8; 32], signature: &str) -> Result<(), Error> {
         let right = self.sign_chunk(digest);
         compare(&right, signature)
     }
@@ -56,16 +55,16 @@ impl ChunkSigner {
         &mut self,
         trailers: &[(String, String)],
         signature: &str,
-    ) -> Result<(), S3Error> {
+    ) -> Result<(), Error> {
         let right = self.sign_trailer(trailers);
         compare(&right, signature)
     }
 }
 
-fn compare(right: &str, given: &str) -> Result<(), S3Error> {
+fn compare(right: &str, given: &str) -> Result<(), Error> {
     if right.as_bytes().ct_eq(given.as_bytes()).into() {
         Ok(())
     } else {
-        Err(S3Error::new(Code::SignatureDoesNotMatch))
+        Err(Error::ChunkDoesNotMatch)
     }
 }
