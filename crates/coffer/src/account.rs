@@ -15,15 +15,16 @@ use crate::user;
 pub fn commands() -> Vec<Command> {
     let name = || Arg::new("name").value_name("NAME").required(true).help("The account's name");
     let json = || Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON");
-    let command = |name: &'static str, about: &'static str| {
-        settings::flags(Command::new(name).about(about), Scope::Store)
+    // The name comes before the directories.
+    let command = |command: &'static str, about: &'static str, arguments: &[Arg]| {
+        let command = Command::new(command).about(about).args(arguments);
+        settings::flags(command, Scope::Store)
     };
     vec![
-        command("add", "Adds an account and prints the keys of its root, this once")
-            .arg(name())
+        command("add", "Adds an account and prints the keys of its root, this once", &[name()])
             .arg(json()),
-        command("list", "Lists the accounts").arg(json()),
-        command("remove", "Removes an account that has no buckets and identities").arg(name()),
+        command("list", "Lists the accounts", &[]).arg(json()),
+        command("remove", "Removes an account that has no buckets and identities", &[name()]),
     ]
 }
 
