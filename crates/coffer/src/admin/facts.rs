@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use coffer_http::Traffic;
+use coffer_http::{Event, Traffic};
 use coffer_objects::Objects;
 use coffer_s3::Service;
 
 use crate::roaming::Health;
 use crate::scrub::Scrubbing;
 use crate::status::{DriveReport, Index, Report, SegmentsReport, Usage};
+use crate::tls::Shown;
 
 /// How far a server is.
 #[derive(Clone)]
@@ -27,6 +28,7 @@ pub enum Readiness {
 pub struct Facts {
     service: Arc<Service>,
     traffic: Arc<Traffic>,
+    tls: Option<Arc<Shown>>,
     owner_id: String,
     scrubbing: Arc<Scrubbing>,
     index_health: Arc<Health>,
@@ -38,11 +40,12 @@ impl Facts {
     pub fn new(
         service: Arc<Service>,
         traffic: Arc<Traffic>,
+        tls: Option<Arc<Shown>>,
         owner_id: String,
         scrubbing: Arc<Scrubbing>,
         index_health: Arc<Health>,
     ) -> Facts {
-        Facts { service, traffic, owner_id, scrubbing, index_health, started: Instant::now() }
+        Facts { service, traffic, tls, owner_id, scrubbing, index_health, started: Instant::now() }
     }
 
     /// What looks for damage.
@@ -63,6 +66,11 @@ impl Facts {
     /// The counters of requests, as Prometheus text.
     pub fn requests(&self) -> String {
         self.service.metrics.render()
+    }
+
+    /// What happened to connections, by name.
+    pub fn connection_events(&self) -> Vec<(&'static str, u64)> {
+        Event::ALL.iter().map(|event| (event.name(), self.traffic.count(*event))).collect()
     }
 
     /// Why nothing can be written, if so; else why the set is not whole. Blocks.
@@ -149,6 +157,7 @@ impl Facts {
                 uploads: usage.uploads,
             },
             connections: self.traffic.connections(),
+            tls: self.tls.as_ref().map(|shown| shown.report()),
             memory_bytes: memory_bytes(),
         })
     }
