@@ -35,7 +35,7 @@ def allow(actions, resources="*", **more) -> dict:
     return {"Effect": "Allow", "Action": actions, "Resource": resources, **more}
 
 
-def client(store, service: str, key=ROOT, **settings):
+def client(store, service: str, key=ROOT, region=REGION, **settings):
     """A boto3 client with a key as IAM and STS give it; it never retries."""
     settings.setdefault("retries", {"max_attempts": 0})
     if service == "s3":
@@ -43,8 +43,7 @@ def client(store, service: str, key=ROOT, **settings):
     return boto3.session.Session().client(
         service,
         endpoint_url=store.endpoint,
-        # IAM has one region for all, as it has at AWS.
-        region_name=REGION,
+        region_name=region,
         aws_access_key_id=key["AccessKeyId"],
         aws_secret_access_key=key["SecretAccessKey"],
         aws_session_token=key.get("SessionToken"),
