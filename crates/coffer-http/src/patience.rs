@@ -3,6 +3,8 @@
 use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -94,6 +96,17 @@ pub(crate) struct PatientConnection {
     connection: Box<dyn Connection>,
     patience: Patience,
     closing: Closing,
+    written: WrittenCount,
+}
+
+/// How many writes of a connection got on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WrittenCount(Arc<AtomicU64>);
+
+impl WrittenCount {
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 enum Closing {
@@ -108,7 +121,23 @@ enum Closing {
 
 impl PatientConnection {
     pub(crate) fn new(connection: Box<dyn Connection>, pause_max: Duration) -> Self {
-        Self { connection, patience: Patience::new(pause_max), closing: Closing::Not }
+        Self {
+            connection,
+            patience: Patience::new(pause_max),
+            closing: Closing::Not,
+            written: WrittenCount::default(),
+        }
+    }
+
+    /// The count of its writes, which goes on.
+    pub(crate) fn written_count(&self) -> WrittenCount {
+        self.written.clone()
+    }
+
+    fn count(&self, result: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(1..)) = result {
+            self.written.0.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Passes on what a write gave, or the error of having waited too long.
@@ -145,6 +174,7 @@ impl AsyncWrite for PatientConnection {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.connection).poll_write(cx, buf);
+        this.count(&result);
         this.written(result, cx)
     }
 
@@ -155,6 +185,7 @@ impl AsyncWrite for PatientConnection {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.connection).poll_write_vectored(cx, bufs);
+        this.count(&result);
         this.written(result, cx)
     }
 

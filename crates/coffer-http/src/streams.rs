@@ -1,0 +1,176 @@
+//! The streams of one HTTP/2 connection: they live and end with it, and a client that does not
+//! take what one of them sends loses that one.
+//!
+//! In HTTP/1.1 a client that takes nothing is seen by a write that does not end. In HTTP/2 it may
+//! just not open a stream's window, which blocks no write: so each stream is timed while a piece
+//! of its reply waits to be taken.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::task::JoinSet;
+use tokio::time::{Sleep, sleep};
+
+use crate::answer::BodyError;
+use crate::traffic::{Event, Traffic};
+
+tokio::task_local! {
+    /// The stream that the current task serves.
+    static PROGRESS: Arc<Progress>;
+}
+
+/// How far the reply of one stream is.
+#[derive(Debug, Default)]
+struct Progress {
+    /// Which piece of the reply the client is to take; 0: it waits for this server.
+    piece: AtomicU64,
+}
+
+/// The executor of one connection's streams. They are aborted when the last clone is dropped.
+#[derive(Clone)]
+pub(crate) struct Streams {
+    tasks: Arc<Mutex<JoinSet<()>>>,
+    started: Arc<AtomicU64>,
+    pause_max: Duration,
+    traffic: Arc<Traffic>,
+}
+
+impl Streams {
+    pub(crate) fn new(pause_max: Duration, traffic: Arc<Traffic>) -> Streams {
+        Streams { tasks: Arc::default(), started: Arc::default(), pause_max, traffic }
+    }
+
+    /// How many were started.
+    pub(crate) fn started(&self) -> u64 {
+        self.started.load(Ordering::Relaxed)
+    }
+
+    /// Whether any goes on.
+    pub(crate) fn any(&self) -> bool {
+        let mut tasks = self.tasks.lock().expect("no holder panics");
+        reap(&mut tasks);
+        !tasks.is_empty()
+    }
+}
+
+/// Forgets tasks that have ended.
+fn reap(tasks: &mut JoinSet<()>) {
+    while let Some(ended) = tasks.try_join_next() {
+        if let Err(error) = ended {
+            tracing::error!("a stream's task failed: {error}");
+        }
+    }
+}
+
+impl<F> hyper::rt::Executor<F> for Streams
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        self.started.fetch_add(1, Ordering::Relaxed);
+        let progress = Arc::<Progress>::default();
+        let stream = PatientStream {
+            stream: Box::pin(PROGRESS.scope(progress.clone(), stream)),
+            progress,
+            pause_max: self.pause_max,
+            waiting: None,
+            traffic: self.traffic.clone(),
+        };
+        let mut tasks = self.tasks.lock().expect("no holder panics");
+        reap(&mut tasks);
+        tasks.spawn(stream);
+    }
+}
+
+/// A stream that ends when the client takes too long to take a piece of its reply; dropped
+/// unfinished, it is reset.
+struct PatientStream<F> {
+    stream: Pin<Box<F>>,
+    progress: Arc<Progress>,
+    pause_max: Duration,
+    /// Since when the client is waited for, and with which piece.
+    waiting: Option<(u64, Pin<Box<Sleep>>)>,
+    traffic: Arc<Traffic>,
+}
+
+impl<F: Future<Output = ()>> Future for PatientStream<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        if this.stream.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let piece = this.progress.piece.load(Ordering::Relaxed);
+        if piece == 0 {
+            this.waiting = None;
+            return Poll::Pending;
+        }
+        let waiting = match &mut this.waiting {
+            Some((since, waiting)) if *since == piece => waiting,
+            other => &mut other.insert((piece, Box::pin(sleep(this.pause_max)))).1,
+        };
+        if waiting.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        this.traffic.happened(Event::StreamStalled);
+        tracing::debug!("a stream was given up: the client did not take what it sends");
+        Poll::Ready(())
+    }
+}
+
+/// A reply's body, which notes whom it waits for. Without a body it is empty.
+pub(crate) struct ReplyBody<B> {
+    body: Option<B>,
+    piece: u64,
+}
+
+impl<B> ReplyBody<B> {
+    pub(crate) fn new(body: B) -> Self {
+        Self { body: Some(body), piece: 0 }
+    }
+
+    pub(crate) fn empty() -> Self {
+        Self { body: None, piece: 0 }
+    }
+}
+
+impl<B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin> Body for ReplyBody<B> {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let Some(body) = &mut this.body else {
+            return Poll::Ready(None);
+        };
+        let frame = Pin::new(body).poll_frame(cx);
+        let piece = match &frame {
+            Poll::Pending => 0,
+            Poll::Ready(_) => {
+                this.piece += 1;
+                this.piece
+            }
+        };
+        // Outside of a stream of HTTP/2 there is nobody to tell.
+        let _ = PROGRESS.try_with(|progress| progress.piece.store(piece, Ordering::Relaxed));
+        frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
+    }
+}
