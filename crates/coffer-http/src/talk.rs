@@ -148,7 +148,7 @@ impl<A: Answer> Talk<A> {
             async move {
                 let mut request = prepared(request, arrival, limits.body_pause_max);
                 if !name_host(&mut request) {
-                    let mut refusal = Response::new(ReplyBody::empty());
+                    let mut refusal = Response::new(ReplyBody::new(None));
                     *refusal.status_mut() = StatusCode::BAD_REQUEST;
                     return Ok(refusal);
                 }
@@ -183,6 +183,10 @@ impl<A: Answer> Talk<A> {
                     stopped = true;
                     conversation.as_mut().graceful_shutdown();
                 }
+                () = streams.flooded() => {
+                    self.traffic.happened(Event::Http2Flood);
+                    return Err(io::Error::other("the client resets nearly all it asks for"));
+                }
                 _ = looks.tick() => {
                     let now = (streams.started(), written.get());
                     if streams.any() || now != seen {
@@ -215,7 +219,7 @@ async fn reply<A: Answer>(
     answer: Arc<A>,
     request: Request<RequestBody>,
 ) -> Result<Response<ReplyBody<A::Body>>, Infallible> {
-    Ok(answer.answer(request).await.map(ReplyBody::new))
+    Ok(answer.answer(request).await.map(|body| ReplyBody::new(Some(body))))
 }
 
 /// Makes `:authority` the `Host` of an HTTP/2 request, since signatures are over that. A request
