@@ -8,12 +8,13 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep};
@@ -88,6 +89,11 @@ impl Streams {
         Streams { tasks: Arc::default(), started: Arc::default(), resets, pause_max, traffic }
     }
 
+    /// For tasks beside the streams.
+    pub(crate) fn beside(&self) -> Beside {
+        Beside(Arc::downgrade(&self.tasks))
+    }
+
     /// Ends when the client has reset too many.
     pub(crate) async fn flooded(&self) {
         self.resets.too_many.notified().await;
@@ -104,6 +110,27 @@ impl Streams {
         reap(&mut tasks);
         !tasks.is_empty()
     }
+}
+
+/// Where a connection's streams run, for what they themselves hold: it does not keep them alive.
+#[derive(Clone)]
+pub(crate) struct Beside(Weak<Mutex<JoinSet<()>>>);
+
+impl Beside {
+    /// Runs `task` until its end or the connection's.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(tasks) = self.0.upgrade() {
+            spawn(&tasks, task);
+        }
+    }
+}
+
+fn spawn(tasks: &Mutex<JoinSet<()>>, task: impl Future<Output = ()> + Send + 'static) {
+    // Without a runtime everything is coming down.
+    let Ok(runtime) = Handle::try_current() else { return };
+    let mut tasks = tasks.lock().expect("no holder panics");
+    reap(&mut tasks);
+    tasks.spawn_on(task, &runtime);
 }
 
 /// Forgets tasks that have ended.
@@ -130,9 +157,7 @@ where
             resets: self.resets.clone(),
             traffic: self.traffic.clone(),
         };
-        let mut tasks = self.tasks.lock().expect("no holder panics");
-        reap(&mut tasks);
-        tasks.spawn(stream);
+        spawn(&self.tasks, stream);
     }
 }
 

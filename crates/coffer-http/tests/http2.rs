@@ -107,6 +107,28 @@ async fn bodies_come_in_and_are_waited_for_only_so_long() {
 }
 
 #[tokio::test]
+async fn what_nobody_reads_is_thrown_away_so_that_the_reply_arrives() {
+    let server = Server::start(true, Limits::default());
+    let (sender, _driving) = handshake(server.connect_tls("h2").await).await;
+    let mut ready = sender.clone().ready().await.unwrap();
+    let post = Request::post("http://h:1/").body(()).unwrap();
+    let (reply, mut body) = ready.send_request(post, false).unwrap();
+    assert_eq!(finish(reply).await.unwrap(), (200, b"hello".to_vec()));
+    // More than all windows: it is read on, not reset.
+    let piece = Bytes::from(vec![0; 1 << 20]);
+    for _ in 0..16 {
+        body.reserve_capacity(piece.len());
+        let mut left = piece.clone();
+        while !left.is_empty() {
+            let free = std::future::poll_fn(|cx| body.poll_capacity(cx)).await;
+            let free = free.expect("the stream is open").unwrap().min(left.len());
+            body.send_data(left.split_to(free), false).unwrap();
+        }
+    }
+    body.send_data(Bytes::new(), true).unwrap();
+}
+
+#[tokio::test]
 async fn who_does_not_take_a_reply_loses_that_stream() {
     let limits = Limits { reply_pause_max: Duration::from_millis(500), ..Limits::default() };
     let server = Server::start(true, limits);
