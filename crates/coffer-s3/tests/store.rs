@@ -90,7 +90,8 @@ impl Store {
         };
         let setup = Setup { limits, ..Setup::default() };
         let traffic = setup.traffic.clone();
-        let serving = tokio::spawn(serve(vec![listener], service.clone(), shutdown, setup));
+        let serving = serve(vec![listener], service.clone(), shutdown, setup);
+        let serving = tokio::spawn(async { serving.await.expect("it needs no TLS") });
         Store { addr, service, traffic, stop: Some(stop), serving, _dir: dir }
     }
 
