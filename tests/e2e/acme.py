@@ -46,13 +46,13 @@ class Pebble:
             "externalAccountBindingRequired": False,
         }
         (folder / "config.json").write_text(json.dumps({"pebble": config}))
-        environment = os.environ | {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "30"}
+        environment = os.environ | {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "3"}
         with open(self.log, "ab") as log:
             self.processes.append(
                 subprocess.Popen(
                     [programs.find("pebble-challtestsrv"), "-defaultIPv4", "127.0.0.1",
                      "-defaultIPv6", "", "-dns01", f"127.0.0.1:{dns}", "-http01", "",
-                     "-https01", "", "-tlsalpn01", "", "-doh", "",
+                     "-https01", "", "-tlsalpn01", "",
                      "-management", f"127.0.0.1:{dns_management}"],
                     stdout=log, stderr=log,
                 )

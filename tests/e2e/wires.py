@@ -26,13 +26,13 @@ def http2(store, method, path, query="", headers=None, body=b"") -> raw.Reply:
         command += ["--http2", "--cacert", store.ca]
     else:
         command += ["--http2-prior-knowledge"]
-    command += ["--dump-header", "-", "--path-as-is", "--header", "Accept:"]
+    command += ["--path-as-is", "--header", "Accept:"]
     for name, value in request.headers.items():
         command += ["--header", f"{name}: {value}"]
     if method == "HEAD":
         command += ["--head"]
     else:
-        command += ["--request", method]
+        command += ["--request", method, "--dump-header", "-"]
         if body:
             # Else curl says that it is a form.
             command += ["--data-binary", "@-"]

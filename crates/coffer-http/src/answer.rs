@@ -6,15 +6,11 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 
-use crate::patience::PatientBody;
+use crate::patience::RequestBody;
 
 /// Why a body broke off. A pause that was too long is an [`std::io::Error`] of kind `TimedOut`.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
-
-/// The body of a request.
-pub type RequestBody = PatientBody<Incoming>;
 
 /// Something that answers requests, whatever the connection they come by.
 pub trait Answer: Send + Sync + 'static {

@@ -66,13 +66,6 @@ impl Certificate {
                 e => format!("the key is not readable PEM: {e}"),
             })
         })?;
-        Certificate::from_der(chain, key)
-    }
-
-    pub(crate) fn from_der(
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
-    ) -> Result<Certificate, Unusable> {
         let own = &chain[0];
         let validity = Validity::of(own)
             .ok_or_else(|| Unusable::new("the certificate is not readable: no dates in it"))?;

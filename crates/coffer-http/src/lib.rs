@@ -40,9 +40,9 @@ mod talk;
 pub mod tls;
 pub mod traffic;
 
-pub use answer::{Answer, Arrival, BodyError, RequestBody};
+pub use answer::{Answer, Arrival, BodyError};
 pub use certificate::{Certificate, Unusable, Validity};
-pub use patience::PatientBody;
+pub use patience::RequestBody;
 pub use serve::{Limits, Setup, serve};
 pub use tls::{Certificates, Challenge};
 pub use traffic::{Event, Traffic};

@@ -6,9 +6,11 @@ use rcgen::{
     CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
     KeyPair, KeyUsagePurpose, SerialNumber,
 };
+use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::PrivateKeyDer;
+use rustls::sign::CertifiedKey;
 
-use crate::certificate::{Certificate, Unusable};
+use crate::certificate::Unusable;
 
 /// How long it is valid; nobody renews it.
 const DAYS: u64 = 3650;
@@ -46,14 +48,16 @@ pub fn make(names: &[String], now: Timestamp) -> Result<Pair, Unusable> {
 }
 
 /// What answers the challenge TLS-ALPN-01 for `domain` (RFC 8737, 3): a certificate whose
-/// extension says the SHA-256 of the key authorization.
-pub fn challenge(domain: &str, digest: &[u8; 32]) -> Result<Certificate, Unusable> {
+/// extension, which is critical, says the SHA-256 of the key authorization.
+pub(crate) fn challenge(domain: &str, digest: &[u8; 32]) -> Result<CertifiedKey, Unusable> {
     let mut params = CertificateParams::new([domain.to_owned()]).map_err(failed)?;
     params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
     let key = KeyPair::generate().map_err(failed)?;
     let certificate = params.self_signed(&key).map_err(failed)?;
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-    Certificate::from_der(vec![certificate.der().clone()], key)
+    let key = any_supported_type(&key).map_err(|e| Unusable::new(e.to_string()))?;
+    // The check of other certificates would refuse an extension that is critical and unknown.
+    Ok(CertifiedKey::new(vec![certificate.der().clone()], key))
 }
 
 fn failed(error: rcgen::Error) -> Unusable {

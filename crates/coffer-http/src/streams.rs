@@ -7,13 +7,15 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep};
 
@@ -25,11 +27,32 @@ tokio::task_local! {
     static PROGRESS: Arc<Progress>;
 }
 
+/// How many streams a client may reset without taking the reply, more than it takes. Requests at
+/// a time are limited, but who resets each at once asks for any number (CVE-2023-44487).
+const RESETS_MAX: i64 = 512;
+
+/// Which piece of a reply is to be taken: none, it waits for this server.
+const OURS: u64 = 0;
+/// Its head, with nothing of the body asked for yet.
+const HEAD: u64 = u64::MAX;
+
 /// How far the reply of one stream is.
 #[derive(Debug, Default)]
 struct Progress {
-    /// Which piece of the reply the client is to take; 0: it waits for this server.
+    /// Which piece of the reply the client is to take.
     piece: AtomicU64,
+    /// All of the reply was handed out.
+    whole: AtomicBool,
+}
+
+impl Progress {
+    fn note(piece: u64, whole: bool) {
+        // Outside of a stream of HTTP/2 there is nobody to tell.
+        let _ = PROGRESS.try_with(|progress| {
+            progress.piece.store(piece, Ordering::Relaxed);
+            progress.whole.store(whole, Ordering::Relaxed);
+        });
+    }
 }
 
 /// The executor of one connection's streams. They are aborted when the last clone is dropped.
@@ -37,13 +60,43 @@ struct Progress {
 pub(crate) struct Streams {
     tasks: Arc<Mutex<JoinSet<()>>>,
     started: Arc<AtomicU64>,
+    resets: Arc<Resets>,
     pause_max: Duration,
     traffic: Arc<Traffic>,
 }
 
+/// Streams that the client reset, less those whose reply it took.
+#[derive(Debug, Default)]
+struct Resets {
+    balance: AtomicI64,
+    too_many: Notify,
+}
+
+impl Resets {
+    fn ended(&self, whole: bool) {
+        if whole {
+            let back = |balance: i64| (balance > 0).then(|| balance - 1);
+            let _ = self.balance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, back);
+        } else if self.balance.fetch_add(1, Ordering::Relaxed) >= RESETS_MAX {
+            self.too_many.notify_one();
+        }
+    }
+}
+
 impl Streams {
     pub(crate) fn new(pause_max: Duration, traffic: Arc<Traffic>) -> Streams {
-        Streams { tasks: Arc::default(), started: Arc::default(), pause_max, traffic }
+        let resets = Arc::default();
+        Streams { tasks: Arc::default(), started: Arc::default(), resets, pause_max, traffic }
+    }
+
+    /// For tasks beside the streams.
+    pub(crate) fn beside(&self) -> Beside {
+        Beside(Arc::downgrade(&self.tasks))
+    }
+
+    /// Ends when the client has reset too many.
+    pub(crate) async fn flooded(&self) {
+        self.resets.too_many.notified().await;
     }
 
     /// How many were started.
@@ -57,6 +110,27 @@ impl Streams {
         reap(&mut tasks);
         !tasks.is_empty()
     }
+}
+
+/// Where a connection's streams run, for what they themselves hold: it does not keep them alive.
+#[derive(Clone)]
+pub(crate) struct Beside(Weak<Mutex<JoinSet<()>>>);
+
+impl Beside {
+    /// Runs `task` until its end or the connection's.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(tasks) = self.0.upgrade() {
+            spawn(&tasks, task);
+        }
+    }
+}
+
+fn spawn(tasks: &Mutex<JoinSet<()>>, task: impl Future<Output = ()> + Send + 'static) {
+    // Without a runtime everything is coming down.
+    let Ok(runtime) = Handle::try_current() else { return };
+    let mut tasks = tasks.lock().expect("no holder panics");
+    reap(&mut tasks);
+    tasks.spawn_on(task, &runtime);
 }
 
 /// Forgets tasks that have ended.
@@ -80,11 +154,10 @@ where
             progress,
             pause_max: self.pause_max,
             waiting: None,
+            resets: self.resets.clone(),
             traffic: self.traffic.clone(),
         };
-        let mut tasks = self.tasks.lock().expect("no holder panics");
-        reap(&mut tasks);
-        tasks.spawn(stream);
+        spawn(&self.tasks, stream);
     }
 }
 
@@ -96,6 +169,7 @@ struct PatientStream<F> {
     pause_max: Duration,
     /// Since when the client is waited for, and with which piece.
     waiting: Option<(u64, Pin<Box<Sleep>>)>,
+    resets: Arc<Resets>,
     traffic: Arc<Traffic>,
 }
 
@@ -105,10 +179,11 @@ impl<F: Future<Output = ()>> Future for PatientStream<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         if this.stream.as_mut().poll(cx).is_ready() {
+            this.resets.ended(this.progress.whole.load(Ordering::Relaxed));
             return Poll::Ready(());
         }
         let piece = this.progress.piece.load(Ordering::Relaxed);
-        if piece == 0 {
+        if piece == OURS {
             this.waiting = None;
             return Poll::Pending;
         }
@@ -132,12 +207,13 @@ pub(crate) struct ReplyBody<B> {
 }
 
 impl<B> ReplyBody<B> {
-    pub(crate) fn new(body: B) -> Self {
-        Self { body: Some(body), piece: 0 }
-    }
-
-    pub(crate) fn empty() -> Self {
-        Self { body: None, piece: 0 }
+    /// The body of a reply that is handed out now.
+    pub(crate) fn new(body: Option<B>) -> Self
+    where
+        B: Body,
+    {
+        Progress::note(HEAD, body.as_ref().is_none_or(Body::is_end_stream));
+        Self { body, piece: 0 }
     }
 }
 
@@ -154,15 +230,14 @@ impl<B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin> Body for ReplyBody<B
             return Poll::Ready(None);
         };
         let frame = Pin::new(body).poll_frame(cx);
-        let piece = match &frame {
-            Poll::Pending => 0,
-            Poll::Ready(_) => {
+        match &frame {
+            Poll::Pending => Progress::note(OURS, false),
+            Poll::Ready(frame) => {
                 this.piece += 1;
-                this.piece
+                let whole = frame.is_none() || this.is_end_stream();
+                Progress::note(this.piece, whole);
             }
-        };
-        // Outside of a stream of HTTP/2 there is nobody to tell.
-        let _ = PROGRESS.try_with(|progress| progress.piece.store(piece, Ordering::Relaxed));
+        }
         frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
     }
 

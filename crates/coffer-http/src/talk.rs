@@ -18,11 +18,11 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 use tokio::time::{interval_at, timeout};
 
-use crate::answer::{Answer, Arrival, RequestBody};
+use crate::answer::{Answer, Arrival};
 use crate::opening::{self, Opening};
-use crate::patience::{PatientBody, PatientConnection};
+use crate::patience::{PatientConnection, RequestBody};
 use crate::serve::Limits;
-use crate::streams::{ReplyBody, Streams};
+use crate::streams::{Beside, ReplyBody, Streams};
 use crate::tls::{Agreed, Failed, Tls};
 use crate::traffic::{Event, Traffic};
 
@@ -118,7 +118,7 @@ impl<A: Answer> Talk<A> {
         let traffic = self.traffic.clone();
         let service = service_fn(|request: Request<Incoming>| {
             traffic.happened(Event::Http1Request);
-            reply(answer.clone(), prepared(request, arrival, limits.body_pause_max))
+            reply(answer.clone(), prepared(request, arrival, limits.body_pause_max, None))
         });
         let conversation = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -141,14 +141,14 @@ impl<A: Answer> Talk<A> {
         let answer = self.answer.clone();
         let (arrival, limits) = (Arrival { peer: self.peer, secure }, self.limits);
         let streams = Streams::new(limits.reply_pause_max, self.traffic.clone());
-        let traffic = self.traffic.clone();
+        let (traffic, beside) = (self.traffic.clone(), streams.beside());
         let service = service_fn(move |request: Request<Incoming>| {
             traffic.happened(Event::Http2Request);
-            let answer = answer.clone();
+            let (answer, beside) = (answer.clone(), beside.clone());
             async move {
-                let mut request = prepared(request, arrival, limits.body_pause_max);
+                let mut request = prepared(request, arrival, limits.body_pause_max, Some(beside));
                 if !name_host(&mut request) {
-                    let mut refusal = Response::new(ReplyBody::empty());
+                    let mut refusal = Response::new(ReplyBody::new(None));
                     *refusal.status_mut() = StatusCode::BAD_REQUEST;
                     return Ok(refusal);
                 }
@@ -183,6 +183,10 @@ impl<A: Answer> Talk<A> {
                     stopped = true;
                     conversation.as_mut().graceful_shutdown();
                 }
+                () = streams.flooded() => {
+                    self.traffic.happened(Event::Http2Flood);
+                    return Err(io::Error::other("the client resets nearly all it asks for"));
+                }
                 _ = looks.tick() => {
                     let now = (streams.started(), written.get());
                     if streams.any() || now != seen {
@@ -205,8 +209,9 @@ fn prepared(
     request: Request<Incoming>,
     arrival: Arrival,
     body_pause_max: Duration,
+    beside: Option<Beside>,
 ) -> Request<RequestBody> {
-    let mut request = request.map(|body| PatientBody::new(body, body_pause_max));
+    let mut request = request.map(|body| RequestBody::new(body, body_pause_max, beside));
     request.extensions_mut().insert(arrival);
     request
 }
@@ -215,7 +220,7 @@ async fn reply<A: Answer>(
     answer: Arc<A>,
     request: Request<RequestBody>,
 ) -> Result<Response<ReplyBody<A::Body>>, Infallible> {
-    Ok(answer.answer(request).await.map(ReplyBody::new))
+    Ok(answer.answer(request).await.map(|body| ReplyBody::new(Some(body))))
 }
 
 /// Makes `:authority` the `Host` of an HTTP/2 request, since signatures are over that. A request

@@ -55,7 +55,7 @@ impl Certificates {
         let answer = crate::self_signed::challenge(domain, digest)?;
         let domain = domain.to_ascii_lowercase();
         let mut challenges = self.challenges.write().expect("no holder panics");
-        challenges.insert(domain.clone(), answer.key);
+        challenges.insert(domain.clone(), Arc::new(answer));
         drop(challenges);
         Ok(Challenge { domain, certificates: self.clone() })
     }

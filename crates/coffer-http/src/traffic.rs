@@ -20,11 +20,13 @@ pub enum Event {
     Http2Request,
     /// A client took too long to take the next bytes of an HTTP/2 stream.
     StreamStalled,
+    /// A connection of HTTP/2 was ended, as its client reset nearly all it asked for.
+    Http2Flood,
 }
 
 impl Event {
     /// All of them.
-    pub const ALL: [Event; 7] = [
+    pub const ALL: [Event; 8] = [
         Event::Handshake,
         Event::HandshakeFailed,
         Event::HandshakeSlow,
@@ -32,6 +34,7 @@ impl Event {
         Event::Http1Request,
         Event::Http2Request,
         Event::StreamStalled,
+        Event::Http2Flood,
     ];
 
     /// Its name in metrics.
@@ -44,6 +47,7 @@ impl Event {
             Event::Http1Request => "http1_request",
             Event::Http2Request => "http2_request",
             Event::StreamStalled => "stream_stalled",
+            Event::Http2Flood => "http2_flood",
         }
     }
 }

@@ -30,15 +30,17 @@ fn get(path: &str) -> Request<()> {
 /// The status and the body of the reply.
 async fn finish(reply: h2::client::ResponseFuture) -> Result<(u16, Vec<u8>), h2::Error> {
     let reply = reply.await?;
-    let status = reply.status().as_u16();
-    let mut body = reply.into_body();
+    Ok((reply.status().as_u16(), finish_body(reply.into_body()).await?))
+}
+
+async fn finish_body(mut body: h2::RecvStream) -> Result<Vec<u8>, h2::Error> {
     let mut all = Vec::new();
     while let Some(piece) = body.data().await {
         let piece = piece?;
         body.flow_control().release_capacity(piece.len())?;
         all.extend_from_slice(&piece);
     }
-    Ok((status, all))
+    Ok(all)
 }
 
 async fn ask(sender: &mut Sender, path: &str) -> Result<(u16, Vec<u8>), h2::Error> {
@@ -105,10 +107,38 @@ async fn bodies_come_in_and_are_waited_for_only_so_long() {
 }
 
 #[tokio::test]
+async fn what_nobody_reads_is_thrown_away_so_that_the_reply_arrives() {
+    let server = Server::start(true, Limits::default());
+    let (sender, _driving) = handshake(server.connect_tls("h2").await).await;
+    let mut ready = sender.clone().ready().await.unwrap();
+    let post = Request::post("http://h:1/").body(()).unwrap();
+    let (reply, mut body) = ready.send_request(post, false).unwrap();
+    assert_eq!(finish(reply).await.unwrap(), (200, b"hello".to_vec()));
+    // More than all windows: it is read on, not reset.
+    let piece = Bytes::from(vec![0; 1 << 20]);
+    for _ in 0..16 {
+        body.reserve_capacity(piece.len());
+        let mut left = piece.clone();
+        while !left.is_empty() {
+            let free = std::future::poll_fn(|cx| body.poll_capacity(cx)).await;
+            let free = free.expect("the stream is open").unwrap().min(left.len());
+            body.send_data(left.split_to(free), false).unwrap();
+        }
+    }
+    body.send_data(Bytes::new(), true).unwrap();
+}
+
+#[tokio::test]
 async fn who_does_not_take_a_reply_loses_that_stream() {
     let limits = Limits { reply_pause_max: Duration::from_millis(500), ..Limits::default() };
     let server = Server::start(true, limits);
-    let (mut sender, _driving) = handshake(server.connect_tls("h2").await).await;
+    // What one stream does not take must not use up the window of all.
+    let (mut sender, connection) = h2::client::Builder::new()
+        .initial_connection_window_size(10 << 20)
+        .handshake(server.connect_tls("h2").await)
+        .await
+        .unwrap();
+    let _driving = tokio::spawn(connection);
     let mut ready = sender.clone().ready().await.unwrap();
     let (reply, _) = ready.send_request(get("/zeros?5000000"), true).unwrap();
     let mut untaken = reply.await.unwrap().into_body();
@@ -130,6 +160,23 @@ async fn who_does_not_take_a_reply_loses_that_stream() {
     assert!(broken.is_reset(), "{broken}");
     assert_eq!(ask(&mut sender, "/").await.unwrap().0, 200);
     assert_eq!(server.traffic.count(Event::StreamStalled), 1);
+}
+
+#[tokio::test]
+async fn who_opens_no_window_at_all_loses_that_stream() {
+    let limits = Limits { reply_pause_max: Duration::from_millis(500), ..Limits::default() };
+    let server = Server::start(true, limits);
+    let (sender, connection) = h2::client::Builder::new()
+        .initial_window_size(0)
+        .handshake::<_, Bytes>(server.connect_tls("h2").await)
+        .await
+        .unwrap();
+    let _driving = tokio::spawn(connection);
+    let mut ready = sender.clone().ready().await.unwrap();
+    let (reply, _) = ready.send_request(get("/zeros?5"), true).unwrap();
+    let reply = reply.await.unwrap();
+    server.until(Event::StreamStalled, 1).await;
+    assert!(finish_body(reply.into_body()).await.unwrap_err().is_reset());
 }
 
 #[tokio::test]
@@ -192,35 +239,72 @@ async fn stopping_does_not_wait_forever() {
     assert_eq!(server.stopped().await, 1);
 }
 
+/// The preface and empty settings.
+const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// `GET /gate` as stream `id`.
+fn headers_frame(id: u32) -> Vec<u8> {
+    let block = b"\x82\x86\x44\x05/gate\x41\x03h:1";
+    [&[0, 0, block.len() as u8, 1, 5][..], &id.to_be_bytes(), block].concat()
+}
+
+fn reset_frame(id: u32) -> Vec<u8> {
+    [&[0, 0, 4, 3, 0][..], &id.to_be_bytes(), &[0, 0, 0, 8]].concat()
+}
+
 #[tokio::test]
 async fn a_flood_of_resets_ends_its_connection() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let server = Server::start(true, Limits::default());
-    let (sender, driving) = handshake(server.connect_tls("h2").await).await;
-    let flood = async {
-        let mut sender = sender;
-        for _ in 0..200_000 {
-            let mut ready = match sender.ready().await {
-                Ok(ready) => ready,
-                Err(error) => return error,
-            };
-            match ready.send_request(get("/gate"), true) {
-                Ok((reply, _)) => drop(reply),
-                Err(error) => return error,
-            }
-            sender = ready;
-        }
-        panic!("nobody stopped the flood");
-    };
-    let flood = tokio::spawn(flood);
-    // Others are served meanwhile.
     let (mut other, _driving) = handshake(server.connect_tls("h2").await).await;
-    for _ in 0..20 {
-        let answer = timeout(Duration::from_secs(10), ask(&mut other, "/")).await;
-        assert_eq!(answer.expect("it is answered in time").unwrap().0, 200);
+    // Each stream is reset before, or after, the server has looked at it.
+    for before in [true, false] {
+        let (mut reading, mut writing) = tokio::io::split(server.connect_tls("h2").await);
+        let reading = tokio::spawn(async move {
+            let mut all = Vec::new();
+            let _ = reading.read_to_end(&mut all).await;
+        });
+        writing.write_all(HELLO).await.unwrap();
+        let begun = server.traffic.count(Event::Http2Request);
+        let (mut asked, mut by_others) = (0, 0);
+        while !reading.is_finished() {
+            assert!(asked < 100_000, "nobody stopped the flood");
+            let ids: Vec<u32> = (0..100).map(|i| (asked + i) * 2 + 1).collect();
+            asked += 100;
+            let heads = ids.iter().flat_map(|id| headers_frame(*id));
+            let resets = ids.iter().flat_map(|id| reset_frame(*id));
+            // The server may have closed.
+            if before {
+                let both = ids.iter().flat_map(|id| [headers_frame(*id), reset_frame(*id)]);
+                let _ = writing.write_all(&both.flatten().collect::<Vec<u8>>()).await;
+            } else {
+                let _ = writing.write_all(&heads.collect::<Vec<u8>>()).await;
+                let expected = begun + u64::from(asked) + by_others;
+                let came = || server.traffic.count(Event::Http2Request) >= expected;
+                server.until_true(|| came() || reading.is_finished()).await;
+                let _ = writing.write_all(&resets.collect::<Vec<u8>>()).await;
+            }
+            // Others are served meanwhile.
+            let answer = timeout(Duration::from_secs(20), ask(&mut other, "/")).await;
+            assert_eq!(answer.expect("it is answered in time").unwrap().0, 200);
+            by_others += 1;
+        }
+        let came = server.traffic.count(Event::Http2Request) - begun - by_others;
+        assert!(came < 3000, "{came} were begun");
     }
-    flood.await.unwrap();
-    let ended = driving.await.unwrap().unwrap_err();
-    assert_eq!(ended.reason(), Some(h2::Reason::ENHANCE_YOUR_CALM), "{ended}");
+    assert_eq!(server.traffic.count(Event::Http2Flood), 1);
+}
+
+#[tokio::test]
+async fn who_takes_most_replies_may_reset_others() {
+    let server = Server::start(true, Limits::default());
+    let (mut sender, _driving) = handshake(server.connect_tls("h2").await).await;
+    for _ in 0..600 {
+        let mut ready = sender.clone().ready().await.unwrap();
+        drop(ready.send_request(get("/gate"), true).unwrap());
+        assert_eq!(ask(&mut sender, "/").await.unwrap().0, 200);
+    }
+    assert_eq!(server.traffic.count(Event::Http2Flood), 0);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use coffer_base::{Clock as _, Rng as _, SystemClock, SystemRng};
 use coffer_http::Certificate;
 use instant_acme::{
@@ -163,10 +164,11 @@ impl Acme {
                 .ok_or_else(|| anyhow::anyhow!("{domain}: the server offers no tls-alpn-01"))?;
             let digest: [u8; 32] = challenge.key_authorization().digest().as_ref().try_into()?;
             answers.push(shown.certificates.challenge(&domain, &digest)?);
-            challenge.set_ready().await?;
+            challenge.set_ready().await.with_context(|| format!("the challenge for {domain}"))?;
         }
         let patience = RetryPolicy::new().timeout(ANSWER_TIME_MAX);
-        let status = order.poll_ready(&patience).await?;
+        let context = || format!("the challenges for {}", self.domains.join(", "));
+        let status = order.poll_ready(&patience).await.with_context(context)?;
         if status != OrderStatus::Ready {
             let mut whys = Vec::new();
             let mut authorizations = order.authorizations();
