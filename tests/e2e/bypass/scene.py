@@ -1,0 +1,202 @@
+"""The store under attack: what is in it, who may do what, and how it looks before and after."""
+
+import json
+import re
+from xml.sax.saxutils import unescape
+
+from running import ACCESS_KEY, REGION, SECRET_KEY, Store
+
+from .operations import Builder
+from .request import Request, encode_path
+from .signing import Signer
+from .wire import Reply, Wire
+
+#: In the bytes of everything that intruders must not read, and in no name.
+SECRET = b"what nobody but root may read"
+
+#: What a bucket has besides objects, by the operation that reads it.
+CONFIGURATIONS = {
+    "GetBucketAbac": "abac=",
+    "GetBucketAccelerateConfiguration": "accelerate=",
+    "GetBucketAcl": "acl=",
+    "GetBucketCors": "cors=",
+    "GetBucketEncryption": "encryption=",
+    "GetBucketLifecycleConfiguration": "lifecycle=",
+    "GetBucketLogging": "logging=",
+    "GetBucketNotificationConfiguration": "notification=",
+    "GetBucketOwnershipControls": "ownershipControls=",
+    "GetBucketPolicy": "policy=",
+    "GetBucketReplication": "replication=",
+    "GetBucketRequestPayment": "requestPayment=",
+    "GetBucketTagging": "tagging=",
+    "GetBucketVersioning": "versioning=",
+    "GetBucketWebsite": "website=",
+    "GetObjectLockConfiguration": "object-lock=",
+    "GetPublicAccessBlock": "publicAccessBlock=",
+}
+
+
+class Scene:
+    """A store with a vault that nobody but root may touch, and a lobby for the tricksters."""
+
+    vault, cellar, lobby, hall = "vault", "cellar", "lobby", "hall"
+    gold, silver, under_way = "fort-knox/gold", "fort-knox/silver", "fort-knox/upload"
+    #: Operations whose key is that of the upload that is under way.
+    of_uploads = (
+        "AbortMultipartUpload", "CompleteMultipartUpload", "ListParts", "UploadPart",
+        "UploadPartCopy",
+    )
+
+    def __init__(self, store: Store):
+        self.store = store
+        self.endpoint = store.endpoint
+        self.host = store.endpoint.removeprefix("http://")
+        self.wire = Wire(store.endpoint)
+        self.root = Signer(ACCESS_KEY, SECRET_KEY, region=REGION)
+        self.users = {}
+        self.uploads = {}
+        self.lay_out()
+        nothing = [{"Effect": "Allow", "Action": "coffer:Nothing", "Resource": "*"}]
+        # Users of the same policy are one user; these are to be two, who might do everything.
+        once, twice = ([{"Effect": "Allow", "Action": "*", "Resource": "*"}] * n for n in (1, 2))
+        self.pauper = self.user("pauper", nothing)
+        self.disabled = self.user("disabled", once)
+        store.run("user", "disable", "disabled", "DIRS")
+        self.removed = self.user("removed", twice)
+        store.run("user", "remove", "removed", "DIRS")
+        self.operations = self.builder("s3", self.vault).all()
+        self.built = {op.name for op in self.operations if self.is_built(op)}
+        self.ask("DELETE", "/nowhere-at-all-2")
+        self.configurations = [
+            query for name, query in CONFIGURATIONS.items() if name in self.built
+        ]
+        self.fresh()
+
+    def operation(self, name: str):
+        """The operation with a request about the vault as it is."""
+        return self.by_name[name]
+
+    def settle(self, again: bool = False) -> dict:
+        """The store's state before an attack. `again`: as it was at the beginning, whatever was
+        done to it."""
+        if again and self.state() != self.baseline:
+            listed = self.must("GET", "/").body
+            for name in re.findall(r"<Name>([^<]+)</Name>", listed.decode()):
+                self.clear(name)
+            self.lay_out()
+            self.fresh()
+        self.baseline = self.state()
+        return self.baseline
+
+    def fresh(self):
+        self.by_name = {op.name: op for op in self.builder("s3", self.vault).all()}
+        self.baseline = self.state()
+
+    def lay_out(self):
+        """Makes the buckets and what is in them."""
+        for bucket in (self.vault, self.cellar, self.lobby):
+            self.must("PUT", f"/{bucket}")
+        self.fill(self.vault)
+        self.fill(self.cellar)
+        self.must("PUT", f"/{self.lobby}/chair", body=b"a chair")
+
+    def clear(self, bucket: str):
+        """Deletes a bucket and what is in it."""
+        listed = self.must("GET", f"/{bucket}", "list-type=2").body.decode()
+        for key in re.findall(r"<Key>([^<]+)</Key>", listed):
+            self.must("DELETE", f"/{bucket}/{encode_path(unescape(key))}")
+        self.must("DELETE", f"/{bucket}")
+
+    def fill(self, bucket: str):
+        """Objects and an upload, in a bucket that exists."""
+        for key in (self.gold, self.silver):
+            self.must("PUT", f"/{bucket}/{encode_path(key)}", body=SECRET + b": " + key.encode())
+        reply = self.must("POST", f"/{bucket}/{encode_path(self.under_way)}", "uploads=")
+        upload = re.search(rb"<UploadId>([^<]+)</UploadId>", reply.body)[1].decode()
+        reply = self.must(
+            "PUT", f"/{bucket}/{encode_path(self.under_way)}", f"partNumber=1&uploadId={upload}",
+            body=SECRET + b": a part",
+        )
+        self.uploads[bucket] = (upload, reply.headers["etag"])
+
+    def builder(self, service: str, bucket: str) -> Builder:
+        """Builds requests for what is in `bucket`."""
+        upload, etag = self.uploads.get(bucket, ("none", "none"))
+        known = {
+            "Bucket": bucket,
+            "Key": self.gold,
+            "UploadId": upload,
+            "ETag": etag,
+            "PartNumber": 1,
+            "CopySource": f"{self.cellar}/{self.silver}",
+            "Delete": {"Objects": [{"Key": self.gold}, {"Key": self.silver}]},
+            "CreateBucket.Bucket": f"{bucket}-2",
+            "Policy": self.bucket_policy(bucket, []),
+        }
+        for name in self.of_uploads:
+            known[f"{name}.Key"] = self.under_way
+        return Builder(service, self.host, known)
+
+    @staticmethod
+    def bucket_policy(bucket: str, statements) -> str:
+        """A policy that lets everybody in, unless there are statements."""
+        everybody = {
+            "Effect": "Allow", "Principal": "*", "Action": "s3:*",
+            "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
+        }
+        return json.dumps({"Version": "2012-10-17", "Statement": statements or [everybody]})
+
+    def is_built(self, operation) -> bool:
+        """Whether the store has the operation: what it says to root about a bucket that is not."""
+        elsewhere = self.builder("s3", "nowhere-at-all").build(operation.name)
+        return self.wire.send(self.root.sign(elsewhere.request)).status != 501
+
+    def user(self, name: str, statements) -> Signer:
+        """A user with a policy of these statements."""
+        key = json.dumps(statements, sort_keys=True)
+        if key not in self.users:
+            file = self.store.root / f"policy-{len(self.users)}.json"
+            file.write_text(json.dumps({"Version": "2012-10-17", "Statement": statements}))
+            added = self.store.run("user", "add", name, "--policy", file, "--json", "DIRS")
+            added = json.loads(added.stdout)
+            self.users[key] = Signer(added["access_key"], added["secret_key"], region=REGION)
+        return self.users[key]
+
+    def ask(self, method: str, path: str, query: str = "", body: bytes = b"", headers=()) -> Reply:
+        """A request of root's."""
+        headers = (("Host", self.host), *headers)
+        return self.wire.send(self.root.sign(Request(method, path, query, headers, body)))
+
+    def must(self, method: str, path: str, query: str = "", body: bytes = b"", headers=()) -> Reply:
+        reply = self.ask(method, path, query, body, headers)
+        assert reply.status < 300, f"{method} {path}?{query}: {reply}\n{reply.body!r}"
+        return reply
+
+    def state(self) -> dict:
+        """All that an intruder could have changed, as root sees it."""
+        listed = self.must("GET", "/").body
+        state = {"/": _facts(listed)}
+        for name in re.findall(r"<Name>([^<]+)</Name>", listed.decode()):
+            state |= self.state_of(name)
+        users = json.loads(self.store.run("user", "list", "--json", "DIRS").stdout)
+        state["users"] = sorted(json.dumps(user, sort_keys=True) for user in users)
+        return state
+
+    def state_of(self, bucket: str) -> dict:
+        """The same of one bucket."""
+        state = {}
+        for query in ("list-type=2", "uploads="):
+            state[f"{bucket}?{query}"] = _facts(self.must("GET", f"/{bucket}", query).body)
+        for query in ("x-coffer-ack=", *self.configurations):
+            reply = self.ask("GET", f"/{bucket}", query)
+            state[f"{bucket}?{query}"] = (reply.status, _facts(reply.body))
+        uploads = state[f"{bucket}?uploads="]
+        for key, upload in re.findall(r"<Key>([^<]+)</Key><UploadId>([^<]+)<", uploads):
+            path = f"/{bucket}/{encode_path(unescape(key))}"
+            state[f"{path} {upload}"] = _facts(self.must("GET", path, f"uploadId={upload}").body)
+        return state
+
+
+def _facts(xml: bytes) -> str:
+    """A reply without what differs from one reply to the next."""
+    return re.sub(r"<(RequestId|HostId)>[^<]*</\1>", "", xml.decode())
