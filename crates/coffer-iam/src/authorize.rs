@@ -1,38 +1,17 @@
-//! The decision: explicit deny, then allow, else no.
+//! From a question to a grant.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::action::Action;
-use crate::policy::{Effect, Policy};
+use crate::ask::{Ask, Question};
+use crate::decide::{Answer, Layer, decide};
+use crate::explain::{StatementRef, locate};
+use crate::principal::Principal;
 use crate::resource::Resource;
 
 #[cfg(test)]
 mod tests;
-
-/// Who asks: the authenticated caller of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Principal {
-    /// The user's name, for messages.
-    pub name: String,
-    /// Whose buckets it makes: the id that listings show as the owner.
-    pub owner_id: String,
-    /// The store's root, who is not subject to policies.
-    pub root: bool,
-    /// What it may do.
-    pub policies: Vec<Policy>,
-}
-
-impl Principal {
-    /// The store's root.
-    pub fn root(owner_id: impl Into<String>) -> Self {
-        Self {
-            name: "root".to_owned(),
-            owner_id: owner_id.into(),
-            root: true,
-            policies: Vec::new(),
-        }
-    }
-}
 
 /// The proof that a principal may do an action on a resource. [`authorize`] alone makes it, so
 /// a function that takes one can't be called without the question having been asked.
@@ -42,11 +21,13 @@ impl Principal {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Grant {
-    principal: String,
-    owner_id: String,
+    principal: Arc<str>,
+    account: Arc<str>,
+    owner_id: Arc<str>,
     root: bool,
     action: Action,
     resource: Resource,
+    bucket_id: Option<u64>,
 }
 
 impl Grant {
@@ -55,12 +36,17 @@ impl Grant {
         &self.principal
     }
 
-    /// The owner id of who asked.
+    /// The account of who asked; empty for those without one.
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// The owner id of the account of who asked.
     pub fn owner_id(&self) -> &str {
         &self.owner_id
     }
 
-    /// Whether root asked.
+    /// Whether the root of an account asked.
     pub fn is_root(&self) -> bool {
         self.root
     }
@@ -75,116 +61,116 @@ impl Grant {
         &self.resource
     }
 
-    /// The bucket it was granted on; empty for an action on the store as a whole.
+    /// The bucket it was granted on; empty for an action on anything else.
     pub fn bucket(&self) -> &str {
-        &self.resource.bucket
+        self.resource.bucket_name()
+    }
+
+    /// The id of the very bucket it was granted on; `None` if it is for any of its name.
+    pub fn bucket_id(&self) -> Option<u64> {
+        self.bucket_id
     }
 
     /// The object key it was granted on, for an action on an object.
     pub fn key(&self) -> Option<&str> {
-        self.resource.key.as_deref()
+        self.resource.key()
     }
 }
 
 /// Why the answer is no.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// A statement denies it; counted from 1.
-    Explicit {
-        /// Which of the principal's policies.
-        policy: usize,
-        /// Which statement of it.
-        statement: usize,
-        /// The statement's Sid.
-        sid: Option<String>,
-    },
-    /// No statement allows it.
-    Implicit,
+    /// A statement denies it.
+    Explicit(StatementRef),
+    /// This kind of policy would have had to allow it.
+    Implicit(Layer),
     /// The action is not one on this kind of resource (a bucket action with a key, say).
     WrongScope,
 }
 
-/// The answer no, with its reason. It names policies: for logs and the principal's
-/// administrator. Callers of S3 get AccessDenied and the action's name.
+/// The answer no, with its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denied {
-    /// Who asked.
+    /// The ARN of who asked.
     pub principal: String,
     /// For what.
     pub action: Action,
     /// On what.
     pub resource: Resource,
-    /// Why not.
+    /// Why not. It names policies: for logs and for the principal's administrator.
     pub reason: Reason,
+}
+
+impl Denied {
+    /// What AWS tells the caller: which kind of policy decided, but not which statement.
+    pub fn message(&self) -> String {
+        let Denied { principal, action, resource, reason } = self;
+        let arn = resource.arn();
+        let because = match reason {
+            Reason::Explicit(found) => {
+                let article = if found.layer == Layer::Identity { "an" } else { "a" };
+                format!("with an explicit deny in {article} {}", found.layer.name())
+            }
+            Reason::Implicit(layer) => {
+                format!("because no {} allows the {action} action", layer.name())
+            }
+            Reason::WrongScope => "because the action does not apply to such a resource".to_owned(),
+        };
+        format!(
+            "User: {principal} is not authorized to perform: {action} on resource: {arn} {because}"
+        )
+    }
 }
 
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} is not authorized to perform {} on {:?}: ",
-            self.principal,
-            self.action,
-            self.resource.arn()
-        )?;
+        f.write_str(&self.message())?;
         match &self.reason {
-            Reason::Explicit { policy, statement, sid: None } => {
-                write!(f, "statement {statement} of policy {policy} denies it")
-            }
-            Reason::Explicit { policy, statement, sid: Some(sid) } => {
-                write!(f, "statement {statement} ({sid:?}) of policy {policy} denies it")
-            }
-            Reason::Implicit => f.write_str("no statement allows it"),
-            Reason::WrongScope => f.write_str("the action does not apply to such a resource"),
+            Reason::Explicit(found) => write!(f, " ({found})"),
+            _ => Ok(()),
         }
     }
 }
 
 impl std::error::Error for Denied {}
 
-/// Whether `principal` may do `action` on `resource`.
-pub fn authorize(
-    principal: &Principal,
-    action: Action,
-    resource: &Resource,
-) -> Result<Grant, Denied> {
+/// Whether `principal` may do what `ask` says.
+pub fn authorize(principal: &Principal, ask: &Ask<'_>) -> Result<Grant, Denied> {
     let denied = |reason| Denied {
-        principal: principal.name.clone(),
-        action,
-        resource: resource.clone(),
+        principal: principal.arn(),
+        action: ask.action,
+        resource: ask.resource.clone(),
         reason,
     };
-    if action.scope() != resource.scope() {
+    if !ask.action.scope().admits(ask.resource.scope()) {
         return Err(denied(Reason::WrongScope));
     }
-    let mut allowed = principal.root;
-    if !principal.root {
-        for (p, policy) in principal.policies.iter().enumerate() {
-            for (s, statement) in policy.statements().iter().enumerate() {
-                if !statement.applies(action, resource) {
-                    continue;
-                }
-                match statement.effect() {
-                    Effect::Allow => allowed = true,
-                    Effect::Deny => {
-                        return Err(denied(Reason::Explicit {
-                            policy: p + 1,
-                            statement: s + 1,
-                            sid: statement.sid().map(str::to_owned),
-                        }));
-                    }
-                }
-            }
-        }
+    let arn = ask.resource.arn();
+    let question = question(principal, ask, &arn);
+    match decide(&question, |_| false) {
+        Answer::Allowed(_) => Ok(Grant {
+            principal: principal.name().into(),
+            account: principal.account.as_str().into(),
+            owner_id: principal.owner_id.as_str().into(),
+            root: principal.is_root(),
+            action: ask.action,
+            resource: ask.resource.clone(),
+            bucket_id: ask.bucket_id,
+        }),
+        Answer::Denied(found) => Err(denied(Reason::Explicit(locate(&question, found)))),
+        Answer::NotAllowed(layer) => Err(denied(Reason::Implicit(layer))),
     }
-    if !allowed {
-        return Err(denied(Reason::Implicit));
+}
+
+pub(crate) fn question<'a>(principal: &'a Principal, ask: &Ask<'a>, arn: &'a str) -> Question<'a> {
+    Question {
+        action: ask.action.name(),
+        known: Some(ask.action),
+        arn,
+        owner: ask.owner,
+        resource_policy: ask.resource_policy,
+        restrict_public: ask.restrict_public,
+        context: ask.context,
+        principal,
     }
-    Ok(Grant {
-        principal: principal.name.clone(),
-        owner_id: principal.owner_id.clone(),
-        root: principal.root,
-        action,
-        resource: resource.clone(),
-    })
 }

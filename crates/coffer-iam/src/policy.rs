@@ -9,8 +9,9 @@ use std::fmt;
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::action::Action;
-use crate::resource::{ARN_PREFIX, Resource};
+use crate::ask::Question;
+use crate::principal::Principal;
+use crate::resource::ARN_PREFIX;
 use crate::wildcard;
 
 #[cfg(test)]
@@ -26,6 +27,30 @@ pub enum Effect {
     Allow,
     /// Refuses it, whatever else allows it.
     Deny,
+}
+
+/// What a document is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Of a user, a group, a role, a boundary or a session: it has no Principal.
+    Identity,
+    /// Of a bucket: it has a Principal.
+    Resource,
+    /// Of a role, about who may assume it: it has a Principal and no Resource.
+    Trust,
+}
+
+/// How closely a resource's policy names a principal, the loosest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reach {
+    /// As one of its account, which gives the account's policies leave to allow it.
+    Account,
+    /// As everyone.
+    Everyone,
+    /// By the ARN of the role that it is a session of.
+    Role,
+    /// By the very ARN of its requests.
+    Exact,
 }
 
 /// Patterns, and whether the statement is about what they match or about everything else.
@@ -64,12 +89,15 @@ impl Statement {
         self.effect
     }
 
-    /// Whether the rule is about `action` on `resource`.
-    pub fn applies(&self, action: Action, resource: &Resource) -> bool {
-        self.actions.selects(|p| wildcard::matches_ignoring_case(p, action.name())) && {
-            let arn = resource.arn();
-            self.resources.selects(|p| wildcard::matches(p, &arn))
-        }
+    /// Whether the rule is about the question's action and resource.
+    pub(crate) fn applies(&self, q: &Question<'_>) -> bool {
+        self.actions.selects(|p| wildcard::matches_ignoring_case(p, q.action))
+            && self.resources.selects(|p| wildcard::matches(p, q.arn))
+    }
+
+    /// How closely the rule names `principal`; `None` if it is not about it.
+    pub(crate) fn reach(&self, _principal: &Principal) -> Option<Reach> {
+        None
     }
 }
 
@@ -98,7 +126,10 @@ pub const CANNED: &[&str] = &["readwrite", "readonly"];
 
 impl Policy {
     /// Reads a document.
-    pub fn parse(json: &str) -> Result<Policy, PolicyError> {
+    pub fn parse(json: &str, kind: Kind) -> Result<Policy, PolicyError> {
+        if kind != Kind::Identity {
+            return Err(PolicyError("policies of resources are not supported yet".to_owned()));
+        }
         if json.len() > DOCUMENT_BYTES_MAX {
             return Err(PolicyError(format!(
                 "the policy is {} bytes long; the limit is {DOCUMENT_BYTES_MAX}",
@@ -155,6 +186,16 @@ impl Policy {
     /// The rules, in the document's order.
     pub fn statements(&self) -> &[Statement] {
         &self.statements
+    }
+
+    /// The condition keys that it asks about, as it writes them.
+    pub fn context_keys(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Whether it lets in the public, as S3 counts that.
+    pub fn is_public(&self) -> bool {
+        false
     }
 
     /// A document that reads back as this policy.

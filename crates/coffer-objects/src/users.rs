@@ -11,7 +11,7 @@ use std::sync::{Arc, RwLock};
 
 use coffer_base::{Ack, Rng, Timestamp};
 use coffer_catalog::Txn;
-use coffer_iam::{Action, Grant, Policy, Principal};
+use coffer_iam::{Action, Attached, Grant, Kind, Policy, Principal};
 
 use crate::error::{Error, Result};
 use crate::manifest::KnownManifests;
@@ -42,9 +42,8 @@ impl PolicyText {
         match self {
             PolicyText::Canned(name) => Policy::canned(name)
                 .ok_or_else(|| Error::InvalidArgument(format!("there is no policy {name:?}"))),
-            PolicyText::Json(json) => {
-                Policy::parse(json).map_err(|error| Error::InvalidArgument(error.to_string()))
-            }
+            PolicyText::Json(json) => Policy::parse(json, Kind::Identity)
+                .map_err(|error| Error::InvalidArgument(error.to_string())),
         }
     }
 }
@@ -130,7 +129,7 @@ pub struct Credential {
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credential")
-            .field("principal", &self.principal.name)
+            .field("principal", &self.principal.name())
             .field("enabled", &self.enabled)
             .finish_non_exhaustive()
     }
@@ -300,10 +299,19 @@ impl Objects {
         let policies = identity
             .policies
             .into_iter()
-            .map(|policy| PolicyText::from(policy).policy())
+            .map(|policy| {
+                let name = match &policy {
+                    PolicyRef::Canned(name) => name.clone(),
+                    PolicyRef::Json(_) => "inline".to_owned(),
+                };
+                let policy = PolicyText::from(policy).policy()?;
+                Ok(Attached::new(name, policy))
+            })
             .collect::<Result<_>>()?;
+        let account = account_of(&identity.owner_id);
+        let id = key_row.user.clone();
         let principal =
-            Principal { name: key_row.user, owner_id: identity.owner_id, root: false, policies };
+            Principal { policies, ..Principal::user(account, identity.owner_id, key_row.user, id) };
         let credential = Credential {
             secret: key_row.secret,
             principal: Arc::new(principal),
@@ -312,6 +320,12 @@ impl Objects {
         self.principals().keep(access_key, credential.clone(), generation);
         Ok(Some(credential))
     }
+}
+
+/// The 12 digits of the account whose canonical id is `owner_id`.
+pub fn account_of(owner_id: &str) -> String {
+    let start = owner_id.get(..15).and_then(|hex| u64::from_str_radix(hex, 16).ok());
+    format!("{:012}", start.unwrap_or(0) % 1_000_000_000_000)
 }
 
 fn check_name(name: &str) -> Result<()> {

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use coffer_base::Timestamp;
-use coffer_iam::{Action, Grant, Principal, Resource};
+use coffer_iam::{Action, Ask, Grant, Principal, Resource};
 use http::header::AsHeaderName;
 use http::{HeaderMap, Method};
 
@@ -70,11 +70,11 @@ impl CallHead {
         bucket: &str,
         key: Option<&str>,
     ) -> Result<Grant, S3Error> {
-        let resource = Resource { bucket: bucket.to_owned(), key: key.map(str::to_owned) };
-        coffer_iam::authorize(&self.principal, action, &resource).map_err(|denied| {
+        let resource = Resource::addressed(Some(bucket), key);
+        coffer_iam::authorize(&self.principal, &Ask::new(action, &resource)).map_err(|denied| {
             tracing::debug!(
                 request_id = self.request_id,
-                principal = self.principal.name,
+                principal = self.principal.name(),
                 action = action.name(),
                 bucket,
                 key,

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use coffer_base::{Clock, Rng, Timestamp};
-use coffer_iam::{Action, Principal, Resource};
+use coffer_iam::{Action, Ask, Principal, Resource};
 use coffer_objects::Objects;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, DATE, EXPECT, HOST, SERVER};
 use http::request::Parts;
@@ -88,12 +88,6 @@ impl Service {
     ) -> Service {
         let mut host_id = [0; 48];
         rng.fill(&mut host_id);
-        let nobody = Principal {
-            name: "anonymous".to_owned(),
-            owner_id: String::new(),
-            root: false,
-            policies: Vec::new(),
-        };
         Service {
             objects,
             settings,
@@ -102,7 +96,7 @@ impl Service {
             root,
             metrics: Metrics::default(),
             keys: SigningKeys::default(),
-            nobody: Arc::new(nobody),
+            nobody: Arc::new(Principal::anonymous()),
             documents: Arc::new(Semaphore::new(LARGE_DOCUMENTS_MAX)),
             host_id: BASE64_STANDARD.encode(host_id),
         }
@@ -179,7 +173,7 @@ impl Service {
         let query = Query::parse(query_raw)?;
         let Caller { principal, signer, payload_hash } =
             self.authenticate(&parts, &query, now).await?;
-        course.principal = Some(principal.name.clone());
+        course.principal = Some(principal.name().to_owned());
         let raw_path = parts.uri.path().to_owned();
         let head = CallHead {
             method: parts.method,
@@ -246,9 +240,9 @@ impl Service {
     /// in the store's own name: for DeleteObjects no permission on the bucket is needed, and as in
     /// S3 every known caller may learn that a bucket is not there.
     pub(crate) async fn check_bucket_exists(&self, bucket: &str) -> Result<(), S3Error> {
-        let resource = Resource { bucket: bucket.to_owned(), key: None };
-        let asker = Principal::root("");
-        let grant = coffer_iam::authorize(&asker, Action::ListBucket, &resource)
+        let resource = Resource::bucket(bucket);
+        let asker = Principal::root("store", "");
+        let grant = coffer_iam::authorize(&asker, &Ask::new(Action::ListBucket, &resource))
             .map_err(|denied| S3Error::new(Code::InternalError).caused_by(denied))?;
         self.objects.bucket(&grant).await?;
         Ok(())

@@ -10,7 +10,7 @@ use coffer_base::drive::RealDrive;
 use coffer_base::net::{Net, RealNet};
 use coffer_base::{Drive, SystemClock, SystemRng};
 use coffer_catalog::{Catalog, MemEngine, Sequencing};
-use coffer_iam::{Action, Principal, Resource};
+use coffer_iam::{Action, Ask, Principal, Resource};
 use coffer_log::{Log, LogOptions, Seams};
 use coffer_objects::blocking::Job;
 use coffer_objects::{AddUser, Blocking, NewUser, ObjectSeams, Objects, PolicyText};
@@ -22,6 +22,8 @@ use tokio::task::JoinHandle;
 
 use crate::client::Client;
 
+/// The account of root and of all users.
+pub(crate) const ACCOUNT: &str = "000000000000";
 pub(crate) const ACCESS_KEY: &str = "ROOTACCESSKEY";
 pub(crate) const SECRET: &str = "root/secret+key";
 pub(crate) const REGION: &str = "eu-test-1";
@@ -77,7 +79,7 @@ impl Store {
         let root = RootCredential {
             access_key: ACCESS_KEY.to_owned(),
             secret: SECRET.to_owned(),
-            principal: Arc::new(Principal::root("root-owner")),
+            principal: Arc::new(Principal::root(ACCOUNT, "root-owner")),
         };
         let (clock, rng) = (Arc::new(SystemClock), Arc::new(SystemRng));
         let service = Arc::new(Service::new(objects, settings, clock, rng, Some(root)));
@@ -137,8 +139,8 @@ impl Store {
 
     /// Root's permission to administer users.
     pub(crate) fn admin(&self) -> coffer_iam::Grant {
-        let root = Principal::root("root-owner");
-        let resource = Resource { bucket: String::new(), key: None };
-        coffer_iam::authorize(&root, Action::AdminUsers, &resource).unwrap()
+        let root = Principal::root(ACCOUNT, "root-owner");
+        let resource = Resource::store();
+        coffer_iam::authorize(&root, &Ask::new(Action::AdminUsers, &resource)).unwrap()
     }
 }

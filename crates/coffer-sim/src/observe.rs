@@ -77,7 +77,7 @@ async fn users(store: &Store) -> Result<BTreeMap<String, User>, String> {
         };
         let found = store.objects.principal_by_access_key(access_key).await.map_err(say)?;
         let found = found.ok_or_else(|| format!("the key of user {} is nobody's", user.name))?;
-        if found.principal.name != user.name || found.enabled != user.enabled {
+        if found.principal.name() != user.name || found.enabled != user.enabled {
             return Err(format!("the key of user {} stands for {found:?}", user.name));
         }
         let user_found =

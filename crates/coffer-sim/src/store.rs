@@ -10,7 +10,7 @@ use coffer_base::rng::SeededRng;
 use coffer_catalog::{
     Catalog, CheckpointOptions, Engine, EngineSnapshot, MemEngine, OpenOptions, Sequencing, Write,
 };
-use coffer_iam::{Action, Grant, Principal, Resource, authorize};
+use coffer_iam::{Action, Ask, Grant, Principal, Resource, authorize};
 use coffer_log::{Log, LogOptions, Mark, OpenError, Seams};
 use coffer_objects::blocking::InlineBlocking;
 use coffer_objects::{ObjectSeams, Objects};
@@ -168,7 +168,12 @@ impl Store {
         let seams = ObjectSeams { clock, rng, blocking: Arc::new(InlineBlocking) };
         let objects = Objects::open(catalog, seams)
             .map_err(|e| OpenFailure::Above(format!("the objects do not open: {e}")))?;
-        Ok(Store { objects, notes: recovery.notes, engine, root: Principal::root("root") })
+        Ok(Store {
+            objects,
+            notes: recovery.notes,
+            engine,
+            root: Principal::root("111122223333", "root"),
+        })
     }
 
     /// The state of the index now; `None` while it is empty.
@@ -198,6 +203,6 @@ impl Store {
     }
 
     fn grant(&self, action: Action, resource: Resource) -> Grant {
-        authorize(&self.root, action, &resource).expect("root may do everything")
+        authorize(&self.root, &Ask::new(action, &resource)).expect("root may do everything")
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use coffer_base::net::{Listener, Net, RealNet};
 use coffer_base::{SystemClock, SystemRng};
 use coffer_iam::Principal;
+use coffer_objects::users::account_of;
 use coffer_s3::server::{self, Limits};
 use coffer_s3::{RootCredential, Service, ServiceSettings};
 use tokio::runtime::Handle;
@@ -97,7 +98,10 @@ async fn serve(
         Some(RootCredential {
             access_key: root.access_key.clone(),
             secret: root.secret_key.clone(),
-            principal: Arc::new(Principal::root(store.owner_id.clone())),
+            principal: Arc::new(Principal::root(
+                account_of(&store.owner_id),
+                store.owner_id.clone(),
+            )),
         }),
     ));
     let plan = Plan {

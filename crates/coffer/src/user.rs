@@ -5,8 +5,8 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use coffer_iam::Policy;
 use coffer_iam::policy::CANNED;
+use coffer_iam::{Kind, Policy};
 
 use crate::admin::client::{self, Request};
 use crate::admin::users::{self, Made, User};
@@ -109,7 +109,7 @@ fn read_policy(policy: &str) -> Result<String, Fault> {
         let names = CANNED.join(", ");
         Fault::Usage(format!("--policy {policy} is not one of {names}, nor a file: {e}"))
     })?;
-    Policy::parse(&text).map_err(|e| Fault::Usage(format!("{policy}: {e}")))?;
+    Policy::parse(&text, Kind::Identity).map_err(|e| Fault::Usage(format!("{policy}: {e}")))?;
     Ok(text)
 }
 

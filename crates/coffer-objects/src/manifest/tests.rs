@@ -7,7 +7,7 @@ use coffer_base::drive::{Drive, SimWorld};
 use coffer_base::rng::SeededRng;
 use coffer_base::{Ack, SegmentId, StillClock, Timestamp};
 use coffer_catalog::{Catalog, MemEngine, Sequencing, decode_counters};
-use coffer_iam::{Action, Grant, Principal, Resource, authorize};
+use coffer_iam::{Action, Ask, Grant, Principal, Resource, authorize};
 use coffer_log::{Lane, LogOptions, Seams};
 
 use super::*;
@@ -45,7 +45,8 @@ fn grant(action: Action, key: &str) -> Grant {
         "" => Resource::bucket("bbb"),
         key => Resource::object("bbb", key),
     };
-    authorize(&Principal::root("id"), action, &resource).unwrap()
+    let root = Principal::root("111122223333", "id");
+    authorize(&root, &Ask::new(action, &resource)).unwrap()
 }
 
 /// So many that their counters do not fit the room of an ordinary commit.

@@ -35,7 +35,7 @@ fn what_was_looked_up_before_a_change_is_not_kept_after_it() {
     let cache = PrincipalCache::default();
     let credential = |secret: &str| Credential {
         secret: secret.to_owned(),
-        principal: Arc::new(Principal::root("owner")),
+        principal: Arc::new(Principal::root("111122223333", "owner")),
         enabled: true,
     };
     let Err(before) = cache.get("key") else { panic!("it is empty") };

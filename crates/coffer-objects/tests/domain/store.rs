@@ -10,7 +10,7 @@ use coffer_base::drive::{Drive, SimWorld};
 use coffer_base::rng::SeededRng;
 use coffer_base::{Clock, Timestamp};
 use coffer_catalog::{Catalog, Engine, MemEngine, Sequencing};
-use coffer_iam::{Action, Grant, Principal, Resource, authorize};
+use coffer_iam::{Action, Ask, Grant, Principal, Resource, authorize};
 use coffer_log::{Log, LogOptions, Seams};
 use coffer_objects::fsck::{FsckOptions, fsck_with};
 use coffer_objects::{
@@ -189,7 +189,8 @@ fn open(
 }
 
 pub fn grant(action: Action, resource: Resource) -> Grant {
-    authorize(&Principal::root("root-id"), action, &resource).unwrap()
+    let root = Principal::root("111122223333", "root-id");
+    authorize(&root, &Ask::new(action, &resource)).unwrap()
 }
 
 /// On an object of the bucket `bkt`.

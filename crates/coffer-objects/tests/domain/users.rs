@@ -1,6 +1,6 @@
 //! Users, through the store.
 
-use coffer_iam::{Action, Resource, authorize};
+use coffer_iam::{Action, Ask, Resource, authorize};
 use coffer_objects::{AddUser, Error, PolicyText};
 
 use crate::store::{Store, on_store, refused, run};
@@ -43,16 +43,16 @@ fn users_come_change_and_go_and_their_keys_with_them() {
 
         let credential = objects.principal_by_access_key("anna-key").await.unwrap().unwrap();
         assert_eq!((credential.secret.as_str(), credential.enabled), ("a-secret", true));
-        assert_eq!(credential.principal.name, "anna");
+        assert_eq!(credential.principal.name(), "anna");
         let get = Resource::object("bkt", "k");
-        assert!(authorize(&credential.principal, Action::GetObject, &get).is_ok());
-        assert!(authorize(&credential.principal, Action::PutObject, &get).is_err());
+        assert!(authorize(&credential.principal, &Ask::new(Action::GetObject, &get)).is_ok());
+        assert!(authorize(&credential.principal, &Ask::new(Action::PutObject, &get)).is_err());
 
         // Each change shows at once, though the key was looked up before.
         let readwrite = vec![PolicyText::Canned("readwrite".to_owned())];
         objects.set_user_policies(&admin, "anna", readwrite.clone()).await.unwrap();
         let credential = objects.principal_by_access_key("anna-key").await.unwrap().unwrap();
-        assert!(authorize(&credential.principal, Action::PutObject, &get).is_ok());
+        assert!(authorize(&credential.principal, &Ask::new(Action::PutObject, &get)).is_ok());
         objects.set_user_enabled(&admin, "anna", false).await.unwrap();
         let credential = objects.principal_by_access_key("anna-key").await.unwrap().unwrap();
         assert!(!credential.enabled);

@@ -22,7 +22,7 @@ pub(super) fn head(method: &str, target: &str, headers: HeaderMap) -> CallHead {
         query: Query::parse(query).unwrap(),
         headers,
         raw_path: path.to_owned(),
-        principal: Arc::new(Principal::root("0123abcd")),
+        principal: Arc::new(Principal::root("111122223333", "0123abcd")),
         request_id: "request".to_owned(),
         now: Timestamp(0),
     }

@@ -1,6 +1,7 @@
 //! The user commands, the same over the socket and offline.
 
-use coffer_iam::{Action, Grant, Policy, Principal, Resource, authorize};
+use coffer_iam::{Action, Ask, Grant, Policy, Principal, Resource, authorize};
+use coffer_objects::users::account_of;
 use coffer_objects::{AddUser, Objects, PolicyText};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -98,5 +99,6 @@ fn policy_value(policy: PolicyText) -> Value {
 
 /// Who may open the socket or the drives acts as root.
 fn grant(owner_id: &str) -> anyhow::Result<Grant> {
-    Ok(authorize(&Principal::root(owner_id), Action::AdminUsers, &Resource::store())?)
+    let root = Principal::root(account_of(owner_id), owner_id);
+    Ok(authorize(&root, &Ask::new(Action::AdminUsers, &Resource::store()))?)
 }
