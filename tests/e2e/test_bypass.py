@@ -1,6 +1,7 @@
 """The bypass search finds nobody who is let in, and everybody who was let in on purpose.
 
-COFFER_BYPASS_SHARE says which share of the matrix is searched, in percent; the campaign: 100.
+COFFER_BYPASS_PARTS says that every how-manieth row is searched (the campaign: each), and
+COFFER_BYPASS_PART where to begin.
 """
 
 import os
@@ -8,34 +9,95 @@ import os
 import pytest
 
 import figures
-from bypass import permissions
+from bypass import permissions, tricks
 from bypass.scene import Scene
-from bypass.search import LET_IN, Search, controls
+from bypass.search import LET_IN, Search, Tricks, controls
+from running import Store
 
-SHARE_PERCENT = int(os.environ.get("COFFER_BYPASS_SHARE_PERCENT", "100"))
+PARTS = int(os.environ.get("COFFER_BYPASS_PARTS", "3"))
+PART = int(os.environ.get("COFFER_BYPASS_PART", "0"))
+
+
+@pytest.fixture
+def make_scene(make_store):
+    def make(planted=None) -> Scene:
+        return Scene(make_store(flags=["--domain", tricks.DOMAIN]), planted)
+
+    return make
 
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
-    from running import Store
-
-    store = Store(tmp_path_factory.mktemp("bypass")).start()
+    """A scene that is attacked by all tests of this module that find nothing."""
+    store = Store(tmp_path_factory.mktemp("bypass"), flags=["--domain", tricks.DOMAIN]).start()
     yield Scene(store)
     store.assert_alive()
     store.kill()
 
 
-def test_every_operation_has_a_row_in_the_table(scene):
+def closed(report):
+    """Prints the report, which must be without any finding."""
+    print(report)
+    figures.record("bypass", seconds=round(report.seconds, 1), **report.counts())
+    assert report.rows["ok"] > 40
+    assert not report.offending, str(report)
+
+
+def test_every_operation_has_its_line_in_the_table(scene):
     assert {operation.name for operation in scene.operations} == set(permissions.S3)
 
 
 def test_nobody_is_let_in_who_should_not_be(scene):
-    report = Search(scene, parts=max(1, round(100 / SHARE_PERCENT))).run()
-    print(report)
-    assert not report.offending, str(report)
+    closed(Search(scene, PART % PARTS, PARTS).run())
+
+
+def test_no_trick_gets_anybody_in(scene):
+    closed(Tricks(scene).run())
 
 
 def test_who_has_what_is_needed_is_not_kept_out(scene):
-    report = controls(scene)
-    print(report)
-    assert not report.offending, str(report)
+    closed(controls(scene))
+
+
+def test_a_planted_allow_is_found(make_scene):
+    """Somebody who should have nothing may read: exactly that is found, and nothing else."""
+
+    def planted(name, statements):
+        extra = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::vault/*"}
+        return [*statements, extra] if name == "pauper" else statements
+
+    scene = make_scene(planted)
+    found = Search(scene).attack_all(["GetObject", "HeadObject", "PutObject", "CopyObject", "ListObjects"])
+    assert {row.key for row in found.offending} == {
+        ("GetObject", "who may do nothing"), ("HeadObject", "who may do nothing"),
+    }
+    assert {row.verdict for row in found.offending} == {LET_IN}
+    line = str(found).splitlines()
+    assert line[0].startswith("LET IN: GetObject, who may do nothing: 200")
+    assert line[1].lstrip().startswith("curl ") and scene.endpoint in line[1]
+
+
+def test_a_planted_allow_of_writes_is_found_by_its_effect(make_scene):
+    """Somebody may delete one of two keys, which the reply's status does not show."""
+
+    def planted(name, statements):
+        extra = {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::vault/*silver"}
+        return [*statements, extra] if name == "pauper" else statements
+
+    scene = make_scene(planted)
+    found = Search(scene).attack_all(["DeleteObject", "DeleteObjects", "PutObject"])
+    assert [row.key for row in found.offending] == [("DeleteObjects", "who may do nothing")]
+    assert "list-type" in found.offending[0].why
+
+
+def test_a_planted_lobbyist_gets_at_the_vault_by_tricks(make_scene):
+    def planted(name, statements):
+        extra = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::vault/*"}
+        return [*statements, extra] if name == "lobbyist" else statements
+
+    search = Tricks(make_scene(planted))
+    search.report.enough = 10
+    found = search.run()
+    assert len(found.offending) >= 10
+    assert {row.verdict for row in found.offending} == {LET_IN}
+    assert "lobbyist: GET /vault/%66ort-knox/gold" in {row.caller for row in found.offending}

@@ -81,7 +81,7 @@ def denied(scene: Scene, operation: str) -> list:
 
 
 def exactly(scene: Scene, operation: str, bucket: str) -> Denied:
-    """Who has just what AWS demands for the operation in `bucket`."""
+    """Who has just what AWS demands for the operation in `bucket`, which may be a pattern."""
     statements = [
         {"Effect": "Allow", "Action": need.action, "Resource": resources(operation, need.on, bucket)}
         for need in S3[operation]

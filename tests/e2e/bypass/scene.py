@@ -2,7 +2,6 @@
 
 import json
 import re
-from xml.sax.saxutils import unescape
 
 from running import ACCESS_KEY, REGION, SECRET_KEY, Store
 
@@ -47,13 +46,18 @@ class Scene:
         "UploadPartCopy",
     )
 
-    def __init__(self, store: Store):
+    def __init__(self, store: Store, planted=None):
+        """`planted` takes a user's name and statements and gives those that it gets instead:
+        what a test does behind the search's back."""
         self.store = store
+        self.planted = planted or (lambda name, statements: statements)
         self.endpoint = store.endpoint
         self.host = store.endpoint.removeprefix("http://")
         self.wire = Wire(store.endpoint)
         self.root = Signer(ACCESS_KEY, SECRET_KEY, region=REGION)
         self.users = {}
+        #: How often the store was laid out.
+        self.life = 0
         self.uploads = {}
         self.lay_out()
         nothing = [{"Effect": "Allow", "Action": "coffer:Nothing", "Resource": "*"}]
@@ -89,6 +93,8 @@ class Scene:
         return self.baseline
 
     def fresh(self):
+        """After the vault was filled: requests about what is in it now."""
+        self.life += 1
         self.by_name = {op.name: op for op in self.builder("s3", self.vault).all()}
         self.baseline = self.state()
 
@@ -100,11 +106,26 @@ class Scene:
         self.fill(self.cellar)
         self.must("PUT", f"/{self.lobby}/chair", body=b"a chair")
 
+    def loot(self) -> list:
+        """Keys and uploads in the lobby that hold what is not to be read."""
+        found = []
+        listed = self.must("GET", f"/{self.lobby}", "uploads=&encoding-type=url").body.decode()
+        for key, upload in re.findall(r"<Key>([^<]+)</Key><UploadId>([^<]+)<", listed):
+            held = self.must("GET", f"/{self.lobby}/{key}", f"uploadId={upload}").body
+            # No trick gives an upload a part but by copying one.
+            if b"<Part>" in held:
+                found.append(f"{key}: an upload with parts")
+        listed = self.must("GET", f"/{self.lobby}", "list-type=2&encoding-type=url").body.decode()
+        for key in re.findall(r"<Key>([^<]+)</Key>", listed):
+            if SECRET in self.must("GET", f"/{self.lobby}/{key}").body:
+                found.append(key)
+        return found
+
     def clear(self, bucket: str):
         """Deletes a bucket and what is in it."""
-        listed = self.must("GET", f"/{bucket}", "list-type=2").body.decode()
+        listed = self.must("GET", f"/{bucket}", "list-type=2&encoding-type=url").body.decode()
         for key in re.findall(r"<Key>([^<]+)</Key>", listed):
-            self.must("DELETE", f"/{bucket}/{encode_path(unescape(key))}")
+            self.must("DELETE", f"/{bucket}/{key}")
         self.must("DELETE", f"/{bucket}")
 
     def fill(self, bucket: str):
@@ -156,7 +177,8 @@ class Scene:
         key = json.dumps(statements, sort_keys=True)
         if key not in self.users:
             file = self.store.root / f"policy-{len(self.users)}.json"
-            file.write_text(json.dumps({"Version": "2012-10-17", "Statement": statements}))
+            given = self.planted(name, statements)
+            file.write_text(json.dumps({"Version": "2012-10-17", "Statement": given}))
             added = self.store.run("user", "add", name, "--policy", file, "--json", "DIRS")
             added = json.loads(added.stdout)
             self.users[key] = Signer(added["access_key"], added["secret_key"], region=REGION)
@@ -178,21 +200,24 @@ class Scene:
         state = {"/": _facts(listed)}
         for name in re.findall(r"<Name>([^<]+)</Name>", listed.decode()):
             state |= self.state_of(name)
-        users = json.loads(self.store.run("user", "list", "--json", "DIRS").stdout)
-        state["users"] = sorted(json.dumps(user, sort_keys=True) for user in users)
         return state
+
+    def people(self) -> list:
+        """The users and what they may do."""
+        users = json.loads(self.store.run("user", "list", "--json", "DIRS").stdout)
+        return sorted(json.dumps(user, sort_keys=True) for user in users)
 
     def state_of(self, bucket: str) -> dict:
         """The same of one bucket."""
         state = {}
-        for query in ("list-type=2", "uploads="):
+        for query in ("list-type=2&encoding-type=url", "uploads=&encoding-type=url"):
             state[f"{bucket}?{query}"] = _facts(self.must("GET", f"/{bucket}", query).body)
         for query in ("x-coffer-ack=", *self.configurations):
             reply = self.ask("GET", f"/{bucket}", query)
             state[f"{bucket}?{query}"] = (reply.status, _facts(reply.body))
-        uploads = state[f"{bucket}?uploads="]
+        uploads = state[f"{bucket}?uploads=&encoding-type=url"]
         for key, upload in re.findall(r"<Key>([^<]+)</Key><UploadId>([^<]+)<", uploads):
-            path = f"/{bucket}/{encode_path(unescape(key))}"
+            path = f"/{bucket}/{key}"
             state[f"{path} {upload}"] = _facts(self.must("GET", path, f"uploadId={upload}").body)
         return state
 

@@ -2,15 +2,19 @@
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from . import intruders, policies
-from .expected import is_refusal, matches
+from . import intruders, policies, tricks
+from .expected import REFUSALS, is_refusal, matches
 from .permissions import ANSWERED_IN_PARTS
 from .scene import SECRET, Scene
+from .signing import CHUNKED_UNSIGNED
 from .wire import Reply
 
 OK, LET_IN, WRONG_CLASS, FAILED, KEPT_OUT = "ok", "let in", "wrong class", "failed", "kept out"
+OFFENCES = (LET_IN, WRONG_CLASS, FAILED, KEPT_OUT)
+#: Offending rows after which a search ends.
+ENOUGH = 300
 #: Operations between two looks at the store.
 BATCH = 8
 
@@ -39,30 +43,32 @@ class Report:
     rows: Counter = field(default_factory=Counter)
     offending: list = field(default_factory=list)
     seconds: float = 0.0
+    enough: int = ENOUGH
 
     def add(self, row: Row):
         self.rows[row.verdict] += 1
         if row.verdict != OK:
             self.offending.append(row)
 
-    def of(self, verdict: str) -> list:
-        return [row for row in self.offending if row.verdict == verdict]
+    def add_all(self, rows):
+        for row in rows:
+            self.add(row)
 
-    def merge(self, other: "Report"):
-        self.rows.update(other.rows)
-        self.offending += other.offending
-        self.seconds += other.seconds
+    def is_full(self) -> bool:
+        """Whether so many got in that it is pointless to go on."""
+        return len(self.offending) >= self.enough
+
+    def counts(self) -> dict:
+        verdicts = {verdict.replace(" ", "_"): self.rows[verdict] for verdict in OFFENCES}
+        return {"rows": sum(self.rows.values()), **verdicts}
 
     def __str__(self) -> str:
         lines = []
-        for row in self.offending:
+        for row in sorted(self.offending, key=lambda row: row.verdict):
             lines.append(f"{row.verdict.upper()}: {row.operation}, {row.caller}: {row.reply} {row.why}")
             lines.append("    " + row.request.curl(self.endpoint))
-        counted = ", ".join(
-            f"{self.rows[v]} {v}" for v in (LET_IN, WRONG_CLASS, FAILED, KEPT_OUT)
-        )
-        total = sum(self.rows.values())
-        lines.append(f"bypass search: {total} rows in {self.seconds:.1f} s: {counted}")
+        counted = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in self.counts().items())
+        lines.append(f"bypass search in {self.seconds:.1f} s: {counted}")
         return "\n".join(lines)
 
 
@@ -75,8 +81,11 @@ class Search:
         self.number = 0
 
     def run(self) -> Report:
+        return self.attack_all([operation.name for operation in self.scene.operations])
+
+    def attack_all(self, names) -> Report:
+        """The rows of these operations."""
         began = time.monotonic()
-        names = [operation.name for operation in self.scene.operations]
         for first in range(0, len(names), BATCH):
             self.attack(names[first : first + BATCH])
         self.report.seconds += time.monotonic() - began
@@ -98,32 +107,10 @@ class Search:
         return chosen
 
     def attack(self, names):
-        """Sends the rows; if the store is not what it was, again one by one."""
+        """Sends the rows of these operations."""
         chosen = self.cases(names)
-        baseline = self.scene.settle()
-        rows = [row for case in chosen if (row := self.ask(*case))]
-        if self.scene.state() == baseline:
-            for row in rows:
-                self.report.add(row)
-            return
-        found = 0
-        for case in chosen:
-            baseline = self.scene.settle(again=True)
-            row = self.ask(*case)
-            if row is None:
-                continue
-            after = self.scene.state()
-            if after != baseline:
-                found += 1
-                changed = sorted(k for k in baseline.keys() | after.keys() if baseline.get(k) != after.get(k))
-                row = Row(*row.key, row.request, row.reply, LET_IN, f"(changed: {', '.join(changed)[:200]})")
-            self.report.add(row)
-        self.scene.settle(again=True)
-        if not found:
-            # It was no single request; which of them together is for a person to find.
-            first = rows[0]
-            why = "(the rows of these operations together changed the store: " + ", ".join(names) + ")"
-            self.report.add(Row("several", "several", first.request, first.reply, LET_IN, why))
+        self.scene.settle()
+        sent_and_looked_at(self.scene, chosen, lambda case: self.ask(*case), self.scene.state, self.report)
 
     def ask(self, name: str, caller, known: bool):
         """One row; None where it makes no sense. `known`: the caller's credentials are good."""
@@ -137,6 +124,39 @@ class Search:
         if not built and (known or caller.by_body):
             expected.add((501, "NotImplemented"))
         return Row(name, caller.name, request, reply, *judge(name, reply, expected))
+
+
+def sent_and_looked_at(scene: Scene, cases, ask, look, report: Report):
+    """Asks each case; if the store is not what it was, halves of them again until it is known
+    which did it."""
+    if report.is_full():
+        return
+    baseline = look()
+    rows = [row for case in cases if (row := ask(case))]
+    after = look()
+    if after == baseline:
+        report.add_all(rows)
+        return
+    scene.settle(again=True)
+    if len(rows) == 1:
+        report.add(with_effect(rows[0], baseline, after))
+        return
+    before, middle = len(report.offending), len(cases) // 2
+    sent_and_looked_at(scene, cases[:middle], ask, look, report)
+    sent_and_looked_at(scene, cases[middle:], ask, look, report)
+    if not report.is_full() and len(report.offending) == before:
+        # Together they did what none does alone; which, in a row, is for a person to find.
+        row = with_effect(rows[0], baseline, after)
+        names = f"{len(rows)} requests from {row.caller} to {rows[-1].caller}"
+        report.add(replace(row, caller=names))
+
+
+def with_effect(row: Row, before: dict, after: dict) -> Row:
+    """The row, whose verdict changes if the store did."""
+    if before == after:
+        return row
+    changed = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
+    return replace(row, verdict=LET_IN, why=f"(changed: {', '.join(changed)[:200]})")
 
 
 def judge(name: str, reply: Reply, expected) -> tuple:
@@ -162,22 +182,86 @@ def taken_together(name: str, reply: Reply) -> Reply:
     return reply
 
 
+#: The ways to sign a request; a right signature by each must be taken.
+MECHANISMS = {
+    "header": lambda signer, request: signer.sign(request),
+    "query": lambda signer, request: signer.presign(request),
+    "signed chunks": lambda signer, request: signer.chunked(request),
+    "unsigned chunks": lambda signer, request: signer.sign(
+        intruders.in_unsigned_chunks(request), payload=CHUNKED_UNSIGNED
+    ),
+}
+
+
 def controls(scene: Scene) -> Report:
-    """The reverse: who has exactly what is needed is not refused. Each operation has a bucket of
-    its own for it, since it may well succeed."""
+    """The reverse: who has exactly what is needed is not refused, however it signs. Each request
+    has a bucket of its own, since it may well succeed."""
     report = Report(scene.endpoint)
     began = time.monotonic()
     for number, name in enumerate(sorted(scene.built)):
-        bucket = f"stage-{number}"
-        scene.must("PUT", f"/{bucket}")
-        if name != "DeleteBucket":
-            scene.fill(bucket)
-        request = policies.exactly(scene, name, bucket).make(
-            scene.builder("s3", bucket).build(name).request, scene
-        )
-        reply = taken_together(name, scene.wire.send(request))
-        refused = reply.status in (0, 401, 403) or reply.status >= 500
-        why = "(with exactly what AWS demands)" if refused else ""
-        report.add(Row(name, "exactly what is needed", request, reply, KEPT_OUT if refused else OK, why))
+        for mechanism, sign in MECHANISMS.items():
+            bucket = f"stage-{number}-{mechanism.replace(' ', '-')}"
+            scene.must("PUT", f"/{bucket}")
+            if name != "DeleteBucket":
+                scene.fill(bucket)
+            operation = scene.builder("s3", bucket).build(name)
+            if "chunks" in mechanism and not operation.request.body:
+                continue
+            request = sign(policies.exactly(scene, name, f"stage-{number}-*").signer, operation.request)
+            reply = taken_together(name, scene.wire.send(request))
+            out = reply.status == 0 or reply.code in REFUSALS or reply.status in (401, 403, 500, 503)
+            verdict = KEPT_OUT if out else OK
+            report.add(Row(name, f"exactly what is needed, by {mechanism}", request, reply, verdict))
     report.seconds = time.monotonic() - began
     return report
+
+
+class Tricks:
+    """Sends the tricks of `tricks`: whatever is answered, nothing may come of them."""
+
+    def __init__(self, scene: Scene):
+        self.scene = scene
+        self.report = Report(scene.endpoint)
+
+    def run(self) -> Report:
+        began = time.monotonic()
+        self.scene.settle(again=True)
+        self.made, chosen = self.scene.life, tricks.all_of(self.scene)
+        self.chosen = chosen
+        strictly = [i for i, trick in enumerate(chosen) if not trick.at_home]
+        freely = [i for i, trick in enumerate(chosen) if trick.at_home]
+        sent_and_looked_at(self.scene, strictly, self.ask, self.everything, self.report)
+        sent_and_looked_at(self.scene, freely, self.ask, self.vault_and_loot, self.report)
+        self.scene.settle(again=True)
+        self.report.seconds = time.monotonic() - began
+        return self.report
+
+    def ask(self, number: int) -> Row:
+        trick = self.trick(number)
+        send = self.scene.wire.alone if trick.alone else self.scene.wire.exchange
+        reply = send(trick.raw, trick.request.method)
+        verdict, why = OK, ""
+        if SECRET in reply.body:
+            verdict, why = LET_IN, "(it has the vault's content)"
+        elif reply.status >= 500 and reply.status != 501:
+            verdict = FAILED
+        return Row("a trick", trick.name, trick.request, reply, verdict, why)
+
+    def trick(self, number: int):
+        """The trick, made anew if the scene was: uploads have other ids then."""
+        if self.made != self.scene.life:
+            self.made, self.chosen = self.scene.life, tricks.all_of(self.scene)
+        return self.chosen[number]
+
+    def everything(self) -> dict:
+        """The store, with the uploads that the tricks need."""
+        self.trick(0)
+        return self.scene.state()
+
+    def vault_and_loot(self) -> dict:
+        """The store but for the lobby, and what of the vault is found in the lobby."""
+        state = {
+            what: value for what, value in self.everything().items()
+            if Scene.lobby not in what.split("?")[0].split("/")
+        }
+        return state | {"loot": self.scene.loot()}

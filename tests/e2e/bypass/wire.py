@@ -4,8 +4,6 @@ import re
 import socket
 from dataclasses import dataclass
 
-TIMEOUT_S = 30
-
 
 @dataclass
 class Reply:
@@ -30,7 +28,8 @@ class Reply:
 class Wire:
     """A connection to the server under attack, made again when the server closed it."""
 
-    def __init__(self, endpoint: str):
+    def __init__(self, endpoint: str, timeout_s: float = 30):
+        self.endpoint, self.timeout_s = endpoint, timeout_s
         host, port = endpoint.removeprefix("http://").rsplit(":", 1)
         self.address = (host, int(port))
         self.socket = self.reader = None
@@ -45,7 +44,15 @@ class Wire:
         """Sends a `Request`; its reply."""
         return self.exchange(request.raw(), request.method)
 
-    def exchange(self, raw: bytes, method: str = "GET") -> Reply:
+    def alone(self, raw: bytes, method: str) -> Reply:
+        """Sends bytes over a connection of their own, which may be left unanswered."""
+        wire = Wire(self.endpoint, timeout_s=2)
+        try:
+            return wire.exchange(raw, method)
+        finally:
+            wire.close()
+
+    def exchange(self, raw: bytes, method: str) -> Reply:
         """Sends bytes; the first final reply to them."""
         kept = self.socket is not None
         try:
@@ -65,7 +72,7 @@ class Wire:
 
     def _try(self, raw: bytes, method: str) -> Reply:
         if self.socket is None:
-            self.socket = socket.create_connection(self.address, timeout=TIMEOUT_S)
+            self.socket = socket.create_connection(self.address, timeout=self.timeout_s)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.reader = self.socket.makefile("rb")
         try:

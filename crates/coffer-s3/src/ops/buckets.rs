@@ -132,7 +132,7 @@ pub(super) async fn location(service: &Service, call: Call) -> Result<Reply, S3E
 
 /// GetBucketVersioning: never enabled, which S3 says with an empty document.
 pub(super) async fn versioning(service: &Service, call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(Action::ListBucket)?;
+    let grant = call.grant(Action::GetBucketVersioning)?;
     service.objects.bucket(&grant).await?;
     let xml = Writer::with_root("VersioningConfiguration");
     Ok(reply_xml(StatusCode::OK, xml.finish()))
