@@ -73,10 +73,10 @@ class Report:
 
 
 class Search:
-    """Goes through the matrix over one scene. `part` of `parts`: every how-manieth row."""
+    """Goes through the matrix over one scene, or through every so-manieth row of it."""
 
-    def __init__(self, scene: Scene, part: int = 0, parts: int = 1):
-        self.scene, self.part, self.parts = scene, part, parts
+    def __init__(self, scene: Scene, parts: int = 1):
+        self.scene, self.parts = scene, parts
         self.report = Report(scene.endpoint)
         self.number = 0
 
@@ -102,7 +102,7 @@ class Search:
                 callers += [(policies.Denied("who may do nothing", self.scene.pauper), True)]
             for caller, known in callers:
                 self.number += 1
-                if self.number % self.parts == self.part:
+                if self.number % self.parts == 0:
                     chosen.append((name, caller, known))
         return chosen
 
