@@ -1,5 +1,7 @@
 //! The question: may this be done to that?
 
+use std::cell::OnceCell;
+
 use crate::action::Action;
 use crate::context::{self, Context};
 use crate::policy::Policy;
@@ -60,4 +62,22 @@ pub(crate) struct Question<'a> {
     pub(crate) restrict_public: bool,
     pub(crate) context: &'a Context,
     pub(crate) principal: &'a Principal,
+    /// The caller's ARN and that of its role, made when they are first asked for.
+    pub(crate) arns: OnceCell<(String, Option<String>)>,
+}
+
+impl Question<'_> {
+    fn arns(&self) -> &(String, Option<String>) {
+        self.arns.get_or_init(|| (self.principal.arn(), self.principal.role_arn()))
+    }
+
+    /// The ARN of the caller's requests.
+    pub(crate) fn arn_of_caller(&self) -> &str {
+        &self.arns().0
+    }
+
+    /// The ARN of the role whose session the caller is.
+    pub(crate) fn role_arn(&self) -> Option<&str> {
+        self.arns().1.as_deref()
+    }
 }

@@ -1,5 +1,6 @@
 //! From a question to a grant.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -172,5 +173,6 @@ pub(crate) fn question<'a>(principal: &'a Principal, ask: &Ask<'a>, arn: &'a str
         restrict_public: ask.restrict_public,
         context: ask.context,
         principal,
+        arns: OnceCell::new(),
     }
 }

@@ -68,7 +68,7 @@ pub(crate) fn decide(q: &Question<'_>, mut note: impl FnMut(Found) -> bool) -> A
     let mut look = |layer: Layer, index: usize, policy: &Policy, says: &mut Says| -> bool {
         for (statement, rule) in policy.statements().iter().enumerate() {
             let reach = match layer {
-                Layer::Resource => match rule.reach(p) {
+                Layer::Resource => match rule.reach(q) {
                     Some(reach) => Some(reach),
                     None => continue,
                 },

@@ -12,6 +12,7 @@
 //! | [`ask`] | the question |
 //! | [`wildcard`] | matching with `*` and `?` in bounded time |
 //! | [`policy`] | policy documents: reading, writing, the canned ones |
+//! | `condition` | operators and the values they compare |
 //! | `keys` | the condition keys that follow from the principal |
 //! | [`decide`] | the decision |
 //! | [`authorize`](mod@authorize) | from a question to a grant |
@@ -32,6 +33,7 @@
 pub mod action;
 pub mod ask;
 pub mod authorize;
+mod condition;
 pub mod context;
 pub mod decide;
 pub mod explain;

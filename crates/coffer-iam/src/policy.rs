@@ -1,33 +1,34 @@
-//! Policy documents: the subset of IAM's JSON that Coffer evaluates.
+//! Policy documents: IAM's grammar, read whole or refused.
 //!
-//! Supported: `Version`, `Id`, one statement or a list of `Sid`, `Effect`, `Action` or `NotAction`,
-//! `Resource` or `NotResource`, with `*` and `?`. `Condition`, `Principal`, `NotPrincipal` and
-//! policy variables are refused by name: a document that isn't understood whole grants nothing.
+//! A document is made ready when it is read: actions become sets, strings patterns, conditions
+//! tests. What can't be evaluated is refused then, with the message that AWS has for it where that
+//! is known.
 
 use std::fmt;
+use std::sync::Arc;
 
-use serde::de::{self, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-
+use crate::action::Action;
 use crate::ask::Question;
-use crate::principal::Principal;
-use crate::resource::ARN_PREFIX;
-use crate::wildcard;
+use crate::condition::Condition;
+
+mod actions;
+pub(crate) mod arn;
+mod bucket;
+mod json;
+pub(crate) mod pattern;
+mod public;
+mod reading;
+mod who;
 
 #[cfg(test)]
 mod tests;
 
+use actions::ActionSet;
+use arn::ArnPattern;
+pub(crate) use who::{Reach, Who};
+
 /// The longest document that is read.
 pub const DOCUMENT_BYTES_MAX: usize = 20 * 1024;
-
-/// What a statement does with what it matches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Effect {
-    /// Lets it pass, unless something denies it.
-    Allow,
-    /// Refuses it, whatever else allows it.
-    Deny,
-}
 
 /// What a document is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,42 +41,37 @@ pub enum Kind {
     Trust,
 }
 
-/// How closely a resource's policy names a principal, the loosest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Reach {
-    /// As one of its account, which gives the account's policies leave to allow it.
-    Account,
-    /// As everyone.
-    Everyone,
-    /// By the ARN of the role that it is a session of.
-    Role,
-    /// By the very ARN of its requests.
-    Exact,
+/// What a statement does with what it matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Lets it pass, unless something denies it.
+    Allow,
+    /// Refuses it, whatever else allows it.
+    Deny,
 }
 
-/// Patterns, and whether the statement is about what they match or about everything else.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Selector {
-    These(Vec<String>),
-    AllBut(Vec<String>),
-}
-
-impl Selector {
-    fn selects(&self, matches: impl Fn(&str) -> bool) -> bool {
-        match self {
-            Selector::These(patterns) => patterns.iter().any(|p| matches(p)),
-            Selector::AllBut(patterns) => !patterns.iter().any(|p| matches(p)),
-        }
-    }
+/// Which resources a statement is about.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Resources {
+    /// That whose policy it is: in a trust policy.
+    Own,
+    /// These.
+    These(Vec<ArnPattern>),
+    /// All but these.
+    AllBut(Vec<ArnPattern>),
 }
 
 /// One rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Statement {
     sid: Option<String>,
     effect: Effect,
-    actions: Selector,
-    resources: Selector,
+    who: Who,
+    actions: ActionSet,
+    resources: Resources,
+    /// The patterns of resources as they are written.
+    resources_written: Vec<String>,
+    conditions: Vec<Condition>,
 }
 
 impl Statement {
@@ -89,25 +85,62 @@ impl Statement {
         self.effect
     }
 
-    /// Whether the rule is about the question's action and resource.
-    pub(crate) fn applies(&self, q: &Question<'_>) -> bool {
-        self.actions.selects(|p| wildcard::matches_ignoring_case(p, q.action))
-            && self.resources.selects(|p| wildcard::matches(p, q.arn))
+    /// Whether it is about an action, on whatever resource and under whatever conditions.
+    pub fn is_about(&self, action: Action) -> bool {
+        self.actions.has_known(action)
     }
 
-    /// How closely the rule names `principal`; `None` if it is not about it.
-    pub(crate) fn reach(&self, _principal: &Principal) -> Option<Reach> {
-        None
+    /// Whether the rule is about the question's action and resource, and its conditions hold.
+    pub(crate) fn applies(&self, q: &Question<'_>) -> bool {
+        self.actions.has(q) && self.has_resource(q) && self.conditions_hold(q)
+    }
+
+    fn has_resource(&self, q: &Question<'_>) -> bool {
+        match &self.resources {
+            Resources::Own => true,
+            Resources::These(patterns) => patterns.iter().any(|p| p.matches(q.arn, q)),
+            Resources::AllBut(patterns) => {
+                !patterns.iter().any(|p| p.matches(q.arn, q))
+                    && (self.effect == Effect::Deny || patterns.iter().all(|p| p.resolves(q)))
+            }
+        }
+    }
+
+    fn conditions_hold(&self, q: &Question<'_>) -> bool {
+        let unresolved = self.effect == Effect::Deny;
+        self.conditions.iter().all(|condition| condition.holds(q, unresolved))
+    }
+
+    /// How closely the rule names the caller; `None` if it is not about it.
+    pub(crate) fn reach(&self, q: &Question<'_>) -> Option<Reach> {
+        self.who.reach(q)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        let resources = match &self.resources {
+            Resources::Own => &[][..],
+            Resources::These(patterns) | Resources::AllBut(patterns) => patterns,
+        };
+        let of_conditions = self.conditions.iter().flat_map(Condition::keys);
+        resources.iter().flat_map(ArnPattern::keys).chain(of_conditions)
     }
 }
 
 /// A document that was read whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Policy {
-    version: String,
-    id: Option<String>,
+    source: Arc<str>,
     statements: Vec<Statement>,
 }
+
+/// Two are the same that are written the same.
+impl PartialEq for Policy {
+    fn eq(&self, other: &Policy) -> bool {
+        self.source == other.source
+    }
+}
+
+impl Eq for Policy {}
 
 /// Why a document is refused: one line for the person who wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,55 +160,22 @@ pub const CANNED: &[&str] = &["readwrite", "readonly"];
 impl Policy {
     /// Reads a document.
     pub fn parse(json: &str, kind: Kind) -> Result<Policy, PolicyError> {
-        if kind != Kind::Identity {
-            return Err(PolicyError("policies of resources are not supported yet".to_owned()));
-        }
-        if json.len() > DOCUMENT_BYTES_MAX {
-            return Err(PolicyError(format!(
-                "the policy is {} bytes long; the limit is {DOCUMENT_BYTES_MAX}",
-                json.len()
-            )));
-        }
-        let document: Document = serde_json::from_str(json)
-            .map_err(|e| PolicyError(format!("the policy can't be read: {e}")))?;
-        let version = document.version.unwrap_or_else(|| "2008-10-17".to_owned());
-        if version != "2012-10-17" && version != "2008-10-17" {
-            return Err(PolicyError(format!(
-                "Version is \"{version}\"; it must be \"2012-10-17\" or \"2008-10-17\""
-            )));
-        }
-        if document.statement.0.is_empty() {
-            return Err(PolicyError("the policy has no Statement".to_owned()));
-        }
-        let statements = document
-            .statement
-            .0
-            .into_iter()
-            .enumerate()
-            .map(|(i, raw)| {
-                raw.check().map_err(|what| PolicyError(format!("statement {}: {what}", i + 1)))
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Policy { version, id: document.id, statements })
+        let statements = reading::statements(json, kind).map_err(PolicyError)?;
+        Ok(Policy { source: json.into(), statements })
     }
 
     /// A policy that comes with Coffer: one of [`CANNED`].
     pub fn canned(name: &str) -> Option<Policy> {
-        let actions: &[&str] = match name {
-            "readwrite" => &["s3:*", "coffer:GetBucketAck", "coffer:PutBucketAck"],
-            "readonly" => &["s3:Get*", "s3:List*", "coffer:GetBucketAck"],
+        let actions = match name {
+            "readwrite" => r#""s3:*","coffer:GetBucketAck","coffer:PutBucketAck""#,
+            "readonly" => r#""s3:Get*","s3:List*","coffer:GetBucketAck""#,
             _ => return None,
         };
-        Some(Policy {
-            version: "2012-10-17".to_owned(),
-            id: None,
-            statements: vec![Statement {
-                sid: Some(name.to_owned()),
-                effect: Effect::Allow,
-                actions: Selector::These(actions.iter().map(|a| (*a).to_owned()).collect()),
-                resources: Selector::These(vec![format!("{ARN_PREFIX}*")]),
-            }],
-        })
+        let json = format!(
+            "{{\"Version\":\"2012-10-17\",\"Statement\":[{{\"Sid\":\"{name}\",\"Effect\":\"Allow\",\
+             \"Action\":[{actions}],\"Resource\":[\"arn:aws:s3:::*\"]}}]}}"
+        );
+        Some(Policy::parse(&json, Kind::Identity).expect("the canned policies are well-formed"))
     }
 
     /// The canned policy that this one is, if it is one; for showing.
@@ -188,195 +188,30 @@ impl Policy {
         &self.statements
     }
 
-    /// The condition keys that it asks about, as it writes them.
+    /// The condition keys that it asks about, also in variables, as it writes them; each once.
     pub fn context_keys(&self) -> Vec<String> {
-        Vec::new()
+        let mut keys: Vec<String> = Vec::new();
+        for key in self.statements.iter().flat_map(Statement::keys) {
+            if !keys.iter().any(|k| k.eq_ignore_ascii_case(key)) {
+                keys.push(key.to_owned());
+            }
+        }
+        keys
     }
 
-    /// Whether it lets in the public, as S3 counts that.
+    /// Whether it lets in the public, as S3's Block Public Access counts that.
     pub fn is_public(&self) -> bool {
-        false
+        public::is_public(&self.statements)
     }
 
-    /// A document that reads back as this policy.
+    /// Refuses what S3 refuses in the policy of this bucket: resources elsewhere, actions that are
+    /// none of S3's or none on these resources, condition keys that S3 does not have.
+    pub fn check_bucket(&self, bucket: &str) -> Result<(), PolicyError> {
+        bucket::check(&self.statements, bucket).map_err(PolicyError)
+    }
+
+    /// The document as it was given.
     pub fn to_json(&self) -> String {
-        let raw = |selector: &Selector| match selector {
-            Selector::These(patterns) => (Some(OneOrMany(patterns.clone())), None),
-            Selector::AllBut(patterns) => (None, Some(OneOrMany(patterns.clone()))),
-        };
-        let statement = self
-            .statements
-            .iter()
-            .map(|s| {
-                let (action, not_action) = raw(&s.actions);
-                let (resource, not_resource) = raw(&s.resources);
-                RawStatement {
-                    sid: s.sid.clone(),
-                    effect: s.effect,
-                    action,
-                    not_action,
-                    resource,
-                    not_resource,
-                    condition: None,
-                    principal: None,
-                    not_principal: None,
-                }
-            })
-            .collect();
-        let document = Document {
-            version: Some(self.version.clone()),
-            id: self.id.clone(),
-            statement: OneOrMany(statement),
-        };
-        serde_json::to_string(&document).expect("strings and lists always serialise")
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Document {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
-    statement: OneOrMany<RawStatement>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct RawStatement {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sid: Option<String>,
-    effect: Effect,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    action: Option<OneOrMany<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    not_action: Option<OneOrMany<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resource: Option<OneOrMany<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    not_resource: Option<OneOrMany<String>>,
-    #[serde(default, deserialize_with = "present", skip_serializing)]
-    condition: Option<de::IgnoredAny>,
-    #[serde(default, deserialize_with = "present", skip_serializing)]
-    principal: Option<de::IgnoredAny>,
-    #[serde(default, deserialize_with = "present", skip_serializing)]
-    not_principal: Option<de::IgnoredAny>,
-}
-
-/// `Some` for any value, also for `null`.
-fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<de::IgnoredAny>, D::Error> {
-    de::IgnoredAny::deserialize(d).map(Some)
-}
-
-impl RawStatement {
-    fn check(self) -> Result<Statement, String> {
-        for (name, value) in [
-            ("Condition", &self.condition),
-            ("Principal", &self.principal),
-            ("NotPrincipal", &self.not_principal),
-        ] {
-            if value.is_some() {
-                return Err(format!("{name} is not supported yet"));
-            }
-        }
-        let actions = one_of("Action", self.action, self.not_action)?;
-        let resources = one_of("Resource", self.resource, self.not_resource)?;
-        patterns_of(&actions).iter().try_for_each(|p| check_action(p))?;
-        patterns_of(&resources).iter().try_for_each(|p| check_resource(p))?;
-        Ok(Statement { sid: self.sid, effect: self.effect, actions, resources })
-    }
-}
-
-fn patterns_of(selector: &Selector) -> &[String] {
-    match selector {
-        Selector::These(patterns) | Selector::AllBut(patterns) => patterns,
-    }
-}
-
-fn one_of(
-    name: &str,
-    these: Option<OneOrMany<String>>,
-    all_but: Option<OneOrMany<String>>,
-) -> Result<Selector, String> {
-    let selector = match (these, all_but) {
-        (Some(these), None) => Selector::These(these.0),
-        (None, Some(all_but)) => Selector::AllBut(all_but.0),
-        (None, None) => return Err(format!("it needs {name} or Not{name}")),
-        (Some(_), Some(_)) => return Err(format!("it has both {name} and Not{name}")),
-    };
-    if patterns_of(&selector).is_empty() {
-        return Err(format!("{name} or Not{name} is an empty list"));
-    }
-    Ok(selector)
-}
-
-fn check_action(pattern: &str) -> Result<(), String> {
-    if pattern == "*" {
-        return Ok(());
-    }
-    let well_formed = pattern.split_once(':').is_some_and(|(service, name)| {
-        !service.is_empty()
-            && !name.is_empty()
-            && pattern.bytes().all(|b| b.is_ascii_alphanumeric() || b":*?-_".contains(&b))
-    });
-    if well_formed {
-        Ok(())
-    } else {
-        Err(format!("the action \"{pattern}\" is not of the form service:Name or *"))
-    }
-}
-
-fn check_resource(pattern: &str) -> Result<(), String> {
-    if pattern.contains("${") {
-        return Err(format!("policy variables are not supported yet: \"{pattern}\""));
-    }
-    if pattern == "*" || pattern.strip_prefix(ARN_PREFIX).is_some_and(|rest| !rest.is_empty()) {
-        return Ok(());
-    }
-    Err(format!(
-        "the resource \"{pattern}\" is neither * nor {ARN_PREFIX}BUCKET or {ARN_PREFIX}BUCKET/KEY"
-    ))
-}
-
-/// A value that may stand alone instead of in a list of one.
-struct OneOrMany<T>(Vec<T>);
-
-impl<T: Serialize> Serialize for OneOrMany<T> {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(s)
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        struct One<T>(std::marker::PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for One<T> {
-            type Value = OneOrMany<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("one value or a list of them")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                T::deserialize(de::value::StrDeserializer::new(text)).map(|v| OneOrMany(vec![v]))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                T::deserialize(de::value::MapAccessDeserializer::new(map))
-                    .map(|v| OneOrMany(vec![v]))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut values = Vec::new();
-                while let Some(value) = seq.next_element()? {
-                    values.push(value);
-                }
-                Ok(OneOrMany(values))
-            }
-        }
-
-        d.deserialize_any(One(std::marker::PhantomData))
+        self.source.to_string()
     }
 }

@@ -1,5 +1,7 @@
 //! What-if: a decision about any action and any ARN, as AWS's policy simulator makes it.
 
+use std::cell::OnceCell;
+
 use crate::action::Action;
 use crate::ask::Question;
 use crate::context::Context;
@@ -45,6 +47,7 @@ pub fn simulate(simulation: &Simulation<'_>) -> Simulated {
         restrict_public: false,
         context,
         principal,
+        arns: OnceCell::new(),
     };
     let explanation = explain_question(&question);
     let policies = principal

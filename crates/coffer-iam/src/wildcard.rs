@@ -6,33 +6,91 @@
 //! patterns such as `*a*a*a*b`, which drive a backtracking matcher into exponential time, cost
 //! nothing special.
 
-/// Whether `pattern` matches all of `name`, case-sensitive.
-pub fn matches(pattern: &str, name: &str) -> bool {
-    matches_by(pattern.as_bytes(), name.as_bytes(), |p, n| p == n)
+/// One step of a pattern: a byte that stands for itself, or one of the two wildcards.
+pub type Token = u16;
+
+/// Any characters.
+pub const STAR: Token = 256;
+/// One character.
+pub const ONE: Token = 257;
+
+/// Appends the tokens of `text`, in which `*` and `?` are wildcards.
+pub fn push_pattern(out: &mut Vec<Token>, text: &str) {
+    out.extend(text.bytes().map(|byte| match byte {
+        b'*' => STAR,
+        b'?' => ONE,
+        byte => Token::from(byte),
+    }));
 }
 
-/// As [`matches`], with ASCII letters of either case equal; for action names.
-pub fn matches_ignoring_case(pattern: &str, name: &str) -> bool {
-    matches_by(pattern.as_bytes(), name.as_bytes(), |p, n| p.eq_ignore_ascii_case(&n))
+/// Appends the tokens of `text`, in which everything stands for itself.
+pub fn push_literal(out: &mut Vec<Token>, text: &str) {
+    out.extend(text.bytes().map(Token::from));
 }
 
-fn matches_by(pattern: &[u8], name: &[u8], same: impl Fn(u8, u8) -> bool) -> bool {
+/// A pattern made ready: what begins it without a wildcard is compared at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glob {
+    prefix: Box<[u8]>,
+    rest: Box<[Token]>,
+}
+
+impl Glob {
+    /// The pattern of these tokens.
+    pub fn new(tokens: &[Token]) -> Glob {
+        let plain = tokens.iter().take_while(|token| **token < STAR).count();
+        let (prefix, rest) = tokens.split_at(plain);
+        Glob { prefix: prefix.iter().map(|token| *token as u8).collect(), rest: rest.into() }
+    }
+
+    /// The pattern that `text` writes.
+    pub fn pattern(text: &str) -> Glob {
+        let mut tokens = Vec::with_capacity(text.len());
+        push_pattern(&mut tokens, text);
+        Glob::new(&tokens)
+    }
+
+    /// Whether it matches all of `name`, case-sensitive.
+    pub fn matches(&self, name: &str) -> bool {
+        match name.as_bytes().strip_prefix(&*self.prefix) {
+            Some(left) => match *self.rest {
+                [] => left.is_empty(),
+                [STAR] => true,
+                _ => matches_tokens(&self.rest, left),
+            },
+            None => false,
+        }
+    }
+
+    /// Whether it matches everything.
+    pub fn is_any(&self) -> bool {
+        self.prefix.is_empty() && !self.rest.is_empty() && self.rest.iter().all(|t| *t == STAR)
+    }
+
+    /// Whether it has no wildcard.
+    pub fn is_literal(&self) -> bool {
+        self.rest.is_empty()
+    }
+}
+
+/// Whether the pattern matches all of `name`.
+pub fn matches_tokens(pattern: &[Token], name: &[u8]) -> bool {
     let (mut p, mut n) = (0, 0);
     // Where to go on after the last `*`: in the pattern behind it, in the name where it ends.
     let mut last_star: Option<(usize, usize)> = None;
     while n < name.len() {
         match pattern.get(p) {
-            Some(b'*') => {
+            Some(&STAR) => {
                 p += 1;
                 last_star = Some((p, n));
                 continue;
             }
-            Some(b'?') => {
+            Some(&ONE) => {
                 p += 1;
                 n = next_char(name, n);
                 continue;
             }
-            Some(&byte) if same(byte, name[n]) => {
+            Some(&token) if token == Token::from(name[n]) => {
                 p += 1;
                 n += 1;
                 continue;
@@ -47,7 +105,7 @@ fn matches_by(pattern: &[u8], name: &[u8], same: impl Fn(u8, u8) -> bool) -> boo
         last_star = Some((after_star, star_end));
         (p, n) = (after_star, star_end);
     }
-    pattern[p..].iter().all(|&byte| byte == b'*')
+    pattern[p..].iter().all(|&token| token == STAR)
 }
 
 /// The start of the character after the one at `at`.
@@ -82,6 +140,10 @@ pub(crate) mod tests {
         table[pattern.len()][name.len()]
     }
 
+    fn matches(pattern: &str, name: &str) -> bool {
+        Glob::pattern(pattern).matches(name)
+    }
+
     #[test]
     fn examples() {
         for (pattern, name, expected) in [
@@ -103,7 +165,15 @@ pub(crate) mod tests {
         ] {
             assert_eq!(matches(pattern, name), expected, "{pattern:?} on {name:?}");
         }
-        assert!(matches_ignoring_case("S3:get*", "s3:GetObject"));
+    }
+
+    #[test]
+    fn a_literal_has_no_wildcards() {
+        let mut tokens = Vec::new();
+        push_literal(&mut tokens, "a*?");
+        push_pattern(&mut tokens, "*");
+        let glob = Glob::new(&tokens);
+        assert!(glob.matches("a*?b") && !glob.matches("abc"));
     }
 
     #[test]
@@ -122,9 +192,10 @@ pub(crate) mod tests {
         }
         let names = all(&["a", "b", "é"], 5);
         for pattern in all(&["a", "b", "é", "*", "?"], 4) {
+            let glob = Glob::pattern(&pattern);
             for name in &names {
                 assert_eq!(
-                    matches(&pattern, name),
+                    glob.matches(name),
                     matches_slowly(&pattern, name),
                     "{pattern:?} on {name:?}"
                 );
