@@ -24,15 +24,17 @@ class Intruder:
     expected: frozenset
     #: What is refused only once the body is read, which an operation that is not built never does.
     by_body: bool = False
+    #: What is about S3's payloads or paths.
+    s3_only: bool = False
 
 
 ALL: list = []
 
 
-def _intruder(expected, by_body=False):
+def _intruder(expected, by_body=False, s3_only=False):
     def add(make):
         name = make.__name__.strip("_").replace("_", " ")
-        ALL.append(Intruder(name, make, frozenset(expected), by_body))
+        ALL.append(Intruder(name, make, frozenset(expected), by_body, s3_only))
         return make
 
     return add
@@ -51,17 +53,17 @@ def empty_authorization(request, scene):
     return request.having(("Authorization", ""))
 
 
-@_intruder(e.DENIED)
+@_intruder(e.DENIED, s3_only=True)
 def anonymous_that_says_its_payload_is_unsigned(request, scene):
     return request.having(("x-amz-content-sha256", UNSIGNED), ("x-amz-date", scene.root.date()))
 
 
-@_intruder(e.DENIED)
+@_intruder(e.DENIED, s3_only=True)
 def anonymous_with_a_chunked_unsigned_payload(request, scene):
     return in_unsigned_chunks(request)
 
 
-@_intruder(e.DENIED | {(501, "NotImplemented")})
+@_intruder(e.DENIED | {(501, "NotImplemented")}, s3_only=True)
 def anonymous_form(request, scene):
     """A form carries its credentials in its body; no other operation may believe that."""
     return request.having(("Content-Type", "multipart/form-data; boundary=x"))
@@ -255,7 +257,7 @@ def other_method(request, scene):
     return replace(signed, method=request.method)
 
 
-@_intruder(e.MISMATCH)
+@_intruder(e.MISMATCH, s3_only=True)
 def other_path(request, scene):
     signed = scene.root.sign(replace(request, path=request.path + "x"))
     return replace(signed, path=request.path)
@@ -294,12 +296,12 @@ def date_changed(request, scene):
     return signed.having(("x-amz-date", scene.root.but(skew_s=60).date()))
 
 
-@_intruder(e.DENIED)
+@_intruder(e.DENIED, s3_only=True)
 def header_added_unsigned(request, scene):
     return scene.root.sign(request).adding(("x-amz-meta-a", "1"))
 
 
-@_intruder(e.DENIED)
+@_intruder(e.DENIED, s3_only=True)
 def copy_source_added_unsigned(request, scene):
     if request.method != "PUT":
         return None
@@ -323,7 +325,7 @@ def other_host_signed(request, scene):
     return signed.having(("Host", request.header("host")))
 
 
-@_intruder(e.DENIED | e.MALFORMED | e.MISMATCH)
+@_intruder(e.DENIED | e.MALFORMED | e.MISMATCH, s3_only=True)
 def signed_headers_in_upper_case(request, scene):
     return scene.root.sign(request, signed=["HOST", "X-AMZ-CONTENT-SHA256", "X-AMZ-DATE"])
 
@@ -339,53 +341,53 @@ def other_body(request, scene):
     return replace(signed, body=request.body[:-1] + b"~")
 
 
-@_intruder(e.MISMATCH)
+@_intruder(e.MISMATCH, s3_only=True)
 def payload_said_to_be_unsigned_afterwards(request, scene):
     return scene.root.sign(request, leaving_out=["x-amz-content-sha256"]).having(
         ("x-amz-content-sha256", UNSIGNED)
     )
 
 
-@_intruder(e.MISMATCH)
+@_intruder(e.MISMATCH, s3_only=True)
 def payload_said_to_be_chunked_afterwards(request, scene):
     return in_unsigned_chunks(scene.root.sign(request, leaving_out=["x-amz-content-sha256"])).without(
         "x-amz-decoded-content-length", "x-amz-trailer"
     )
 
 
-@_intruder(e.MISMATCH)
+@_intruder(e.MISMATCH, s3_only=True)
 def chunked_unsigned_payload_with_a_wrong_signature(request, scene):
     """CVE-2025-31489: with such a payload a store looked at no signature."""
     framed = in_unsigned_chunks(request)
     return scene.root.sign(framed, payload=CHUNKED_UNSIGNED, signature=flipped)
 
 
-@_intruder(e.MISMATCH | e.MECHANISM)
+@_intruder(e.MISMATCH | e.MECHANISM, s3_only=True)
 def presigned_chunked_unsigned_payload_with_a_wrong_signature(request, scene):
     framed = in_unsigned_chunks(request)
     return scene.root.presign(framed, payload=CHUNKED_UNSIGNED, signature=flipped)
 
 
-@_intruder(e.MISMATCH)
+@_intruder(e.MISMATCH, s3_only=True)
 def signed_chunks_under_a_wrong_head(request, scene):
     return replace(
         scene.root.but(secret="wrong").chunked(request), method=request.method
     )
 
 
-@_intruder(e.MISMATCH, by_body=True)
+@_intruder(e.MISMATCH, by_body=True, s3_only=True)
 def wrong_chunk_signatures(request, scene):
     return scene.root.chunked(request, chunk=flipped) if request.body else None
 
 
-@_intruder(e.MISMATCH, by_body=True)
+@_intruder(e.MISMATCH, by_body=True, s3_only=True)
 def other_data_in_signed_chunks(request, scene):
     if not request.body:
         return None
     return scene.root.chunked(request, sent=lambda data: b"~" + data[1:])
 
 
-@_intruder(e.MISMATCH | e.MECHANISM)
+@_intruder(e.MISMATCH | e.MECHANISM, s3_only=True)
 def anonymous_payload_hash_of_chunks(request, scene):
     return scene.root.sign(request, payload=CHUNKED, signature=flipped)
 

@@ -160,3 +160,67 @@ S3 = {
 
 #: Operations that answer each part of a request for itself: a refusal stands in the reply's body.
 ANSWERED_IN_PARTS = {"DeleteObjects"}
+
+#: What an action of IAM or STS is on.
+USER, GROUP, ROLE, POLICY, PROVIDER, ALL = "user", "group", "role", "policy", "provider", "*"
+
+#: The actions of IAM that have a resource type, by it; "Actions, resources, and condition keys for
+#: AWS Identity and Access Management (IAM)". All others are on `*`. Each operation demands the
+#: action of its own name.
+ON = {
+    USER: """
+        AttachUserPolicy CreateAccessKey CreateLoginProfile CreateServiceSpecificCredential CreateUser
+        DeactivateMFADevice DeleteAccessKey DeleteLoginProfile DeleteSSHPublicKey
+        DeleteServiceSpecificCredential DeleteSigningCertificate DeleteUser
+        DeleteUserPermissionsBoundary DeleteUserPolicy DetachUserPolicy EnableMFADevice
+        GetAccessKeyLastUsed GetLoginProfile GetSSHPublicKey GetUser GetUserPolicy ListAccessKeys
+        ListAttachedUserPolicies ListGroupsForUser ListMFADevices ListSSHPublicKeys
+        ListServiceSpecificCredentials ListSigningCertificates ListUserPolicies ListUserTags
+        PutUserPermissionsBoundary PutUserPolicy ResetServiceSpecificCredential ResyncMFADevice TagUser
+        UntagUser UpdateAccessKey UpdateLoginProfile UpdateSSHPublicKey UpdateServiceSpecificCredential
+        UpdateSigningCertificate UpdateUser UploadSSHPublicKey UploadSigningCertificate ChangePassword
+    """.split(),
+    GROUP: """
+        AddUserToGroup AttachGroupPolicy CreateGroup DeleteGroup DeleteGroupPolicy DetachGroupPolicy
+        GetGroup GetGroupPolicy ListAttachedGroupPolicies ListGroupPolicies PutGroupPolicy
+        RemoveUserFromGroup UpdateGroup
+    """.split(),
+    ROLE: """
+        AttachRolePolicy CreateRole CreateServiceLinkedRole DeleteRole DeleteRolePermissionsBoundary
+        DeleteRolePolicy DeleteServiceLinkedRole DetachRolePolicy GetRole GetRolePolicy
+        ListAttachedRolePolicies ListInstanceProfilesForRole ListRolePolicies ListRoleTags
+        PutRolePermissionsBoundary PutRolePolicy TagRole UntagRole UpdateAssumeRolePolicy UpdateRole
+        UpdateRoleDescription
+    """.split(),
+    POLICY: """
+        CreatePolicy CreatePolicyVersion DeletePolicy DeletePolicyVersion GetPolicy GetPolicyVersion
+        ListEntitiesForPolicy ListPolicyTags ListPolicyVersions SetDefaultPolicyVersion TagPolicy
+        UntagPolicy
+    """.split(),
+    PROVIDER: """
+        AddClientIDToOpenIDConnectProvider CreateOpenIDConnectProvider DeleteOpenIDConnectProvider
+        GetOpenIDConnectProvider ListOpenIDConnectProviderTags RemoveClientIDFromOpenIDConnectProvider
+        TagOpenIDConnectProvider UntagOpenIDConnectProvider UpdateOpenIDConnectProviderThumbprint
+    """.split(),
+}
+
+#: Operations of STS that demand nothing of who has credentials: GetCallerIdentity, "No permissions
+#: are required"; GetSessionToken, "No permissions are required for users".
+STS_FOR_EVERYBODY = {"GetCallerIdentity", "GetSessionToken"}
+
+#: Operations of STS that take a token instead of a signature.
+STS_UNSIGNED = {"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"}
+
+
+def needs(service: str, operation: str) -> tuple:
+    """What the operation demands."""
+    if service == "s3":
+        return S3[operation]
+    if service == "sts":
+        if operation in STS_FOR_EVERYBODY | STS_UNSIGNED:
+            return ()
+        return (Need(f"sts:{operation}", ROLE if operation == "AssumeRole" else ALL),)
+    for kind, names in ON.items():
+        if operation in names:
+            return (Need(f"iam:{operation}", kind),)
+    return (Need(f"iam:{operation}", ALL),)

@@ -7,7 +7,9 @@ ways in which one can lack it; all else is allowed.
 from dataclasses import dataclass
 
 from . import expected as e
-from .permissions import BUCKET, KEY, S3, SOURCE, STORE
+from .permissions import (
+    ALL, BUCKET, GROUP, KEY, POLICY, PROVIDER, ROLE, S3, SOURCE, STORE, USER, needs,
+)
 from .scene import Scene
 
 EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
@@ -15,14 +17,26 @@ EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 
 @dataclass(frozen=True)
 class Denied:
-    """A caller whom a policy keeps out of an operation."""
+    """A caller whom a policy keeps out of an operation: a user with these statements, made when it
+    is first asked for."""
 
     name: str
-    signer: object
+    scene: Scene
+    user: str
+    statements: tuple
     expected: frozenset = frozenset(e.DENIED)
+    by_body, s3_only = False, False
 
-    def make(self, request, scene):
-        return self.signer.sign(request)
+    @property
+    def signer(self):
+        return self.scene.user(self.user, list(self.statements))
+
+    def make(self, request, view):
+        return self.signer.but(service=view.service).sign(request)
+
+
+def pauper(scene: Scene) -> Denied:
+    return Denied("who may do nothing", scene, "pauper", tuple(Scene.nothing))
 
 
 def resources(operation: str, on: str, bucket: str) -> list:
@@ -42,18 +56,39 @@ def resources(operation: str, on: str, bucket: str) -> list:
     return [f"{arn}/{Scene.under_way if operation in Scene.of_uploads else Scene.gold}"]
 
 
+#: Conditions that hold for none of the search's requests.
+NEVER = {
+    "of an address elsewhere": {"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}},
+    "of not this address": {"NotIpAddress": {"aws:SourceIp": "127.0.0.0/8"}},
+    "of another name": {"StringEquals": {"aws:username": "somebody-else"}},
+    "of another principal": {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:user/somebody-else"}},
+    "of the past": {"DateLessThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}},
+    "of TLS": {"Bool": {"aws:SecureTransport": "true"}},
+    "of a key that is not there": {"StringLike": {"aws:PrincipalTag/none": "*"}},
+    "of another agent": {"StringLikeIfExists": {"aws:UserAgent": "nobody/*"}, "Null": {"aws:SourceIp": "true"}},
+}
+#: Conditions that hold for all of them.
+ALWAYS = {
+    "of this address": {"IpAddress": {"aws:SourceIp": "127.0.0.0/8"}},
+    "of plain HTTP": {"Bool": {"aws:SecureTransport": "false"}},
+    "of any name": {"StringLike": {"aws:username": "*"}},
+    "of the future": {"DateGreaterThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}},
+    "of a key that is not there": {"StringNotEquals": {"aws:PrincipalTag/none": "x"}},
+    "of if it exists": {"StringEqualsIfExists": {"aws:PrincipalTag/none": "x"}},
+}
+
+
 def denied(scene: Scene, operation: str) -> list:
     """Everybody who lacks one permission for the operation."""
-    callers = [Denied("who may do nothing", scene.pauper)] if S3[operation] else []
+    callers = [pauper(scene)]
     for need in S3[operation]:
         arns = resources(operation, need.on, scene.vault)
         short = need.action.split(":")[1]
         all_but = {"Effect": "Allow", "NotAction": need.action, "Resource": "*"}
 
         def add(how, *statements):
-            name = f"{how}-{short}-{need.on}-{len(scene.users)}".lower().replace(" ", "-")
-            signer = scene.user(name[:60], list(statements))
-            callers.append(Denied(f"{how} ({need.action} on the {need.on})", signer))
+            name = f"{need.on}-{short}-{how}".lower().replace(" ", "-")
+            callers.append(Denied(f"{how} ({need.action} on the {need.on})", scene, name, statements))
 
         def allow(*elsewhere):
             return {"Effect": "Allow", "Action": need.action, "Resource": list(elsewhere)}
@@ -65,6 +100,11 @@ def denied(scene: Scene, operation: str) -> list:
         )
         add("explicit deny by NotAction", EVERYTHING, {"Effect": "Deny", "NotAction": "s3:NoSuch", "Resource": arns})
         add("no allow", all_but)
+        for how, condition in ALWAYS.items():
+            statement = {"Effect": "Deny", "Action": need.action, "Resource": arns, "Condition": condition}
+            add(f"explicit deny on condition {how}", EVERYTHING, statement)
+        for how, condition in NEVER.items():
+            add(f"allow on condition {how}", all_but, allow(*arns) | {"Condition": condition})
         if need.on == STORE:
             continue
         add("allow elsewhere", all_but, allow("arn:aws:s3:::elsewhere", "arn:aws:s3:::elsewhere/*"))
@@ -80,10 +120,63 @@ def denied(scene: Scene, operation: str) -> list:
     return callers
 
 
+def entities(people, operation: str, on: str) -> list:
+    """The ARNs that an action of IAM or STS is on."""
+    made = {"CreateUser": "newcomer", "CreateGroup": "gang", "CreateRole": "usurper", "CreatePolicy": "edict"}
+    name = made.get(operation)
+    if on == ALL:
+        return ["*"]
+    if on == USER:
+        return [people.arn(f"user/{name or people.victim}")]
+    if on == GROUP:
+        return [people.arn(f"group/{name or people.crew}")]
+    if on == ROLE:
+        return [people.arn(f"role/{name or people.vizier}")]
+    if on == POLICY:
+        return [people.arn(f"policy/{name or people.law}")]
+    assert on == PROVIDER
+    host = "evil.example" if operation == "CreateOpenIDConnectProvider" else "oidc.example"
+    return [people.arn(f"oidc-provider/{host}")]
+
+
+def denied_people(scene: Scene, service: str, operation: str) -> list:
+    """Everybody who lacks one permission for an operation of IAM or STS."""
+    callers = []
+    for need in needs(service, operation):
+        callers.append(pauper(scene))
+        arns = entities(scene.people, operation, need.on)
+        all_but = {"Effect": "Allow", "NotAction": need.action, "Resource": "*"}
+        allow = {"Effect": "Allow", "Action": need.action}
+
+        def add(how, *statements):
+            name = f"{operation}-{how}".lower().replace(" ", "-")
+            callers.append(Denied(f"{how} ({need.action})", scene, name, statements))
+
+        add("explicit deny", EVERYTHING, {"Effect": "Deny", "Action": need.action, "Resource": arns})
+        add("no allow", all_but)
+        if need.on != ALL:
+            near = [arn + "x" for arn in arns] + [arn[:-1] for arn in arns]
+            add("allow on near names", all_but, allow | {"Resource": near})
+            add("allow on all else", all_but, allow | {"NotResource": arns})
+        condition = NEVER["of not this address"]
+        add("allow on a condition", all_but, allow | {"Resource": arns, "Condition": condition})
+    return callers
+
+
+def exactly_people(scene: Scene, service: str, operation: str) -> Denied:
+    """Who has just what AWS demands for an operation of IAM or STS."""
+    statements = [
+        {"Effect": "Allow", "Action": need.action, "Resource": entities(scene.people, operation, need.on)}
+        for need in needs(service, operation)
+    ]
+    name = f"control-{operation}"
+    return Denied("exactly what is needed", scene, name, tuple(statements or Scene.nothing))
+
+
 def exactly(scene: Scene, operation: str, bucket: str) -> Denied:
     """Who has just what AWS demands for the operation in `bucket`, which may be a pattern."""
     statements = [
         {"Effect": "Allow", "Action": need.action, "Resource": resources(operation, need.on, bucket)}
         for need in S3[operation]
     ]
-    return Denied("exactly what is needed", scene.user(f"control-{operation}".lower(), statements))
+    return Denied("exactly what is needed", scene, f"control-{operation}", tuple(statements))

@@ -2,10 +2,12 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 from running import ACCESS_KEY, REGION, SECRET_KEY, Store
 
 from .operations import Builder
+from .people import People
 from .request import Request, encode_path
 from .signing import Signer
 from .wire import Reply, Wire
@@ -40,6 +42,8 @@ class Scene:
 
     vault, cellar, lobby, hall = "vault", "cellar", "lobby", "hall"
     gold, silver, under_way = "fort-knox/gold", "fort-knox/silver", "fort-knox/upload"
+    #: What who may do nothing may do.
+    nothing = [{"Effect": "Allow", "Action": "coffer:Nothing", "Resource": "*"}]
     #: Operations whose key is that of the upload that is under way.
     of_uploads = (
         "AbortMultipartUpload", "CompleteMultipartUpload", "ListParts", "UploadPart",
@@ -60,24 +64,45 @@ class Scene:
         self.life = 0
         self.uploads = {}
         self.lay_out()
-        nothing = [{"Effect": "Allow", "Action": "coffer:Nothing", "Resource": "*"}]
         # Users of the same policy are one user; these are to be two, who might do everything.
         once, twice = ([{"Effect": "Allow", "Action": "*", "Resource": "*"}] * n for n in (1, 2))
-        self.pauper = self.user("pauper", nothing)
+        self.pauper = self.user("pauper", self.nothing)
         self.disabled = self.user("disabled", once)
-        store.run("user", "disable", "disabled", "DIRS")
+        store.run("user", "disable", f"disabled-{len(self.users) - 1}", "DIRS")
         self.removed = self.user("removed", twice)
-        store.run("user", "remove", "removed", "DIRS")
-        self.operations = self.builder("s3", self.vault).all()
-        self.built = {op.name for op in self.operations if self.is_built(op)}
+        store.run("user", "remove", f"removed-{len(self.users) - 1}", "DIRS")
+        self.people = People(self) if self.has_people() else None
+        self.views = {service: self.view(service) for service in ("s3", "iam", "sts")}
+        self.operations = self.all_operations()
+        self.built = {str(op) for op in self.operations if self.is_built(op)}
         self.ask("DELETE", "/nowhere-at-all-2")
         self.configurations = [
-            query for name, query in CONFIGURATIONS.items() if name in self.built
+            query for name, query in CONFIGURATIONS.items() if f"s3:{name}" in self.built
         ]
         self.fresh()
 
+    def has_people(self) -> bool:
+        """Whether the store speaks IAM and STS."""
+        headers = (("Host", self.host), ("Content-Type", "application/x-www-form-urlencoded"))
+        body = b"Action=GetCallerIdentity&Version=2011-06-15"
+        signer = self.root.but(service="sts")
+        return self.wire.send(signer.sign(Request("POST", "/", "", headers, body))).status == 200
+
+    def view(self, service: str) -> SimpleNamespace:
+        """What an intruder of a service knows, with signers for it."""
+        signers = ("root", "pauper", "disabled", "removed")
+        known = {name: getattr(self, name).but(service=service) for name in signers}
+        return SimpleNamespace(service=service, vault=self.vault, gold=self.gold, **known)
+
+    def all_operations(self) -> list:
+        """Every operation, with a request about what is there now."""
+        found = self.builder("s3", self.vault).all()
+        for service in ("iam", "sts") if self.people else ():
+            found += self.people.builder(service).all()
+        return found
+
     def operation(self, name: str):
-        """The operation with a request about the vault as it is."""
+        """The operation, such as `s3:GetObject`, as it is asked for now."""
         return self.by_name[name]
 
     def settle(self, again: bool = False) -> dict:
@@ -88,6 +113,8 @@ class Scene:
             for name in re.findall(r"<Name>([^<]+)</Name>", listed.decode()):
                 self.clear(name)
             self.lay_out()
+            if self.people:
+                self.people.restore()
             self.fresh()
         self.baseline = self.state()
         return self.baseline
@@ -95,7 +122,7 @@ class Scene:
     def fresh(self):
         """After the vault was filled: requests about what is in it now."""
         self.life += 1
-        self.by_name = {op.name: op for op in self.builder("s3", self.vault).all()}
+        self.by_name = {str(op): op for op in self.all_operations()}
         self.baseline = self.state()
 
     def lay_out(self):
@@ -168,16 +195,21 @@ class Scene:
         return json.dumps({"Version": "2012-10-17", "Statement": statements or [everybody]})
 
     def is_built(self, operation) -> bool:
-        """Whether the store has the operation: what it says to root about a bucket that is not."""
-        elsewhere = self.builder("s3", "nowhere-at-all").build(operation.name)
-        return self.wire.send(self.root.sign(elsewhere.request)).status != 501
+        """Whether the store has the operation. Of S3, what it says to root about a bucket that is
+        not; of IAM, what it says to who may do nothing."""
+        if operation.service == "s3":
+            elsewhere = self.builder("s3", "nowhere-at-all").build(operation.name)
+            return self.wire.send(self.root.sign(elsewhere.request)).status != 501
+        signer = self.views[operation.service].pauper
+        return self.wire.send(signer.sign(operation.request)).status != 501
 
     def user(self, name: str, statements) -> Signer:
-        """A user with a policy of these statements."""
+        """A user with a policy of these statements; who has the same is the same."""
         key = json.dumps(statements, sort_keys=True)
         if key not in self.users:
             file = self.store.root / f"policy-{len(self.users)}.json"
             given = self.planted(name, statements)
+            name = f"{name[:50]}-{len(self.users)}"
             file.write_text(json.dumps({"Version": "2012-10-17", "Statement": given}))
             added = self.store.run("user", "add", name, "--policy", file, "--json", "DIRS")
             added = json.loads(added.stdout)
@@ -200,12 +232,9 @@ class Scene:
         state = {"/": _facts(listed)}
         for name in re.findall(r"<Name>([^<]+)</Name>", listed.decode()):
             state |= self.state_of(name)
+        if self.people:
+            state |= self.people.state()
         return state
-
-    def people(self) -> list:
-        """The users and what they may do."""
-        users = json.loads(self.store.run("user", "list", "--json", "DIRS").stdout)
-        return sorted(json.dumps(user, sort_keys=True) for user in users)
 
     def state_of(self, bucket: str) -> dict:
         """The same of one bucket."""

@@ -5,8 +5,8 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from . import intruders, policies, tricks
-from .expected import REFUSALS, is_refusal, matches
-from .permissions import ANSWERED_IN_PARTS
+from .expected import REFUSALS, WORTHLESS_TOKEN, is_refusal, matches, of_service
+from .permissions import ANSWERED_IN_PARTS, STS_UNSIGNED
 from .scene import SECRET, Scene
 from .signing import CHUNKED_UNSIGNED
 from .wire import Reply
@@ -81,7 +81,7 @@ class Search:
         self.number = 0
 
     def run(self) -> Report:
-        return self.attack_all([operation.name for operation in self.scene.operations])
+        return self.attack_all([str(operation) for operation in self.scene.operations])
 
     def attack_all(self, names) -> Report:
         """The rows of these operations."""
@@ -92,18 +92,23 @@ class Search:
         return self.report
 
     def cases(self, names) -> list:
-        """The chosen rows of these operations: operation's name and caller."""
+        """The chosen rows of these operations: the operation's name and the caller."""
         chosen = []
         for name in names:
-            callers = [(intruder, False) for intruder in intruders.ALL]
-            if name in self.scene.built:
-                callers += [(caller, True) for caller in policies.denied(self.scene, name)]
+            service, operation = name.split(":")
+            callers = [i for i in intruders.ALL if service == "s3" or not i.s3_only]
+            if operation in STS_UNSIGNED:
+                callers = [i for i in callers if i.make is intruders.anonymous]
+            if name not in self.scene.built:
+                callers.append(policies.pauper(self.scene))
+            elif service == "s3":
+                callers += policies.denied(self.scene, operation)
             else:
-                callers += [(policies.Denied("who may do nothing", self.scene.pauper), True)]
-            for caller, known in callers:
+                callers += policies.denied_people(self.scene, service, operation)
+            for caller in callers:
                 self.number += 1
                 if self.number % self.parts == 0:
-                    chosen.append((name, caller, known))
+                    chosen.append((name, caller))
         return chosen
 
     def attack(self, names):
@@ -112,18 +117,21 @@ class Search:
         self.scene.settle()
         sent_and_looked_at(self.scene, chosen, lambda case: self.ask(*case), self.scene.state, self.report)
 
-    def ask(self, name: str, caller, known: bool):
-        """One row; None where it makes no sense. `known`: the caller's credentials are good."""
+    def ask(self, name: str, caller):
+        """One row; None where it makes no sense."""
         operation = self.scene.operation(name)
-        request = caller.make(operation.request, self.scene)
+        view = self.scene.views[operation.service]
+        request = caller.make(operation.request, view)
         if request is None:
             return None
         reply = self.scene.wire.send(request)
-        built = name in self.scene.built
-        expected = set(caller.expected)
-        if not built and (known or caller.by_body):
+        expected = of_service(operation.service, caller.expected)
+        known = isinstance(caller, policies.Denied)
+        if name not in self.scene.built and (known or caller.by_body):
             expected.add((501, "NotImplemented"))
-        return Row(name, caller.name, request, reply, *judge(name, reply, expected))
+        if operation.name in STS_UNSIGNED:
+            expected |= WORTHLESS_TOKEN
+        return Row(name, caller.name, request, reply, *judge(operation.name, reply, expected))
 
 
 def sent_and_looked_at(scene: Scene, cases, ask, look, report: Report):
@@ -198,7 +206,8 @@ def controls(scene: Scene) -> Report:
     has a bucket of its own, since it may well succeed."""
     report = Report(scene.endpoint)
     began = time.monotonic()
-    for number, name in enumerate(sorted(scene.built)):
+    names = sorted(name.split(":")[1] for name in scene.built if name.startswith("s3:"))
+    for number, name in enumerate(names):
         for mechanism, sign in MECHANISMS.items():
             bucket = f"stage-{number}-{mechanism.replace(' ', '-')}"
             scene.must("PUT", f"/{bucket}")
@@ -211,7 +220,26 @@ def controls(scene: Scene) -> Report:
             reply = taken_together(name, scene.wire.send(request))
             out = reply.status == 0 or reply.code in REFUSALS or reply.status in (401, 403, 500, 503)
             verdict = KEPT_OUT if out else OK
-            report.add(Row(name, f"exactly what is needed, by {mechanism}", request, reply, verdict))
+            report.add(Row(f"s3:{name}", f"exactly what is needed, by {mechanism}", request, reply, verdict))
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def controls_of_people(scene: Scene) -> Report:
+    """The same for IAM and STS; after each, everybody is as they were."""
+    report = Report(scene.endpoint)
+    began = time.monotonic()
+    for name in sorted(name for name in scene.built if not name.startswith("s3:")):
+        service, operation = name.split(":")
+        if operation in STS_UNSIGNED:
+            continue
+        scene.settle(again=True)
+        caller = policies.exactly_people(scene, service, operation)
+        request = caller.make(scene.operation(name).request, scene.views[service])
+        reply = scene.wire.send(request)
+        out = reply.status == 0 or reply.code in REFUSALS or reply.status in (401, 403, 500, 503)
+        report.add(Row(name, "exactly what is needed", request, reply, KEPT_OUT if out else OK))
+    scene.settle(again=True)
     report.seconds = time.monotonic() - began
     return report
 

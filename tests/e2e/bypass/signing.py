@@ -86,7 +86,7 @@ class Signer:
         request: Request,
         *,
         expires: str = "60",
-        payload: str = "UNSIGNED-PAYLOAD",
+        payload: str | None = None,
         signed=None,
         dropping=(),
         signature=lambda right: right,
@@ -94,7 +94,11 @@ class Signer:
         """The request with its signature in the query; `dropping` names parameters that it lacks.
         Unless told otherwise it signs `host` and all headers that must be signed."""
         date = self.date()
-        if payload != "UNSIGNED-PAYLOAD":
+        if payload is None and self.service != "s3":
+            payload = hashlib.sha256(request.body).hexdigest()
+        elif payload is None:
+            payload = "UNSIGNED-PAYLOAD"
+        else:
             request = request.having(("x-amz-content-sha256", payload))
         if signed is None:
             names = (name.lower() for name, _ in request.headers)
