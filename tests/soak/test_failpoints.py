@@ -7,7 +7,10 @@ to be reached on each set of drives. COFFER_KILLS_SEED repeats the choices, not 
 import multiprocessing
 import os
 import random
+import signal
+import sys
 import time
+import traceback
 
 import figures
 import kills
@@ -17,6 +20,23 @@ SEED = int(os.environ.get("COFFER_KILLS_SEED", "0")) or random.SystemRandom().ge
 LAYOUTS = [1, 3, 6]
 # Each layout's kills are cut into so many pieces, done side by side.
 PIECES = 2
+
+
+def end_cleanly():
+    """The others are ended when a piece fails: each takes its server with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("another piece failed"))
+
+
+def run_piece(piece) -> dict:
+    """A piece in a process of its own; a failure is shown when it happens."""
+    place, drives, seed, *_ = piece
+    try:
+        return kills.campaign(*piece)
+    except Exception:
+        print(f"\nfailed: {place.name}, {drives} drives, seed {seed}", flush=True)
+        traceback.print_exc(file=sys.stdout)
+        sys.stdout.flush()
+        raise
 
 
 def test_a_store_survives_dying_at_every_point(folder, monkeypatch):
@@ -31,8 +51,10 @@ def test_a_store_survives_dying_at_every_point(folder, monkeypatch):
             place = folder / f"{drives}-{piece}"
             share = -(-KILLS // (len(LAYOUTS) * PIECES))
             pieces.append((place, drives, SEED + len(pieces), share, wanted[piece::PIECES]))
-    with multiprocessing.get_context("spawn").Pool(2, maxtasksperchild=1) as pool:
-        results = pool.starmap(kills.campaign, pieces, chunksize=1)
+    processes = multiprocessing.get_context("spawn")
+    with processes.Pool(2, initializer=end_cleanly, maxtasksperchild=1) as pool:
+        # In the order in which they end: the first failure ends all.
+        results = list(pool.imap_unordered(run_piece, pieces))
     reached = {(r["drives"], name, scene) for r in results for name, scene, _ in r["reached"]}
     for drives in LAYOUTS:
         ours = [r for r in results if r["drives"] == drives]

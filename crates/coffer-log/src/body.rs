@@ -329,6 +329,20 @@ impl<'a> Cells<'a> {
     /// The part of the header that only cells have, from any member: all hold the same.
     pub fn sealed_header(&self) -> Result<Sealed, Error> {
         let mut failures = Vec::new();
+        let (mut found, any_wrong) = self.any_header(&mut failures);
+        if found.is_none() && any_wrong {
+            // Memory may be wrong and the drives right.
+            self.forget_cached();
+            failures.clear();
+            (found, _) = self.any_header(&mut failures);
+        }
+        let none = || Error::Unavailable(format!("segment {}: {}", self.id, failures.join("; ")));
+        found.ok_or_else(none)
+    }
+
+    /// The first header that is right, and whether any was read that is not.
+    fn any_header(&self, failures: &mut Vec<String>) -> (Option<Sealed>, bool) {
+        let mut any_wrong = false;
         let mut left: Vec<usize> = (0..self.members.len()).collect();
         for patience in [self.first_patience(), Patience::Full] {
             for cell in std::mem::take(&mut left) {
@@ -353,9 +367,12 @@ impl<'a> Cells<'a> {
                         && sealed.cell_bytes == self.cell_bytes
                         && (sealed.body_bytes, sealed.last, sealed.chain_after) == self.end =>
                     {
-                        return Ok(sealed);
+                        return (Some(sealed), any_wrong);
                     }
-                    Ok(_) => failures.push(format!("cell {cell} has no valid header")),
+                    Ok(_) => {
+                        any_wrong = true;
+                        failures.push(format!("cell {cell} has no valid header"));
+                    }
                     Err(e) if is_slow(&e) => {
                         left.push(cell);
                         continue;
@@ -365,7 +382,7 @@ impl<'a> Cells<'a> {
                 self.suspect(cell, Suspect::Files { segment: self.id });
             }
         }
-        Err(Error::Unavailable(format!("segment {}: {}", self.id, failures.join("; "))))
+        (None, any_wrong)
     }
 
     /// Has something healed that the drive of `cell` does not have right, unless the drive is out.

@@ -74,11 +74,6 @@ pub fn decode_path(raw: &str) -> Result<String, S3Error> {
     Ok(decoded.into_owned())
 }
 
-/// Decodes a name or value of a query, where `+` is a space.
-pub fn decode_query(raw: &str) -> Result<String, S3Error> {
-    if raw.contains('+') { decode_path(&raw.replace('+', " ")) } else { decode_path(raw) }
-}
-
 fn invalid_uri() -> S3Error {
     S3Error::new(Code::InvalidURI)
 }

@@ -1,111 +1,101 @@
-//! Who asks: AWS Signature Version 4, in the `Authorization` header or in the query.
-//!
-//! Reading the claim needs no secret and no I/O; then the caller looks the access key up and
-//! verifies. The secret never leaves this module's arguments.
+//! What S3 answers to a request whose signature is not believed: the one table from
+//! [`coffer_sigv4::Error`] to S3's codes.
 
-mod canonical;
-mod chunk;
-mod claim;
-mod key;
-pub mod sign;
-
-use coffer_base::Timestamp;
-use http::{HeaderMap, Method};
-use subtle::ConstantTimeEq as _;
+use coffer_sigv4::error::{Mismatch, Place};
+use coffer_sigv4::{Error, SKEW_MS_MAX, time};
 
 use crate::error::{Code, S3Error};
-use crate::time;
 
-pub use chunk::ChunkSigner;
-pub use claim::Claim;
-pub use key::{SigningKey, SigningKeys};
+/// AWS's words for SigV2 and anything else that isn't SigV4.
+const UNSUPPORTED: &str =
+    "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.";
 
-/// The only algorithm.
-pub const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-/// How far a request's clock may be from the server's, both ways.
-pub const SKEW_MS_MAX: u64 = 15 * 60 * 1000;
-/// The longest life of a presigned URL: seven days.
-pub const EXPIRES_SECONDS_MAX: u64 = 604_800;
-
-/// What a signature covers: the head of a request as it came.
-#[derive(Clone, Copy, Debug)]
-pub struct SignedHead<'a> {
-    /// The HTTP method.
-    pub method: &'a Method,
-    /// The path, still encoded.
-    pub path: &'a str,
-    /// The query, still encoded; empty when there is none.
-    pub query: &'a str,
-    /// The headers. `host` is among them.
-    pub headers: &'a HeaderMap,
-}
-
-impl Claim {
-    /// Checks the claim's time and then its signature against `secret`. The signer of the
-    /// payload's chunks continues from it.
-    pub fn verify(
-        &self,
-        head: SignedHead<'_>,
-        secret: &str,
-        keys: &SigningKeys,
-        now: Timestamp,
-    ) -> Result<ChunkSigner, S3Error> {
-        self.check_time(now)?;
-        let key = keys.get(&self.access_key, secret, &self.day, &self.region);
-        let canonical = canonical::request(head, self, &canonical::path(head.path));
-        let string_to_sign = canonical::string_to_sign(self, &canonical);
-        let mut right = matches(&key, &string_to_sign, &self.signature);
-        if !right && canonical::path(head.path) != head.path {
-            // Some clients sign the path as they sent it, with other escapes than AWS's own.
-            let raw = canonical::request(head, self, head.path);
-            let string_to_sign = canonical::string_to_sign(self, &raw);
-            right = matches(&key, &string_to_sign, &self.signature);
-        }
-        if !right {
-            return Err(self.does_not_match(&string_to_sign, &canonical));
-        }
-        Ok(ChunkSigner::new(key, time::amz_date(self.at), self.scope(), self.signature.clone()))
-    }
-
-    fn check_time(&self, now: Timestamp) -> Result<(), S3Error> {
-        let skew_ms = now.0.abs_diff(self.at.0);
-        let Some(expires_seconds) = self.expires_seconds else {
-            if skew_ms <= SKEW_MS_MAX {
-                return Ok(());
+impl From<Error> for S3Error {
+    fn from(error: Error) -> S3Error {
+        match error {
+            Error::BadQuery => S3Error::new(Code::InvalidURI),
+            Error::Repeated(name) => S3Error::with_message(
+                Code::InvalidRequest,
+                format!("The header {name} must be given once."),
+            ),
+            Error::NotText(name) => S3Error::with_message(
+                Code::InvalidArgument,
+                format!("The header {name} has characters that are not ASCII."),
+            ),
+            Error::SeveralMechanisms => S3Error::with_message(
+                Code::InvalidArgument,
+                "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, \
+                 Signature query string parameter or the Authorization header should be specified",
+            ),
+            Error::Unsupported => S3Error::with_message(Code::InvalidRequest, UNSUPPORTED),
+            Error::AsymmetricUnsupported => {
+                S3Error::not_implemented("Signature version 4A (AWS4-ECDSA-P256-SHA256)")
             }
-            return Err(S3Error::new(Code::RequestTimeTooSkewed)
-                .extra("RequestTime", time::amz_date(self.at))
+            Error::Malformed { place, message } => S3Error::with_message(code_of(place), message),
+            Error::WrongScope { place, message, region } => {
+                let error = S3Error::with_message(code_of(place), message);
+                match region {
+                    Some(region) => error.extra("Region", region),
+                    None => error,
+                }
+            }
+            Error::MissingDate => S3Error::with_message(
+                Code::AccessDenied,
+                "AWS authentication requires a valid Date or x-amz-date header",
+            ),
+            Error::MissingPayloadHash => S3Error::with_message(
+                Code::InvalidRequest,
+                "Missing required header for this request: x-amz-content-sha256",
+            ),
+            Error::PayloadHashesDiffer => S3Error::with_message(
+                Code::InvalidRequest,
+                "The header x-amz-content-sha256 is not what the query's X-Amz-Content-Sha256 says.",
+            ),
+            Error::PayloadMismatch => S3Error::new(Code::XAmzContentSHA256Mismatch),
+            Error::TokensDiffer => S3Error::with_message(
+                Code::InvalidToken,
+                "The header x-amz-security-token is not what the query's X-Amz-Security-Token says.",
+            ),
+            Error::HeadersNotSigned(names) => S3Error::with_message(
+                Code::AccessDenied,
+                "There were headers present in the request which were not signed",
+            )
+            .extra("HeadersNotSigned", names.join(", ")),
+            Error::TooSkewed { at, now } => S3Error::new(Code::RequestTimeTooSkewed)
+                .extra("RequestTime", time::amz_date(at))
                 .extra("ServerTime", time::iso8601(now))
-                .extra("MaxAllowedSkewMilliseconds", SKEW_MS_MAX.to_string()));
-        };
-        if self.at > now && skew_ms > SKEW_MS_MAX {
-            return Err(S3Error::with_message(Code::AccessDenied, "Request is not yet valid"));
+                .extra("MaxAllowedSkewMilliseconds", SKEW_MS_MAX.to_string()),
+            Error::NotYetValid => {
+                S3Error::with_message(Code::AccessDenied, "Request is not yet valid")
+            }
+            Error::Expired { expires_seconds, expires, now } => {
+                S3Error::with_message(Code::AccessDenied, "Request has expired")
+                    .extra("X-Amz-Expires", expires_seconds.to_string())
+                    .extra("Expires", time::iso8601(expires))
+                    .extra("ServerTime", time::iso8601(now))
+            }
+            Error::DoesNotMatch(mismatch) => does_not_match(&mismatch),
+            Error::ChunkDoesNotMatch => S3Error::new(Code::SignatureDoesNotMatch),
         }
-        let expires = Timestamp(self.at.0 + expires_seconds * 1000);
-        if now > expires {
-            return Err(S3Error::with_message(Code::AccessDenied, "Request has expired")
-                .extra("X-Amz-Expires", expires_seconds.to_string())
-                .extra("Expires", time::iso8601(expires))
-                .extra("ServerTime", time::iso8601(now)));
-        }
-        Ok(())
-    }
-
-    fn does_not_match(&self, string_to_sign: &str, canonical: &[u8]) -> S3Error {
-        S3Error::new(Code::SignatureDoesNotMatch)
-            .extra("AWSAccessKeyId", &self.access_key)
-            .extra("StringToSign", string_to_sign)
-            .extra("SignatureProvided", &self.signature)
-            .extra("StringToSignBytes", spaced_hex(string_to_sign.as_bytes()))
-            .extra("CanonicalRequest", String::from_utf8_lossy(canonical))
-            .extra("CanonicalRequestBytes", spaced_hex(canonical))
     }
 }
 
-/// Compares in constant time whether `signature`, in hex, is that of `string_to_sign`.
-fn matches(key: &SigningKey, string_to_sign: &str, signature: &str) -> bool {
-    let right = key.sign(string_to_sign.as_bytes());
-    right.as_bytes().ct_eq(signature.as_bytes()).into()
+fn code_of(place: Place) -> Code {
+    match place {
+        Place::Header => Code::AuthorizationHeaderMalformed,
+        Place::Query => Code::AuthorizationQueryParametersError,
+    }
+}
+
+fn does_not_match(mismatch: &Mismatch) -> S3Error {
+    let Mismatch { access_key, string_to_sign, signature, canonical } = mismatch;
+    S3Error::new(Code::SignatureDoesNotMatch)
+        .extra("AWSAccessKeyId", access_key)
+        .extra("StringToSign", string_to_sign)
+        .extra("SignatureProvided", signature)
+        .extra("StringToSignBytes", spaced_hex(string_to_sign.as_bytes()))
+        .extra("CanonicalRequest", String::from_utf8_lossy(canonical))
+        .extra("CanonicalRequestBytes", spaced_hex(canonical))
 }
 
 fn spaced_hex(bytes: &[u8]) -> String {
@@ -114,4 +104,77 @@ fn spaced_hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use coffer_base::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn each_refusal_has_the_code_that_s3_gives_it() {
+        let (at, now) = (Timestamp(0), Timestamp(1_000_000_000));
+        let text = |text: &str| text.to_owned();
+        let header = Place::Header;
+        for (error, code) in [
+            (Error::BadQuery, "InvalidURI"),
+            (Error::Repeated(text("a")), "InvalidRequest"),
+            (Error::NotText(text("a")), "InvalidArgument"),
+            (Error::SeveralMechanisms, "InvalidArgument"),
+            (Error::Unsupported, "InvalidRequest"),
+            (Error::AsymmetricUnsupported, "NotImplemented"),
+            (Error::Malformed { place: header, message: text("") }, "AuthorizationHeaderMalformed"),
+            (
+                Error::Malformed { place: Place::Query, message: text("") },
+                "AuthorizationQueryParametersError",
+            ),
+            (
+                Error::WrongScope { place: header, message: text(""), region: None },
+                "AuthorizationHeaderMalformed",
+            ),
+            (Error::MissingDate, "AccessDenied"),
+            (Error::MissingPayloadHash, "InvalidRequest"),
+            (Error::PayloadHashesDiffer, "InvalidRequest"),
+            (Error::PayloadMismatch, "XAmzContentSHA256Mismatch"),
+            (Error::TokensDiffer, "InvalidToken"),
+            (Error::HeadersNotSigned(vec![text("x-amz-acl")]), "AccessDenied"),
+            (Error::TooSkewed { at, now }, "RequestTimeTooSkewed"),
+            (Error::NotYetValid, "AccessDenied"),
+            (Error::Expired { expires_seconds: 1, expires: at, now }, "AccessDenied"),
+            (Error::ChunkDoesNotMatch, "SignatureDoesNotMatch"),
+        ] {
+            assert_eq!(S3Error::from(error.clone()).code.name(), code, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn the_region_to_use_is_told() {
+        let error = Error::WrongScope {
+            place: Place::Query,
+            message: String::new(),
+            region: Some("us-east-1".to_owned()),
+        };
+        assert_eq!(S3Error::from(error).extra, [("Region", "us-east-1".to_owned())]);
+    }
+
+    #[test]
+    fn what_was_computed_is_told() {
+        let error = S3Error::from(Error::DoesNotMatch(Box::new(Mismatch {
+            access_key: "A".to_owned(),
+            string_to_sign: "ab".to_owned(),
+            signature: "00".to_owned(),
+            canonical: b"GET\n".to_vec(),
+        })));
+        assert_eq!(error.code, Code::SignatureDoesNotMatch);
+        let extra: Vec<(&str, &str)> = error.extra.iter().map(|(t, v)| (*t, v.as_str())).collect();
+        assert_eq!(
+            extra,
+            [
+                ("AWSAccessKeyId", "A"),
+                ("StringToSign", "ab"),
+                ("SignatureProvided", "00"),
+                ("StringToSignBytes", "61 62"),
+                ("CanonicalRequest", "GET\n"),
+                ("CanonicalRequestBytes", "47 45 54 0a"),
+            ]
+        );
+    }
+}

@@ -12,12 +12,12 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::{Bytes, BytesMut};
 use coffer_objects::ChecksumAlgorithm;
+use coffer_sigv4::ChunkSigner;
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body_util::combinators::BoxBody;
 use sha2::{Digest as _, Sha256};
 
-use crate::auth::ChunkSigner;
 use crate::error::{Code, S3Error};
 use crate::metrics::Counters;
 use crate::request::single;
@@ -27,7 +27,7 @@ pub use payload::{Payload, checksum_header, checksum_of_header};
 pub(crate) use supply::{Supply, Unread};
 
 /// The error of whatever the bytes come from.
-pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
+pub type SourceError = coffer_http::BodyError;
 
 /// Where raw bytes come from: a connection, or a test.
 pub type Source = BoxBody<Bytes, SourceError>;

@@ -1,23 +1,21 @@
-//! The S3 protocol over HTTP/1.1: from a socket to calls of [`coffer_objects`] and back.
+//! The S3 protocol over HTTP: from a request to calls of [`coffer_objects`] and back.
 //!
 //! The crate has two halves. The *wire* half reads a request (address, signature, body) and
 //! writes a reply (XML, errors, streams); the *verbs* half, below `ops`, has one table of every S3
 //! operation and one file for each family. It does not know how an object is stored, what a policy
-//! says, or where credentials are kept: it asks [`coffer_objects`] and [`coffer_iam`].
+//! says, where credentials are kept, or how a signature is made: it asks [`coffer_objects`],
+//! [`coffer_iam`] and [`coffer_sigv4`]; nor what a connection is: that is [`coffer_http`].
 //!
 //! | module | concept |
 //! |---|---|
-//! | [`server`] | connections: accepting, timeouts, draining |
 //! | [`service`] | one request from head to reply |
 //! | [`address`] | which bucket and key a request names |
-//! | [`auth`] | who asks: SigV4 in the header or in the query |
-//! | [`sign`] | the client's side of SigV4, for load generators and tests |
+//! | `auth` | what is answered when a signature is not believed |
 //! | [`request`] | what a verb is given |
 //! | [`body`] | the payload: decoded, verified, in order |
 //! | [`respond`] | what a verb gives back |
 //! | [`error`] | S3's error codes, and the one table from the domain's errors |
 //! | [`xml`] | bounded reading, escaped writing |
-//! | [`time`] | the three forms of a date |
 //! | [`metrics`] | counts and latencies by operation |
 //! | `ops` | every operation: routing and the verbs |
 //!
@@ -36,20 +34,18 @@
 //! Read [`service::Service`] first.
 
 pub mod address;
-pub mod auth;
+mod auth;
 pub mod body;
 pub mod error;
 pub mod metrics;
 mod ops;
 pub mod request;
 pub mod respond;
-pub mod server;
 pub mod service;
-pub mod time;
 pub mod xml;
 
-pub use auth::sign;
+pub use coffer_sigv4::{Query, sign, time};
 pub use error::{Code, S3Error};
-pub use request::{Call, CallHead, Query};
+pub use request::{Call, CallHead};
 pub use respond::{Reply, ReplyBody};
 pub use service::{RootCredential, Service, ServiceSettings};

@@ -86,7 +86,6 @@ impl Counters {
 pub struct Metrics {
     operations: RwLock<BTreeMap<&'static str, Arc<Counters>>>,
     in_flight: Arc<AtomicU64>,
-    connections: Arc<AtomicU64>,
 }
 
 /// Counts one thing as present until it is dropped.
@@ -118,16 +117,6 @@ impl Metrics {
     /// A request that is being served, until dropped.
     pub fn request(&self) -> Presence {
         Presence::new(&self.in_flight)
-    }
-
-    /// An open connection, until dropped.
-    pub fn connection(&self) -> Presence {
-        Presence::new(&self.connections)
-    }
-
-    /// How many connections are open.
-    pub fn connections(&self) -> u64 {
-        self.connections.load(Ordering::Relaxed)
     }
 
     /// How many requests are being served.
@@ -168,12 +157,6 @@ impl Metrics {
             "gauge",
             "Requests being served.",
             format!("coffer_s3_requests_in_flight {}\n", self.in_flight()),
-        );
-        family(
-            "coffer_s3_connections",
-            "gauge",
-            "Open connections.",
-            format!("coffer_s3_connections {}\n", self.connections()),
         );
         out
     }

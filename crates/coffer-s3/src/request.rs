@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use coffer_base::Timestamp;
 use coffer_iam::{Action, Ask, Grant, Principal, Resource};
+pub use coffer_sigv4::Query;
 use http::header::AsHeaderName;
 use http::{HeaderMap, Method};
 
-use crate::address;
 use crate::body::Body;
 use crate::error::{Code, S3Error};
 
@@ -90,22 +90,7 @@ pub(crate) fn single(
     headers: &HeaderMap,
     name: impl AsHeaderName + Copy + AsRef<str>,
 ) -> Result<Option<&str>, S3Error> {
-    let mut values = headers.get_all(name).iter();
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
-    if values.next().is_some() {
-        return Err(S3Error::with_message(
-            Code::InvalidRequest,
-            format!("The header {} must be given once.", name.as_ref()),
-        ));
-    }
-    value.to_str().map(Some).map_err(|_| {
-        S3Error::with_message(
-            Code::InvalidArgument,
-            format!("The header {} has characters that are not ASCII.", name.as_ref()),
-        )
-    })
+    Ok(coffer_sigv4::header::single(headers, name)?)
 }
 
 /// A request whose caller is known. Its head's fields are reached directly.
@@ -120,72 +105,5 @@ impl Deref for Call {
     type Target = CallHead;
     fn deref(&self) -> &CallHead {
         &self.head
-    }
-}
-
-/// The parameters of a query string, percent-decoded, in the order they came.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Query(Vec<(String, String)>);
-
-impl Query {
-    /// Decodes a raw query string. `+` is a space here, as everywhere in a query.
-    pub fn parse(raw: &str) -> Result<Query, S3Error> {
-        let decode = |text: &str| address::decode_query(text);
-        raw.split('&')
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| {
-                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                Ok((decode(name)?, decode(value)?))
-            })
-            .collect::<Result<_, S3Error>>()
-            .map(Query)
-    }
-
-    /// The first value of `name`; names are case-sensitive.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
-    }
-
-    /// Whether `name` is there, with or without a value.
-    pub fn has(&self, name: &str) -> bool {
-        self.get(name).is_some()
-    }
-
-    /// All parameters in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(n, v)| (n.as_str(), v.as_str()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_query_is_decoded_in_order() {
-        let query = Query::parse("a=1&b&&a=2&prefix=x+y%2Bz%2F&=v&c==").unwrap();
-        let pairs: Vec<_> = query.iter().collect();
-        let expected =
-            [("a", "1"), ("b", ""), ("a", "2"), ("prefix", "x y+z/"), ("", "v"), ("c", "=")];
-        assert_eq!(pairs, expected);
-        assert_eq!(query.get("a"), Some("1"));
-        assert!(query.has("b") && !query.has("B"));
-        assert_eq!(Query::parse("").unwrap(), Query::default());
-        for wrong in ["a=%", "%f=1", "a=%ff"] {
-            assert_eq!(Query::parse(wrong).unwrap_err().code, Code::InvalidURI);
-        }
-    }
-
-    #[test]
-    fn a_header_is_given_once() {
-        let mut headers = HeaderMap::new();
-        headers.insert("one", "1".parse().unwrap());
-        headers.append("two", "1".parse().unwrap());
-        headers.append("two", "2".parse().unwrap());
-        headers.insert("odd", http::HeaderValue::from_bytes(b"\xfc").unwrap());
-        assert_eq!(single(&headers, "one").unwrap(), Some("1"));
-        assert_eq!(single(&headers, "none").unwrap(), None);
-        assert_eq!(single(&headers, "two").unwrap_err().code, Code::InvalidRequest);
-        assert_eq!(single(&headers, "odd").unwrap_err().code, Code::InvalidArgument);
     }
 }

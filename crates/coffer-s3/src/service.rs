@@ -9,6 +9,7 @@ use bytes::Bytes;
 use coffer_base::{Clock, Rng, Timestamp};
 use coffer_iam::{Action, Ask, Principal, Resource};
 use coffer_objects::Objects;
+use coffer_sigv4::{ChunkSigner, Claim, Expected, SignedHead, SigningKeys};
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, DATE, EXPECT, HOST, SERVER};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode};
@@ -18,13 +19,12 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::address::Address;
-use crate::auth::{ChunkSigner, Claim, SignedHead, SigningKeys};
 use crate::body::{Body, Payload, SourceError, Supply, Unread};
 use crate::error::{Code, S3Error};
 use crate::metrics::{Account, Counters, Metrics};
 use crate::ops::{self, Operation};
 use crate::request::{Call, CallHead, Query};
-use crate::respond::{Reply, reply_empty, reply_xml};
+use crate::respond::{Reply, ReplyBody, reply_empty, reply_xml};
 use crate::time;
 
 /// How much of a body that nobody reads is taken in, so that the connection can go on.
@@ -208,7 +208,9 @@ impl Service {
         query: &Query,
         now: Timestamp,
     ) -> Result<Caller, S3Error> {
-        let Some(claim) = Claim::read(&parts.headers, query, &self.settings.region)? else {
+        let Some(claim) =
+            Claim::read(&parts.headers, query, Expected::s3(&[&self.settings.region]))?
+        else {
             // A preflight has no credentials by its nature, and a form upload has them in its
             // body. Both go on as somebody without any permission, but only to be refused by the
             // operations that are meant: a header alone opens no other.
@@ -217,6 +219,9 @@ impl Service {
             }
             return Ok(Caller { principal: self.nobody.clone(), signer: None, payload_hash: None });
         };
+        if claim.security_token.is_some() {
+            return Err(S3Error::new(Code::InvalidToken));
+        }
         let (secret, principal) = self.credential(&claim.access_key).await?.ok_or_else(|| {
             S3Error::new(Code::InvalidAccessKeyId).extra("AWSAccessKeyId", &claim.access_key)
         })?;
@@ -318,6 +323,14 @@ struct Course {
     /// Bucket and key.
     named: (Option<String>, Option<String>),
     counters: Option<Arc<Counters>>,
+}
+
+impl coffer_http::Answer for Service {
+    type Body = ReplyBody;
+
+    async fn answer(&self, request: Request<coffer_http::RequestBody>) -> Reply {
+        self.handle(request).await
+    }
 }
 
 /// Takes in what is left of a body, within bounds: whether its end was reached, so that the

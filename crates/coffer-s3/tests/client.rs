@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use coffer_base::{Clock, SystemClock};
-use coffer_s3::auth::ChunkSigner;
 use coffer_s3::sign::{Signer, UNSIGNED_PAYLOAD};
+use coffer_sigv4::ChunkSigner;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

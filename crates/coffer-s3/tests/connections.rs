@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coffer_s3::server::Limits;
+use coffer_http::Limits;
 use coffer_s3::sign::Signer;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, sleep};
@@ -189,7 +189,7 @@ async fn more_connections_than_allowed_wait_their_turn() {
     let list = third.head("GET", "/", &[], "UNSIGNED-PAYLOAD");
     third.send(&list.bytes).await;
     sleep(Duration::from_millis(100)).await;
-    assert_eq!(store.service.metrics.connections(), 2);
+    assert_eq!(store.traffic.connections(), 2);
     first.call("GET", "/", b"").await.expect(200);
     drop(first);
     third.answer(false).await.expect(200);
@@ -204,7 +204,7 @@ async fn many_idle_connections_are_kept() {
         client.call("GET", "/", b"").await.expect(200);
         clients.push(client);
     }
-    assert_eq!(store.service.metrics.connections(), 200);
+    assert_eq!(store.traffic.connections(), 200);
     for client in &mut clients {
         client.call("GET", "/", b"").await.expect(200);
     }

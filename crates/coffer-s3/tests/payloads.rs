@@ -26,7 +26,7 @@ async fn upload(client: &mut Client, upload: Upload<'_>) -> crate::client::Answe
     let length: usize = chunks.iter().map(|chunk| chunk.len()).sum();
     let length = length.to_string();
     let signed = kind != UNSIGNED_CHUNKS;
-    let encode = |mut signer: coffer_s3::auth::ChunkSigner| {
+    let encode = |mut signer: coffer_sigv4::ChunkSigner| {
         let mut out = Vec::new();
         for chunk in chunks.iter().copied().chain([&b""[..]]) {
             let size = format!("{:x}", chunk.len());

@@ -10,11 +10,11 @@ use coffer_base::drive::RealDrive;
 use coffer_base::net::{Net, RealNet};
 use coffer_base::{Drive, SystemClock, SystemRng};
 use coffer_catalog::{Catalog, MemEngine, Sequencing};
+use coffer_http::{Limits, Setup, Traffic, serve};
 use coffer_iam::{Action, Ask, Principal, Resource};
 use coffer_log::{Log, LogOptions, Seams};
 use coffer_objects::blocking::Job;
 use coffer_objects::{AddUser, Blocking, NewUser, ObjectSeams, Objects, PolicyText};
-use coffer_s3::server::{self, Limits};
 use coffer_s3::sign::Signer;
 use coffer_s3::{RootCredential, Service, ServiceSettings};
 use tokio::sync::oneshot;
@@ -32,6 +32,7 @@ pub(crate) const REGION: &str = "eu-test-1";
 pub(crate) struct Store {
     pub(crate) addr: SocketAddr,
     pub(crate) service: Arc<Service>,
+    pub(crate) traffic: Arc<Traffic>,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<usize>,
     _dir: tempfile::TempDir,
@@ -89,9 +90,10 @@ impl Store {
         let shutdown = async {
             let _ = stopped.await;
         };
-        let serving =
-            tokio::spawn(server::serve(vec![listener], service.clone(), shutdown, limits));
-        Store { addr, service, stop: Some(stop), serving, _dir: dir }
+        let setup = Setup { limits, ..Setup::default() };
+        let traffic = setup.traffic.clone();
+        let serving = tokio::spawn(serve(vec![listener], service.clone(), shutdown, setup));
+        Store { addr, service, traffic, stop: Some(stop), serving, _dir: dir }
     }
 
     /// Tells the server to stop.

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use coffer_base::net::{Listener, Net, RealNet};
 use coffer_base::{SystemClock, SystemRng};
+use coffer_http::{Limits, Setup};
 use coffer_iam::Principal;
 use coffer_objects::users::account_of;
-use coffer_s3::server::{self, Limits};
 use coffer_s3::{RootCredential, Service, ServiceSettings};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -113,8 +113,12 @@ async fn serve(
     let place = store::index_places(&settings, &store.held).swap_remove(0);
     let keeper = Keeper::new(place.dir, place.drive.queue().clone(), store.recovery.store);
     let scrubber = Scrubbing::start(store.objects.catalog().clone(), plan, keeper)?;
+    let limits =
+        Limits { drain_time_max: Duration::from_secs(settings.drain_secs), ..Limits::default() };
+    let setup = Setup { limits, ..Setup::default() };
     let facts = Arc::new(Facts::new(
         service.clone(),
+        setup.traffic.clone(),
         store.owner_id.clone(),
         scrubber.scrubbing().clone(),
         store.index_health.clone(),
@@ -126,8 +130,6 @@ async fn serve(
     }
     tell_listening(&settings, &store, &root, &source, &endpoint, &admin_endpoint);
 
-    let limits =
-        Limits { drain_time_max: Duration::from_secs(settings.drain_secs), ..Limits::default() };
     let told_to_stop = async {
         signals.next().await;
         tracing::info!(event = "draining", "requests under way may end, no more are taken");
@@ -138,7 +140,7 @@ async fn serve(
             std::process::exit(130);
         });
     };
-    let cut_off = server::serve(listeners, service.clone(), told_to_stop, limits).await;
+    let cut_off = coffer_http::serve(listeners, service.clone(), told_to_stop, setup).await;
     if cut_off > 0 {
         tracing::warn!(cut_off, "connections were cut off");
     }

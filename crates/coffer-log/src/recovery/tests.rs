@@ -417,6 +417,14 @@ fn two_histories_are_both_named() {
     ] {
         assert!(said.contains(word), "{word} in {said}");
     }
+    for drive in ["d0", "d1"] {
+        let read = Superblock::read(world.drive(drive).as_ref()).unwrap();
+        let Found::Valid(slots) = read else { panic!("{drive} has superblocks") };
+        // Whichever is told first: its number, its id, and its drive, in one piece.
+        let epoch = format!("epoch 2 ({})", slots.newest.epoch.id);
+        let piece = said.split(';').find(|piece| piece.contains(&epoch));
+        assert!(piece.is_some_and(|p| p.contains(&format!("on {drive}"))), "{epoch}: {said}");
+    }
     assert_eq!(contents(&world, "d0"), before);
     // Nor is the second one hidden by damage to its superblocks.
     damage_superblocks(&world, "d1");
@@ -700,3 +708,4 @@ fn a_copy_with_a_damaged_header_and_first_group_is_not_taken_for_an_unused_one()
 }
 
 mod membership;
+mod sealed;

@@ -17,9 +17,9 @@
 use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes};
+use coffer_sigv4::ChunkSigner;
 use sha2::{Digest as _, Sha256};
 
-use crate::auth::ChunkSigner;
 use crate::error::{Code, S3Error};
 
 /// The largest chunk: as large as the largest payload of one request.
@@ -197,7 +197,7 @@ impl ChunkDecoder {
 
     fn check_chunk(&mut self, Signed { signature, digest }: Signed) -> Result<(), S3Error> {
         let signer = self.signer.as_mut().expect("a chunk is signed with it");
-        signer.check_chunk(&digest.finalize().into(), &signature)
+        Ok(signer.check_chunk(&digest.finalize().into(), &signature)?)
     }
 
     fn on_trailer(&mut self, line: &str) -> Result<(), S3Error> {

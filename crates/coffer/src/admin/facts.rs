@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use coffer_http::Traffic;
 use coffer_objects::Objects;
 use coffer_s3::Service;
 
@@ -25,6 +26,7 @@ pub enum Readiness {
 /// The parts of a running server that have something to tell.
 pub struct Facts {
     service: Arc<Service>,
+    traffic: Arc<Traffic>,
     owner_id: String,
     scrubbing: Arc<Scrubbing>,
     index_health: Arc<Health>,
@@ -35,11 +37,12 @@ impl Facts {
     /// Facts of `service`, which starts now.
     pub fn new(
         service: Arc<Service>,
+        traffic: Arc<Traffic>,
         owner_id: String,
         scrubbing: Arc<Scrubbing>,
         index_health: Arc<Health>,
     ) -> Facts {
-        Facts { service, owner_id, scrubbing, index_health, started: Instant::now() }
+        Facts { service, traffic, owner_id, scrubbing, index_health, started: Instant::now() }
     }
 
     /// What looks for damage.
@@ -145,7 +148,7 @@ impl Facts {
                 bytes: usage.bytes,
                 uploads: usage.uploads,
             },
-            connections: self.service.metrics.connections(),
+            connections: self.traffic.connections(),
             memory_bytes: memory_bytes(),
         })
     }

@@ -17,6 +17,8 @@ pub fn render(report: &Report, requests: &str) -> String {
 
     let info = labels(&[("version", &report.version), ("store", &report.store)]);
     family("coffer_info", "gauge", "Version and store.", &[(info, 1.0)]);
+    let connections = one(report.connections);
+    family("coffer_s3_connections", "gauge", "Open connections.", &connections);
     family("coffer_uptime_seconds", "gauge", "Since the start.", &one(report.uptime_secs));
     family(
         "coffer_degraded",

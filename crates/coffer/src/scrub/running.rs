@@ -278,9 +278,10 @@ impl Scrubbing {
 /// How long after a rebuild the next one is tried, if it was `before` that long.
 fn again(before: Duration, report: Option<ScrubReport>) -> Duration {
     match report {
-        Some(report) if report.healed == 0 && !report.stopped => {
-            (before * 2).min(REBUILD_AGAIN_MAX)
-        }
+        Some(report) if report.stopped => REBUILD_AGAIN,
+        // It left nothing: what is lacking by then is new.
+        Some(report) if report.healed == report.found && report.healed > 0 => LOOK,
+        Some(report) if report.healed == 0 => (before * 2).clamp(REBUILD_AGAIN, REBUILD_AGAIN_MAX),
         _ => REBUILD_AGAIN,
     }
 }
@@ -372,7 +373,6 @@ mod tests {
     #[test]
     fn a_rebuild_that_changes_nothing_is_tried_less_and_less() {
         let nothing = Some(ScrubReport { found: 1, refused: 1, ..ScrubReport::default() });
-        let something = Some(ScrubReport { found: 1, healed: 1, ..ScrubReport::default() });
         let mut wait = REBUILD_AGAIN;
         for _ in 0..3 {
             let longer = again(wait, nothing);
@@ -380,6 +380,16 @@ mod tests {
             wait = longer;
         }
         assert_eq!(again(REBUILD_AGAIN_MAX, nothing), REBUILD_AGAIN_MAX);
+        let something = Some(ScrubReport { found: 2, healed: 1, ..ScrubReport::default() });
         assert_eq!(again(wait, something), REBUILD_AGAIN);
+    }
+
+    #[test]
+    fn what_is_lacking_after_a_rebuild_that_left_nothing_does_not_wait() {
+        let all = ScrubReport { found: 2, healed: 2, ..ScrubReport::default() };
+        assert_eq!(again(REBUILD_AGAIN_MAX, Some(all)), LOOK);
+        assert_eq!(again(LOOK, Some(ScrubReport { stopped: true, ..all })), REBUILD_AGAIN);
+        let nothing = Some(ScrubReport { found: 1, refused: 1, ..ScrubReport::default() });
+        assert_eq!(again(LOOK, nothing), REBUILD_AGAIN);
     }
 }

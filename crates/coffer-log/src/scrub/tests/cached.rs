@@ -14,13 +14,15 @@ use crate::group::Group;
 use crate::options::Seams;
 use crate::{Extent, Lane, Log};
 
-/// A drive of which memory has the cells wrong until it lets go of them.
-struct Cached(Arc<dyn Drive>, Arc<AtomicBool>);
+/// A drive of which memory has the cells wrong until it lets go of them; with the second, the
+/// segments' headers, too, of which each start and seal has what it needs most of the time.
+struct Cached(Arc<dyn Drive>, Arc<AtomicBool>, Arc<AtomicBool>);
 
 struct CachedFile {
     file: Arc<dyn DriveFile>,
     is_direct: bool,
     is_bad: Arc<AtomicBool>,
+    also_headers: Arc<AtomicBool>,
 }
 
 impl Cached {
@@ -29,7 +31,12 @@ impl Cached {
             return file;
         }
         let is_direct = access == Access::Direct;
-        Arc::new(CachedFile { file, is_direct, is_bad: self.1.clone() })
+        Arc::new(CachedFile {
+            file,
+            is_direct,
+            is_bad: self.1.clone(),
+            also_headers: self.2.clone(),
+        })
     }
 }
 
@@ -69,8 +76,8 @@ impl Drive for Cached {
 impl DriveFile for CachedFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let n = self.file.read_at(buf, offset)?;
-        // Not the segment's header, of which each start and seal has what it needs.
-        if offset > 0 && !self.is_direct && self.is_bad.load(Ordering::Relaxed) {
+        let counts = offset > 0 || self.also_headers.load(Ordering::Relaxed);
+        if counts && !self.is_direct && self.is_bad.load(Ordering::Relaxed) {
             buf[..n].iter_mut().for_each(|byte| *byte ^= 1);
         }
         Ok(n)
@@ -96,21 +103,34 @@ impl DriveFile for CachedFile {
 }
 
 struct Store {
+    world: SimWorld,
     log: Log,
-    _lane: Lane,
+    lane: Lane,
     payloads: Vec<(Extent, Vec<u8>)>,
     is_bad: Vec<Arc<AtomicBool>>,
+    also_headers: Arc<AtomicBool>,
+}
+
+fn open(
+    world: &SimWorld,
+    is_bad: &[Arc<AtomicBool>],
+    also_headers: &Arc<AtomicBool>,
+) -> (Log, Lane) {
+    let drive = |(i, is_bad): (usize, &Arc<AtomicBool>)| {
+        let drive = world.drive(&format!("d{i}"));
+        Arc::new(Cached(drive, is_bad.clone(), also_headers.clone())) as Arc<dyn Drive>
+    };
+    let drives = is_bad.iter().enumerate().map(drive).collect();
+    let seams = Seams::inline(Arc::new(StillClock), Arc::new(SeededRng::new(7)));
+    let (log, lane, _) = Log::open(drives, options(2, 1), seams).expect("the set opens");
+    (log, lane)
 }
 
 fn store() -> Store {
     let world = SimWorld::new(41);
     let is_bad: Vec<Arc<AtomicBool>> = (0..3).map(|_| Arc::default()).collect();
-    let drive = |(i, is_bad): (usize, &Arc<AtomicBool>)| {
-        Arc::new(Cached(world.drive(&format!("d{i}")), is_bad.clone())) as Arc<dyn Drive>
-    };
-    let drives = is_bad.iter().enumerate().map(drive).collect();
-    let seams = Seams::inline(Arc::new(StillClock), Arc::new(SeededRng::new(7)));
-    let (log, mut lane, _) = Log::open(drives, options(2, 1), seams).expect("the set opens");
+    let also_headers = Arc::default();
+    let (log, mut lane) = open(&world, &is_bad, &also_headers);
     let mut payloads = Vec::new();
     for n in 0..40_u8 {
         let data = vec![n; 6000];
@@ -125,7 +145,7 @@ fn store() -> Store {
     for extent in writer.finish().expect("it ends") {
         payloads.push((extent, vec![7; extent.len as usize]));
     }
-    Store { log, _lane: lane, payloads, is_bad }
+    Store { world, log, lane, payloads, is_bad, also_headers }
 }
 
 #[test]
@@ -134,6 +154,20 @@ fn what_is_wrong_in_memory_only_is_read_from_the_drives() {
     for (extent, data) in &store.payloads {
         store.is_bad.iter().for_each(|bad| bad.store(true, Ordering::Relaxed));
         let read = store.log.read(extent, 0..extent.len).expect("the drives have it right");
+        assert!(read == data, "{extent:?}");
+    }
+}
+
+#[test]
+fn headers_that_are_wrong_in_memory_only_are_read_from_the_drives() {
+    let Store { world, log, lane, payloads, is_bad, also_headers } = store();
+    log.close(lane).expect("it closes");
+    // Nothing is known of them but what the files say.
+    let (log, _lane) = open(&world, &is_bad, &also_headers);
+    also_headers.store(true, Ordering::Relaxed);
+    for (extent, data) in &payloads {
+        is_bad.iter().for_each(|bad| bad.store(true, Ordering::Relaxed));
+        let read = log.read(extent, 0..extent.len).expect("the drives have it right");
         assert!(read == data, "{extent:?}");
     }
 }

@@ -1,12 +1,12 @@
 use coffer_base::rng::SeededRng;
 use coffer_base::{Rng as _, Timestamp};
+use coffer_sigv4::{Service, SigningKey};
 
 use super::*;
-use crate::auth::SigningKey;
 use crate::time;
 
 fn signer() -> ChunkSigner {
-    let key = SigningKey::derive("secret", "20130524", "us-east-1");
+    let key = SigningKey::derive("secret", "20130524", "us-east-1", Service::S3);
     let date = time::amz_date(Timestamp(1_369_353_600_000));
     ChunkSigner::new(key, date, "20130524/us-east-1/s3/aws4_request".into(), "seed".into())
 }

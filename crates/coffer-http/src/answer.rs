@@ -1,0 +1,35 @@
+//! What answers requests.
+
+use std::future::Future;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+
+use crate::serve::RequestBody;
+
+/// Why a body broke off. A pause that was too long is an [`std::io::Error`] of kind `TimedOut`.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Something that answers requests, whatever the connection they come by.
+pub trait Answer: Send + Sync + 'static {
+    /// The body of its replies.
+    type Body: Body<Data = Bytes, Error: Into<BodyError>> + Send + 'static;
+
+    /// Answers one request; its extensions have an [`Arrival`]. Whatever happens becomes a reply;
+    /// an error of the reply's body cuts the reply off.
+    fn answer(
+        &self,
+        request: Request<RequestBody>,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+}
+
+/// How a request came; among its extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// The other end of the connection.
+    pub peer: SocketAddr,
+    /// Whether it came by TLS.
+    pub secure: bool,
+}
