@@ -204,6 +204,44 @@ def presigned_with_a_session_token_of_nobody(request, scene):
     return scene.root.but(token="a token that no one gave").presign(request)
 
 
+@_intruder(e.INVALID_TOKEN)
+def session_with_another_token(request, scene):
+    if not scene.session:
+        return None
+    return scene.session.but(token=scene.session.token[:-8] + "AAAAAAAA").sign(request)
+
+
+@_intruder(e.INVALID_TOKEN | e.UNKNOWN_KEY)
+def session_without_its_token(request, scene):
+    return scene.session.but(token="").sign(request) if scene.session else None
+
+
+@_intruder(e.INVALID_TOKEN | e.UNKNOWN_KEY)
+def session_token_under_another_key(request, scene):
+    return scene.root.but(token=scene.session.token).sign(request) if scene.session else None
+
+
+@_intruder(e.MISMATCH)
+def session_with_a_wrong_secret(request, scene):
+    return scene.session.but(secret="wrong").sign(request) if scene.session else None
+
+
+@_intruder(e.DENIED | e.INVALID_TOKEN | e.UNKNOWN_KEY)
+def session_token_unsigned(request, scene):
+    if not scene.session:
+        return None
+    signed = scene.session.but(token="").sign(request)
+    return signed.having(("x-amz-security-token", scene.session.token))
+
+
+@_intruder(e.DENIED | e.INVALID_TOKEN | e.UNKNOWN_KEY | e.MISMATCH)
+def presigned_session_token_added_afterwards(request, scene):
+    if not scene.session:
+        return None
+    signed = scene.session.but(token="").presign(request)
+    return signed.asking(("X-Amz-Security-Token", scene.session.token))
+
+
 # Signatures.
 
 

@@ -25,7 +25,7 @@ class People:
     def __init__(self, scene):
         self.scene = scene
         self.account = self.find("Account", self.must("sts", "GetCallerIdentity"))
-        self.made = {}
+        self.courier = None
         self.lay_out()
 
     def arn(self, kind_and_name: str) -> str:
@@ -77,6 +77,33 @@ class People:
         iam("TagUser", UserName=self.victim, Tags_member_1_Key="a", Tags_member_1_Value="b")
         iam("CreateOpenIDConnectProvider", Url=self.issuer, ClientIDList_member_1="coffer",
             ThumbprintList_member_1="0" * 40)
+
+    def bound(self, user: str, statements):
+        """Gives a user a boundary of these statements."""
+        name = f"boundary-of-{user}"
+        self.must("iam", "CreatePolicy", PolicyName=name, PolicyDocument=document(*statements))
+        self.must("iam", "PutUserPermissionsBoundary", UserName=user, PermissionsBoundary=self.arn(f"policy/{name}"))
+
+    def session(self, statements) -> Signer:
+        """Credentials of a role that may do everything, for a session that may do this."""
+        if self.courier is None:
+            trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": self.arn("root")}}
+            self.must("iam", "CreateRole", RoleName="steward", AssumeRolePolicyDocument=document(trust))
+            self.must("iam", "PutRolePolicy", RoleName="steward", PolicyName="all", PolicyDocument=document(ALL))
+            assume = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": self.arn("role/steward")}
+            self.courier = self.scene.user("courier", [assume])
+        arguments = {"RoleArn": self.arn("role/steward"), "RoleSessionName": "of-the-search"}
+        if statements:
+            arguments["Policy"] = document(*statements)
+        return self.credentials(self.must("sts", "AssumeRole", self.courier, **arguments))
+
+    def token(self, signer: Signer) -> Signer:
+        """Temporary credentials of a user."""
+        return self.credentials(self.must("sts", "GetSessionToken", signer))
+
+    def credentials(self, reply: Reply) -> Signer:
+        found = (self.find(tag, reply) for tag in ("AccessKeyId", "SecretAccessKey", "SessionToken"))
+        return Signer(*found, region=self.scene.root.region)
 
     def builder(self, service: str) -> Builder:
         known = {

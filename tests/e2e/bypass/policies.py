@@ -4,6 +4,7 @@ Each caller of an operation lacks exactly one permission that AWS demands for it
 ways in which one can lack it; all else is allowed.
 """
 
+import json
 from dataclasses import dataclass
 
 from . import expected as e
@@ -25,14 +26,42 @@ class Denied:
     user: str
     statements: tuple
     expected: frozenset = frozenset(e.DENIED)
+    boundary: tuple = ()
     by_body, s3_only = False, False
 
     @property
     def signer(self):
-        return self.scene.user(self.user, list(self.statements))
+        return self.scene.user(self.user, self.statements, self.boundary)
 
     def make(self, request, view):
         return self.signer.but(service=view.service).sign(request)
+
+
+@dataclass(frozen=True)
+class InSession(Denied):
+    """The same for the session of a role that may do everything; the statements are the
+    session's."""
+
+    @property
+    def signer(self):
+        return _session(self.scene, json.dumps(self.statements), self.statements)
+
+
+@dataclass(frozen=True)
+class Known(Denied):
+    """Somebody who is there already."""
+
+    known: object = None
+
+    @property
+    def signer(self):
+        return self.known
+
+
+def _session(scene: Scene, key: str, statements):
+    if key not in scene.sessions:
+        scene.sessions[key] = scene.people.session(statements)
+    return scene.sessions[key]
 
 
 def pauper(scene: Scene) -> Denied:
@@ -80,7 +109,7 @@ ALWAYS = {
 
 def denied(scene: Scene, operation: str) -> list:
     """Everybody who lacks one permission for the operation."""
-    callers = [pauper(scene)]
+    callers = [pauper(scene), *strangers(scene, operation)]
     for need in S3[operation]:
         arns = resources(operation, need.on, scene.vault)
         short = need.action.split(":")[1]
@@ -100,6 +129,18 @@ def denied(scene: Scene, operation: str) -> list:
         )
         add("explicit deny by NotAction", EVERYTHING, {"Effect": "Deny", "NotAction": "s3:NoSuch", "Resource": arns})
         add("no allow", all_but)
+        if scene.people:
+            bound = Denied("no allow in the boundary", scene, f"{short}-bound", (EVERYTHING,), boundary=(all_but,))
+            deny = {"Effect": "Deny", "Action": need.action, "Resource": arns}
+            bound_by_deny = Denied(
+                "a deny in the boundary", scene, f"{short}-bound-by-deny", (EVERYTHING,), boundary=(EVERYTHING, deny)
+            )
+            callers += [bound, bound_by_deny]
+            callers.append(InSession("no allow in the session", scene, "", (all_but,)))
+            callers.append(InSession("a deny in the session", scene, "", (EVERYTHING, deny)))
+            if need in scene.refusals and operation != "CreateBucket":
+                signer = scene.refusals[need][0]
+                callers.append(Known("deny in the bucket's policy", scene, "", (), known=signer))
         for how, condition in ALWAYS.items():
             statement = {"Effect": "Deny", "Action": need.action, "Resource": arns, "Condition": condition}
             add(f"explicit deny on condition {how}", EVERYTHING, statement)
@@ -117,6 +158,18 @@ def denied(scene: Scene, operation: str) -> list:
             "allow on all else", all_but,
             {"Effect": "Allow", "Action": need.action, "NotResource": arns},
         )
+    return callers
+
+
+def strangers(scene: Scene, operation: str) -> list:
+    """Those who are of no account, or of another than the vault's: they may do everything at home."""
+    callers = []
+    if scene.people:
+        callers.append(Known("a session of who may do nothing", scene, "", (), known=scene.token_of_pauper))
+        at_home = operation == "CreateBucket" or S3[operation][0].on == STORE
+        if not at_home:
+            for name, signer in scene.foreigners.items():
+                callers.append(Known(name, scene, "", (), known=signer))
     return callers
 
 

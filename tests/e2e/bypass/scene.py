@@ -7,7 +7,8 @@ from types import SimpleNamespace
 from running import ACCESS_KEY, REGION, SECRET_KEY, Store
 
 from .operations import Builder
-from .people import People
+from .people import People, document
+from .permissions import BUCKET, S3, SOURCE, STORE
 from .request import Request, encode_path
 from .signing import Signer
 from .wire import Reply, Wire
@@ -59,7 +60,7 @@ class Scene:
         self.host = store.endpoint.removeprefix("http://")
         self.wire = Wire(store.endpoint)
         self.root = Signer(ACCESS_KEY, SECRET_KEY, region=REGION)
-        self.users = {}
+        self.users, self.names = {}, {}
         #: How often the store was laid out.
         self.life = 0
         self.uploads = {}
@@ -72,14 +73,45 @@ class Scene:
         self.removed = self.user("removed", twice)
         store.run("user", "remove", f"removed-{len(self.users) - 1}", "DIRS")
         self.people = People(self) if self.has_people() else None
+        self.sessions, self.foreigners = {}, {}
+        self.token_of_pauper = self.people.token(self.pauper) if self.people else None
         self.views = {service: self.view(service) for service in ("s3", "iam", "sts")}
         self.operations = self.all_operations()
         self.built = {str(op) for op in self.operations if self.is_built(op)}
         self.ask("DELETE", "/nowhere-at-all-2")
+        self.refusals = self.refused_by_bucket()
+        self.refuse_by_bucket()
         self.configurations = [
             query for name, query in CONFIGURATIONS.items() if f"s3:{name}" in self.built
         ]
         self.fresh()
+
+    def refused_by_bucket(self) -> dict:
+        """For each action on the vault and the cellar a user who may do everything but for the
+        buckets' policies, and the statements of these."""
+        found = {}
+        if not self.people or "s3:PutBucketPolicy" not in self.built:
+            return found
+        for name in sorted(n.split(":")[1] for n in self.built if n.startswith("s3:")):
+            for need in S3[name]:
+                if need.on != STORE and name != "CreateBucket" and need not in found:
+                    user = {"Effect": "Allow", "Action": "*", "Resource": "*", "Sid": f"A{len(found)}"}
+                    signer = self.user(f"refused-{need.on}-{need.action[3:]}", [user])
+                    principal = self.people.arn(f"user/{list(self.names.values())[-1]}")
+                    bucket = self.cellar if need.on == SOURCE else self.vault
+                    arn = f"arn:aws:s3:::{bucket}" + ("" if need.on == BUCKET else "/*")
+                    found[need] = (signer, bucket, {
+                        "Effect": "Deny", "Principal": {"AWS": principal}, "Action": need.action, "Resource": arn,
+                    })
+        return found
+
+    def refuse_by_bucket(self):
+        """Gives vault and cellar their policies."""
+        for bucket in (self.vault, self.cellar):
+            statements = [s for _, of, s in self.refusals.values() if of == bucket]
+            if statements:
+                body = self.bucket_policy(bucket, statements).encode()
+                self.must("PUT", f"/{bucket}", "policy=", body)
 
     def has_people(self) -> bool:
         """Whether the store speaks IAM and STS."""
@@ -92,7 +124,10 @@ class Scene:
         """What an intruder of a service knows, with signers for it."""
         signers = ("root", "pauper", "disabled", "removed")
         known = {name: getattr(self, name).but(service=service) for name in signers}
-        return SimpleNamespace(service=service, vault=self.vault, gold=self.gold, **known)
+        session = self.people.session(()).but(service=service) if self.people else None
+        return SimpleNamespace(
+            service=service, vault=self.vault, gold=self.gold, session=session, **known
+        )
 
     def all_operations(self) -> list:
         """Every operation, with a request about what is there now."""
@@ -115,6 +150,7 @@ class Scene:
             self.lay_out()
             if self.people:
                 self.people.restore()
+            self.refuse_by_bucket()
             self.fresh()
         self.baseline = self.state()
         return self.baseline
@@ -192,7 +228,7 @@ class Scene:
             "Effect": "Allow", "Principal": "*", "Action": "s3:*",
             "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
         }
-        return json.dumps({"Version": "2012-10-17", "Statement": statements or [everybody]})
+        return document(*(statements or [everybody]))
 
     def is_built(self, operation) -> bool:
         """Whether the store has the operation. Of S3, what it says to root about a bucket that is
@@ -203,17 +239,21 @@ class Scene:
         signer = self.views[operation.service].pauper
         return self.wire.send(signer.sign(operation.request)).status != 501
 
-    def user(self, name: str, statements) -> Signer:
-        """A user with a policy of these statements; who has the same is the same."""
-        key = json.dumps(statements, sort_keys=True)
+    def user(self, name: str, statements, boundary=()) -> Signer:
+        """A user with a policy of these statements, and perhaps a boundary of those; who has the
+        same is the same."""
+        key = json.dumps([list(statements), list(boundary)], sort_keys=True)
         if key not in self.users:
             file = self.store.root / f"policy-{len(self.users)}.json"
-            given = self.planted(name, statements)
+            given = self.planted(name, list(statements))
             name = f"{name[:50]}-{len(self.users)}"
-            file.write_text(json.dumps({"Version": "2012-10-17", "Statement": given}))
+            file.write_text(document(*given))
             added = self.store.run("user", "add", name, "--policy", file, "--json", "DIRS")
             added = json.loads(added.stdout)
+            if boundary:
+                self.people.bound(name, boundary)
             self.users[key] = Signer(added["access_key"], added["secret_key"], region=REGION)
+            self.names[key] = name
         return self.users[key]
 
     def ask(self, method: str, path: str, query: str = "", body: bytes = b"", headers=()) -> Reply:
