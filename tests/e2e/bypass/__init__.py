@@ -14,7 +14,8 @@ Coffer. See docs/design/bypass.md.
 | `expected` | which refusal is the right one |
 | `intruders` | callers whose credentials are not worth anything |
 | `policies` | callers with good credentials whom a policy keeps out |
-| `tricks` | requests that no SDK sends |
+| `tricks`, `tricks_people` | requests that no SDK sends, to S3, and to IAM and STS |
 | `scene` | the store that they attack, and its state |
+| `people` | its users, groups, roles and policies |
 | `search` | the matrix: who was let in |
 """

@@ -9,6 +9,8 @@ from .request import Request
 from .signing import Signer
 from .wire import Reply
 
+#: In everything that intruders must not read, and in no name.
+SECRET = b"what nobody but root may read"
 VERSIONS = {"iam": "2010-05-08", "sts": "2011-06-15"}
 ALL = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 
@@ -21,6 +23,8 @@ class People:
     """Whom an intruder would like to be, or to change."""
 
     victim, crew, vizier, law, issuer = "victim", "crew", "vizier", "law", "https://oidc.example"
+    #: A user with a path, and a role that trusts only that.
+    boss, hermit = "boss", "hermit"
 
     def __init__(self, scene):
         self.scene = scene
@@ -74,7 +78,11 @@ class People:
         iam("PutRolePolicy", RoleName=self.vizier, PolicyName="own", PolicyDocument=document(ALL))
         for kind, name in (("User", self.victim), ("Group", self.crew), ("Role", self.vizier)):
             iam(f"Attach{kind}Policy", PolicyArn=self.arn(f"policy/{self.law}"), **{f"{kind}Name": name})
-        iam("TagUser", UserName=self.victim, Tags_member_1_Key="a", Tags_member_1_Value="b")
+        iam("CreateUser", UserName=self.boss, Path="/staff/")
+        for user in (self.victim, self.boss):
+            iam("TagUser", UserName=user, Tags_member_1_Key="a", Tags_member_1_Value=SECRET.decode())
+        trust["Principal"] = {"AWS": self.arn(f"user/staff/{self.boss}")}
+        iam("CreateRole", RoleName=self.hermit, AssumeRolePolicyDocument=document(trust))
         iam("CreateOpenIDConnectProvider", Url=self.issuer, ClientIDList_member_1="coffer",
             ThumbprintList_member_1="0" * 40)
 
@@ -170,7 +178,7 @@ class People:
             self.ask("iam", action, **arguments)
 
         law = self.arn(f"policy/{self.law}")
-        for user in (self.victim, "renamed", "newcomer"):
+        for user in (self.victim, self.boss, "renamed", "newcomer"):
             listed = self.ask("iam", "ListAccessKeys", UserName=user).body.decode()
             for key in re.findall(r"<AccessKeyId>([^<]+)<", listed):
                 gone("DeleteAccessKey", UserName=user, AccessKeyId=key)
@@ -186,7 +194,7 @@ class People:
                 gone("DeleteGroupPolicy", GroupName=group, PolicyName=policy)
             gone("DetachGroupPolicy", GroupName=group, PolicyArn=law)
             gone("DeleteGroup", GroupName=group)
-        for role in (self.vizier, "usurper"):
+        for role in (self.vizier, self.hermit, "usurper"):
             for policy in ("own", "graft"):
                 gone("DeleteRolePolicy", RoleName=role, PolicyName=policy)
             gone("DetachRolePolicy", RoleName=role, PolicyArn=law)

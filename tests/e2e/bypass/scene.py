@@ -7,14 +7,11 @@ from types import SimpleNamespace
 from running import ACCESS_KEY, REGION, SECRET_KEY, Store
 
 from .operations import Builder
-from .people import People, document
+from .people import SECRET, People, document
 from .permissions import BUCKET, S3, SOURCE, STORE
 from .request import Request, encode_path
 from .signing import Signer
 from .wire import Reply, Wire
-
-#: In the bytes of everything that intruders must not read, and in no name.
-SECRET = b"what nobody but root may read"
 
 #: What a bucket has besides objects, by the operation that reads it.
 CONFIGURATIONS = {

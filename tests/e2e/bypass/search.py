@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from . import intruders, policies, tricks
 from .expected import REFUSALS, WORTHLESS_TOKEN, is_refusal, matches, of_service
 from .permissions import ANSWERED_IN_PARTS, STS_UNSIGNED
-from .scene import SECRET, Scene
+from .people import SECRET
+from .scene import Scene
 from .signing import CHUNKED_UNSIGNED
 from .wire import Reply
 
@@ -171,7 +172,7 @@ def judge(name: str, reply: Reply, expected) -> tuple:
     """The verdict on a reply to somebody who is to be refused as `expected`."""
     reply = taken_together(name, reply)
     if SECRET in reply.body:
-        return LET_IN, "(it has the vault's content)"
+        return LET_IN, "(it tells a secret)"
     if matches(reply, expected):
         return OK, ""
     if reply.status == 0 or (reply.status >= 500 and reply.status != 501):
@@ -269,8 +270,8 @@ class Tricks:
         send = self.scene.wire.alone if trick.alone else self.scene.wire.exchange
         reply = send(trick.raw, trick.request.method)
         verdict, why = OK, ""
-        if SECRET in reply.body:
-            verdict, why = LET_IN, "(it has the vault's content)"
+        if SECRET in reply.body or b"<SecretAccessKey>" in reply.body:
+            verdict, why = LET_IN, "(it tells a secret)"
         elif reply.status >= 500 and reply.status != 501:
             verdict = FAILED
         return Row("a trick", trick.name, trick.request, reply, verdict, why)

@@ -7,6 +7,7 @@ said: a server may take `/lobby/../vault/gold` for a key of that name, and not h
 from dataclasses import dataclass, replace
 from typing import Callable
 
+from . import tricks_people
 from .request import Request, encode, encode_path
 from .scene import Scene
 from .signing import Signer
@@ -54,6 +55,8 @@ def all_of(scene: Scene) -> list:
 
     for make in (_paths, _hosts, _methods, _copies, _uploads, _documents, _anonymous):
         make(scene, add)
+    if scene.people:
+        tricks_people.add_all(scene, add)
     alone = True
     _framing(scene, add)
     return tricks
