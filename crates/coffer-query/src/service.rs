@@ -40,8 +40,8 @@ pub struct QuerySettings {
 /// How a request came.
 #[derive(Clone, Copy, Debug)]
 pub struct Came {
-    /// The other end of the connection.
-    pub peer: SocketAddr,
+    /// The other end of the connection, if it is known.
+    pub peer: Option<SocketAddr>,
     /// Whether it came by TLS.
     pub secure: bool,
 }
@@ -258,7 +258,9 @@ fn context(parts: &Parts, came: Came, now: Timestamp) -> Context {
     let mut context = Context::new();
     context.set("aws:CurrentTime", seconds(now));
     context.set("aws:EpochTime", now.seconds().to_string());
-    context.set("aws:SourceIp", came.peer.ip().to_canonical().to_string());
+    if let Some(peer) = came.peer {
+        context.set("aws:SourceIp", peer.ip().to_canonical().to_string());
+    }
     context.set("aws:SecureTransport", came.secure.to_string());
     for (key, header) in [("aws:UserAgent", USER_AGENT), ("aws:Referer", REFERER)] {
         if let Some(text) = parts.headers.get(header).and_then(|value| value.to_str().ok()) {
@@ -307,6 +309,3 @@ fn request_id(rng: &dyn Rng) -> String {
     let (a, b, c) = (high >> 32, (high >> 16) & 0xffff, high & 0xffff);
     format!("{a:08x}-{b:04x}-{c:04x}-{:04x}-{:012x}", low >> 48, low & 0xffff_ffff_ffff)
 }
-
-#[cfg(test)]
-mod tests;

@@ -9,6 +9,7 @@
 //! | `roaming` | the index on whichever drive is there |
 //! | `credentials` | root's access key and secret |
 //! | `serve`, `banner`, `logging` | a running server and what it says |
+//! | `faces`, `fetch` | who answers on the one port; what identity providers publish |
 //! | `admin` | the admin port and the admin socket |
 //! | `status`, `user`, `fsck`, `index`, `config` | a subcommand each |
 //! | `scrub` | passes over the drives, in a server and by themselves |
@@ -25,9 +26,11 @@ mod bench;
 mod cli;
 mod config;
 mod credentials;
+mod faces;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod fault;
+mod fetch;
 mod fsck;
 mod index;
 mod logging;

@@ -22,6 +22,7 @@ pub(super) fn role(call: &Call<'_>, xml: &mut Document) -> Done {
     let session_name = p.need("RoleSessionName")?.to_owned();
     p.refuse(&["SerialNumber", "TokenCode", "TransitiveTagKeys", "ProvidedContexts"])?;
     let (tags, source) = (p.tags("Tags")?, source_identity(call)?);
+    let wanted = wanted(call, session_name.clone())?;
     let mut keys = vec![key("sts:RoleSessionName", &session_name)];
     if let Some(external_id) = p.get("ExternalId") {
         if !EXTERNAL_ID_CHARS.contains(&external_id.len()) {
@@ -54,7 +55,7 @@ pub(super) fn role(call: &Call<'_>, xml: &mut Document) -> Done {
         tags,
         context: source.iter().map(|s| (SOURCE_IDENTITY.to_owned(), s.clone())).collect(),
         chained: matches!(call.caller.kind, PrincipalKind::Role { .. }),
-        ..wanted(call, session_name)?
+        ..wanted
     };
     let issued = call.identity.assume_role(&grant, request)?;
     session(xml, &issued);

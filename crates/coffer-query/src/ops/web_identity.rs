@@ -16,6 +16,7 @@ pub(super) async fn assume(call: &Call<'_>, xml: &mut Document) -> Done {
     let session_name = p.need("RoleSessionName")?.to_owned();
     let token = p.need("WebIdentityToken")?;
     p.refuse(&["ProviderId"])?;
+    let wanted = wanted(call, session_name.clone())?;
     let Some((Some(account), Kind::Role, _, _)) = parse_arn(role_arn) else {
         return Err(QueryError::new(
             Code::ValidationError,
@@ -63,7 +64,7 @@ pub(super) async fn assume(call: &Call<'_>, xml: &mut Document) -> Done {
     let (role, trust) =
         call.identity.role_by_arn(role_arn)?.ok_or_else(|| asking.refused(role_arn))?;
     let grant = asking.grant(call, &role, &trust)?;
-    let request = AssumeRole { context: claims, ..wanted(call, session_name)? };
+    let request = AssumeRole { context: claims, ..wanted };
     let issued = call.identity.assume_role(&grant, request)?;
     session(xml, &issued);
     xml.text("SubjectFromWebIdentityToken", &token.subject)

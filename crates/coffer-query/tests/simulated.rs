@@ -1,0 +1,77 @@
+//! The policy simulator.
+
+use crate::world::*;
+
+#[test]
+fn a_policy_that_nobody_has_is_tried() {
+    let world = World::new();
+    let root = world.root();
+    let policy = r#"{"Version":"2012-10-17","Statement":[
+        {"Effect":"Allow","Action":"s3:Get*","Resource":"arn:aws:s3:::a/*"},
+        {"Effect":"Deny","Action":"s3:*","Resource":"arn:aws:s3:::a/secret",
+         "Condition":{"StringNotEquals":{"aws:PrincipalTag/team":"x"}}},
+        {"Effect":"Allow","Action":"ec2:Start","Resource":"*",
+         "Condition":{"StringEquals":{"ec2:Region":["mars"]}}}]}"#;
+    let ask = |more: &[(&str, &str)]| {
+        let mut parameters = vec![
+            ("PolicyInputList.member.1", policy),
+            ("ActionNames.member.1", "s3:GetObject"),
+            ("ActionNames.member.2", "ec2:Start"),
+            ("ResourceArns.member.1", "arn:aws:s3:::a/b"),
+            ("ResourceArns.member.2", "arn:aws:s3:::a/secret"),
+        ];
+        parameters.extend(more);
+        root.call("SimulateCustomPolicy", &parameters).ok()
+    };
+    let answer = ask(&[]);
+    assert_eq!(
+        answer.texts("EvalDecision"),
+        ["allowed", "explicitDeny", "implicitDeny", "implicitDeny"]
+    );
+    assert_eq!(answer.texts("EvalActionName")[2], "ec2:Start");
+    assert_eq!(answer.texts("SourcePolicyId")[0], "PolicyInputList.1");
+    assert!(answer.xml.contains("<MissingContextValues><member>aws:PrincipalTag/team</member>"));
+    let mars = [
+        ("ContextEntries.member.1.ContextKeyName", "ec2:Region"),
+        ("ContextEntries.member.1.ContextKeyValues.member.1", "mars"),
+        ("ContextEntries.member.1.ContextKeyType", "string"),
+    ];
+    assert_eq!(ask(&mars).texts("EvalDecision")[2], "allowed");
+    let page = ask(&[("MaxItems", "3")]);
+    assert_eq!((page.texts("EvalDecision").len(), page.text("Marker")), (3, "3"));
+    assert_eq!(ask(&[("MaxItems", "3"), ("Marker", "3")]).texts("EvalDecision").len(), 1);
+    let nothing = [("PermissionsBoundaryPolicyInputList.member.1", allow("ec2:*", "*"))];
+    let bounded = ask(&nothing.each_ref().map(|(name, value)| (*name, value.as_str())));
+    assert_eq!(bounded.texts("EvalDecision")[0], "implicitDeny");
+    assert_eq!(bounded.texts("AllowedByPermissionsBoundary")[0], "false");
+}
+
+#[test]
+fn a_users_policies_are_tried_without_the_user() {
+    let world = World::new();
+    let root = world.root();
+    world.user("ada", &[&allow("s3:GetObject", "arn:aws:s3:::a/*")]);
+    let source = ("PolicySourceArn", "arn:aws:iam::111122223333:user/ada");
+    let get = [
+        source,
+        ("ActionNames.member.1", "s3:GetObject"),
+        ("ResourceArns.member.1", "arn:aws:s3:::a/b"),
+    ];
+    assert_eq!(root.call("SimulatePrincipalPolicy", &get).ok().text("EvalDecision"), "allowed");
+    let put = [source, ("ActionNames.member.1", "s3:PutObject")];
+    let answer = root.call("SimulatePrincipalPolicy", &put).ok();
+    assert_eq!(answer.text("EvalDecision"), "implicitDeny");
+    for (arn, code) in [
+        ("arn:aws:iam::111122223333:user/none", "NoSuchEntity"),
+        ("arn:aws:iam::999999999999:user/ada", "NoSuchEntity"),
+        ("nonsense", "NoSuchEntity"),
+    ] {
+        let asked = [("PolicySourceArn", arn), ("ActionNames.member.1", "s3:PutObject")];
+        root.call("SimulatePrincipalPolicy", &asked).refused(code);
+    }
+    root.call("SimulatePrincipalPolicy", &[source, ("ActionNames.member.1", "nonsense")])
+        .refused("InvalidInput");
+    root.call("SimulatePrincipalPolicy", &[source]).refused("ValidationError");
+    let wrong = [put[0], put[1], ("PolicyInputList.member.1", "{")];
+    root.call("SimulatePrincipalPolicy", &wrong).refused("MalformedPolicyDocument");
+}
