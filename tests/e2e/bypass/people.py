@@ -105,6 +105,28 @@ class People:
             arguments["Policy"] = document(*statements)
         return self.credentials(self.must("sts", "AssumeRole", self.courier, **arguments))
 
+    def foreigners(self) -> dict:
+        """Those who may do everything in another account."""
+        added = self.scene.store.run("account", "add", "elsewhere", "--json", "DIRS")
+        added = json.loads(added.stdout)
+        root = Signer(added["access_key"], added["secret_key"], region=self.scene.root.region)
+        self.must("iam", "CreateUser", root, UserName="foreigner")
+        self.must("iam", "PutUserPolicy", root, UserName="foreigner", PolicyName="all", PolicyDocument=document(ALL))
+        key = self.must("iam", "CreateAccessKey", root, UserName="foreigner")
+        found = (self.find(tag, key) for tag in ("AccessKeyId", "SecretAccessKey"))
+        user = Signer(*found, region=root.region)
+        trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": added["id"]}}
+        self.must("iam", "CreateRole", root, RoleName="steward", AssumeRolePolicyDocument=document(trust))
+        self.must("iam", "PutRolePolicy", root, RoleName="steward", PolicyName="all", PolicyDocument=document(ALL))
+        arn = f"arn:aws:iam::{added['id']}:role/steward"
+        role = self.must("sts", "AssumeRole", user, RoleArn=arn, RoleSessionName="abroad")
+        return {
+            "the root of another account": root,
+            "a user of another account": user,
+            "a role of another account": self.credentials(role),
+            "a session of a user of another account": self.token(user),
+        }
+
     def token(self, signer: Signer) -> Signer:
         """Temporary credentials of a user."""
         return self.credentials(self.must("sts", "GetSessionToken", signer))

@@ -70,7 +70,8 @@ class Scene:
         self.removed = self.user("removed", twice)
         store.run("user", "remove", f"removed-{len(self.users) - 1}", "DIRS")
         self.people = People(self) if self.has_people() else None
-        self.sessions, self.foreigners = {}, {}
+        self.sessions = {}
+        self.foreigners = self.people.foreigners() if self.people else {}
         self.token_of_pauper = self.people.token(self.pauper) if self.people else None
         self.views = {service: self.view(service) for service in ("s3", "iam", "sts")}
         self.operations = self.all_operations()

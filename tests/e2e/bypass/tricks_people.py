@@ -98,3 +98,9 @@ def add_all(scene: Scene, add):
         for token in ("", "x", "a.b.c", "eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL29pZGMuZXhhbXBsZSJ9."):
             asked = call("AssumeRoleWithWebIdentity", "sts", WebIdentityToken=token, **arguments)
             add(f"AssumeRoleWithWebIdentity {arn}, {token!r}", form(asked))
+
+    for who, foreigner in scene.foreigners.items():
+        for service in ("iam", "sts"):
+            for operation in people.builder(service).all():
+                if service == "iam" or operation.name.startswith("AssumeRole"):
+                    add(f"{who}: {operation}", foreigner.but(service=service).sign(operation.request))
