@@ -19,8 +19,8 @@ PARTS = round(100 / int(os.environ.get("COFFER_BYPASS_SHARE_PERCENT", "33")))
 
 @pytest.fixture
 def make_scene(make_store):
-    def make(planted=None) -> Scene:
-        return Scene(make_store(flags=["--domain", tricks.DOMAIN]), planted)
+    def make(planted=None, planted_in_bucket=()) -> Scene:
+        return Scene(make_store(flags=["--domain", tricks.DOMAIN]), planted, planted_in_bucket)
 
     return make
 
@@ -79,6 +79,25 @@ def test_a_planted_allow_is_found(make_scene):
     line = str(found).splitlines()
     assert line[0].startswith("LET IN: s3:GetObject, who may do nothing: 200")
     assert line[1].lstrip().startswith("curl ") and scene.endpoint in line[1]
+
+
+def test_a_bucket_that_everybody_may_read_is_found(make_scene):
+    """Everybody may read by the bucket's policy: all are found whom nothing else keeps out."""
+    everybody = {
+        "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::vault/*",
+    }
+    scene = make_scene(planted_in_bucket=[everybody])
+    found = Search(scene).attack_all(["s3:GetObject", "s3:ListObjects", "s3:DeleteObject"])
+    assert {row.operation for row in found.offending} == {"s3:GetObject"}
+    assert {row.verdict for row in found.offending} == {LET_IN}
+    # Those with a wrong signature are still refused, and those whom a deny, a boundary or a
+    # session keeps out.
+    kinds = ("anonymous", "who may do nothing", "a session of who may do nothing", "no allow (", "allow ")
+    let_in = {row.caller for row in found.offending}
+    strangers = let_in & set(scene.foreigners)
+    assert all(name.startswith(kinds) for name in let_in - strangers), let_in
+    assert len(strangers) == len(scene.foreigners) and len(let_in) > 15, let_in
+    assert {"anonymous", "who may do nothing", "no allow (s3:GetObject on the key)"} <= let_in
 
 
 def test_a_planted_allow_of_writes_is_found_by_its_effect(make_scene):

@@ -109,7 +109,7 @@ ALWAYS = {
 
 def denied(scene: Scene, operation: str) -> list:
     """Everybody who lacks one permission for the operation."""
-    callers = [pauper(scene), *strangers(scene, operation)]
+    callers = [pauper(scene), *strangers(scene, operation), *on_conditions(scene)]
     for need in S3[operation]:
         arns = resources(operation, need.on, scene.vault)
         short = need.action.split(":")[1]
@@ -141,11 +141,6 @@ def denied(scene: Scene, operation: str) -> list:
             if need in scene.refusals and operation != "CreateBucket":
                 signer = scene.refusals[need][0]
                 callers.append(Known("deny in the bucket's policy", scene, "", (), known=signer))
-        for how, condition in ALWAYS.items():
-            statement = {"Effect": "Deny", "Action": need.action, "Resource": arns, "Condition": condition}
-            add(f"explicit deny on condition {how}", EVERYTHING, statement)
-        for how, condition in NEVER.items():
-            add(f"allow on condition {how}", all_but, allow(*arns) | {"Condition": condition})
         if need.on == STORE:
             continue
         add("allow elsewhere", all_but, allow("arn:aws:s3:::elsewhere", "arn:aws:s3:::elsewhere/*"))
@@ -158,6 +153,20 @@ def denied(scene: Scene, operation: str) -> list:
             "allow on all else", all_but,
             {"Effect": "Allow", "Action": need.action, "NotResource": arns},
         )
+    return callers
+
+
+def on_conditions(scene: Scene) -> list:
+    """Those whom only a condition keeps out, whatever they ask of S3."""
+    callers = []
+    for how, condition in ALWAYS.items():
+        deny = {"Effect": "Deny", "Action": "s3:*", "Resource": "*", "Condition": condition}
+        name = f"explicit deny on condition {how}"
+        callers.append(Denied(name, scene, name.replace(" ", "-"), (EVERYTHING, deny)))
+    for how, condition in NEVER.items():
+        allow = {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": condition}
+        name = f"allow on condition {how}"
+        callers.append(Denied(name, scene, name.replace(" ", "-"), (allow,)))
     return callers
 
 

@@ -48,10 +48,12 @@ class Scene:
         "UploadPartCopy",
     )
 
-    def __init__(self, store: Store, planted=None):
-        """`planted` takes a user's name and statements and gives those that it gets instead:
-        what a test does behind the search's back."""
+    def __init__(self, store: Store, planted=None, planted_in_bucket=()):
+        """What a test does behind the search's back: `planted` takes a user's name and statements
+        and gives those that it gets instead; `planted_in_bucket` are statements that the vault's
+        policy has besides."""
         self.store = store
+        self.planted_in_bucket = list(planted_in_bucket)
         self.planted = planted or (lambda name, statements: statements)
         self.endpoint = store.endpoint
         self.host = store.endpoint.removeprefix("http://")
@@ -107,6 +109,9 @@ class Scene:
         """Gives vault and cellar their policies."""
         for bucket in (self.vault, self.cellar):
             statements = [s for _, of, s in self.refusals.values() if of == bucket]
+            if bucket == self.vault and self.planted_in_bucket:
+                self.ask("DELETE", f"/{bucket}", "publicAccessBlock=")
+                statements += self.planted_in_bucket
             if statements:
                 body = self.bucket_policy(bucket, statements).encode()
                 self.must("PUT", f"/{bucket}", "policy=", body)
