@@ -71,9 +71,12 @@ def test_a_planted_allow_is_found(make_scene):
         return [*statements, extra] if name == "pauper" else statements
 
     scene = make_scene(planted)
-    found = Search(scene).attack_all(["s3:GetObject", "s3:HeadObject", "s3:PutObject", "s3:CopyObject", "s3:ListObjects"])
+    found = Search(scene).attack_all(
+        ["s3:GetObject", "s3:HeadObject", "s3:PutObject", "s3:CopyObject", "s3:ListObjects"]
+    )
     assert {row.key for row in found.offending} == {
-        ("s3:GetObject", "who may do nothing"), ("s3:HeadObject", "who may do nothing"),
+        ("s3:GetObject", "who may do nothing"),
+        ("s3:HeadObject", "who may do nothing"),
     }
     assert {row.verdict for row in found.offending} == {LET_IN}
     line = str(found).splitlines()
@@ -84,7 +87,10 @@ def test_a_planted_allow_is_found(make_scene):
 def test_a_bucket_that_everybody_may_read_is_found(make_scene):
     """Everybody may read by the bucket's policy: all are found whom nothing else keeps out."""
     everybody = {
-        "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::vault/*",
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::vault/*",
     }
     scene = make_scene(planted_in_bucket=[everybody])
     found = Search(scene).attack_all(["s3:GetObject", "s3:ListObjects", "s3:DeleteObject"])
@@ -92,7 +98,13 @@ def test_a_bucket_that_everybody_may_read_is_found(make_scene):
     assert {row.verdict for row in found.offending} == {LET_IN}
     # Those with a wrong signature are still refused, and those whom a deny, a boundary or a
     # session keeps out.
-    kinds = ("anonymous", "who may do nothing", "a session of who may do nothing", "no allow (", "allow ")
+    kinds = (
+        "anonymous",
+        "who may do nothing",
+        "a session of who may do nothing",
+        "no allow (",
+        "allow ",
+    )
     let_in = {row.caller for row in found.offending}
     strangers = let_in & set(scene.foreigners)
     assert all(name.startswith(kinds) for name in let_in - strangers), let_in
@@ -104,7 +116,11 @@ def test_a_planted_allow_of_writes_is_found_by_its_effect(make_scene):
     """Somebody may delete one of two keys, which the reply's status does not show."""
 
     def planted(name, statements):
-        extra = {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::vault/*silver"}
+        extra = {
+            "Effect": "Allow",
+            "Action": "s3:DeleteObject",
+            "Resource": "arn:aws:s3:::vault/*silver",
+        }
         return [*statements, extra] if name == "pauper" else statements
 
     scene = make_scene(planted)

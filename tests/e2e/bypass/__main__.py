@@ -1,7 +1,5 @@
-"""`python -m bypass [ENOUGH]`: the whole search against COFFER_BIN, in a store of its own.
-
-It ends after ENOUGH offending rows (300), and with 1 if there were any.
-"""
+"""`python -m bypass [OPERATION…]`: the search against COFFER_BIN, in a store of its own; all of it,
+or the rows of operations such as `s3:GetObject`. It ends with 1 if there are offending rows."""
 
 import sys
 import tempfile
@@ -11,27 +9,32 @@ from running import Store
 
 from . import tricks
 from .scene import Scene
-from .search import ENOUGH, Search, Tricks, controls
+from .search import Search, Tricks, controls, controls_of_people
 
 
-def main(enough: int) -> int:
+def main(operations: list) -> int:
     with tempfile.TemporaryDirectory(prefix="coffer-bypass-") as folder:
         store = Store(Path(folder) / "store", flags=["--domain", tricks.DOMAIN]).start()
         try:
             scene = Scene(store)
-            for search in (Search(scene), Tricks(scene)):
-                search.report.enough = enough
-                report = search.run()
+            if operations:
+                reports = (Search(scene).attack_all(operations),)
+            else:
+                parts = (Search(scene).run, Tricks(scene).run)
+                reports = (
+                    run()
+                    for run in parts
+                    + tuple(lambda run=run: run(scene) for run in (controls, controls_of_people))
+                )
+            offending = 0
+            for report in reports:
                 print(report, flush=True)
-                if report.offending:
-                    return 1
-            report = controls(scene)
-            print(report)
+                offending += len(report.offending)
             store.assert_alive()
-            return 1 if report.offending else 0
+            return 1 if offending else 0
         finally:
             store.kill()
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else ENOUGH))
+    sys.exit(main(sys.argv[1:]))

@@ -14,21 +14,35 @@ DIGEST = {(400, "XAmzContentSHA256Mismatch")}
 
 #: What STS says to a token of no issuer that it knows.
 WORTHLESS_TOKEN = {
-    (400, "InvalidIdentityToken"), (403, "AccessDenied"), (400, "IDPCommunicationError"),
+    (400, "InvalidIdentityToken"),
+    (403, "AccessDenied"),
+    (400, "IDPCommunicationError"),
     (501, "NotImplemented"),
 }
 #: IAM and STS have fewer words: what S3 tells apart they mostly take for a wrong signature.
 QUERY_REFUSALS = {
-    (403, "SignatureDoesNotMatch"), (403, "InvalidClientTokenId"), (403, "IncompleteSignature"),
-    (400, "IncompleteSignature"), (403, "MissingAuthenticationToken"), (403, "AccessDenied"),
-    (400, "RequestExpired"), (403, "RequestExpired"), (400, "SignatureDoesNotMatch"),
-    (403, "ExpiredToken"), (403, "InvalidToken"), (400, "MissingAuthenticationToken"),
+    (403, "SignatureDoesNotMatch"),
+    (403, "InvalidClientTokenId"),
+    (403, "IncompleteSignature"),
+    (400, "IncompleteSignature"),
+    (403, "MissingAuthenticationToken"),
+    (403, "AccessDenied"),
+    (400, "RequestExpired"),
+    (403, "RequestExpired"),
+    (400, "SignatureDoesNotMatch"),
+    (403, "ExpiredToken"),
+    (403, "InvalidToken"),
+    (400, "MissingAuthenticationToken"),
 }
 #: The words for what they do tell apart.
 QUERY = {
     frozenset(MISMATCH): MISMATCH,
     frozenset(UNKNOWN_KEY): {(403, "InvalidClientTokenId")},
-    frozenset(SKEWED): {(403, "SignatureDoesNotMatch"), (400, "RequestExpired"), (403, "RequestExpired")},
+    frozenset(SKEWED): {
+        (403, "SignatureDoesNotMatch"),
+        (400, "RequestExpired"),
+        (403, "RequestExpired"),
+    },
 }
 
 
@@ -42,13 +56,30 @@ def of_service(service: str, expected) -> set:
 #: Codes that refuse a caller, or take its request for no request at all. Any other answer than one
 #: of these shows that the caller was let in, though perhaps to find nothing.
 REFUSALS = {
-    "AccessDenied", "AccessForbidden", "AuthorizationHeaderMalformed",
-    "AuthorizationQueryParametersError", "ExpiredToken", "ExpiredTokenException",
-    "IncompleteSignature", "InvalidAccessKeyId", "InvalidArgument", "InvalidClientTokenId",
-    "InvalidRequest", "InvalidToken", "InvalidURI", "MissingAuthenticationToken",
-    "MissingAuthenticationTokenException", "MissingSecurityHeader", "OptInRequired",
-    "RequestExpired", "RequestTimeTooSkewed", "SignatureDoesNotMatch", "UnsupportedSignature",
-    "XAmzContentSHA256Mismatch", "AllAccessDisabled", "InvalidIdentityToken",
+    "AccessDenied",
+    "AccessForbidden",
+    "AuthorizationHeaderMalformed",
+    "AuthorizationQueryParametersError",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidAccessKeyId",
+    "InvalidArgument",
+    "InvalidClientTokenId",
+    "InvalidRequest",
+    "InvalidToken",
+    "InvalidURI",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "MissingSecurityHeader",
+    "OptInRequired",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "UnsupportedSignature",
+    "XAmzContentSHA256Mismatch",
+    "AllAccessDisabled",
+    "InvalidIdentityToken",
 }
 #: Statuses of refusals, for replies that have no body.
 REFUSING_STATUSES = {400, 401, 403}

@@ -77,8 +77,12 @@ def anonymous_that_waits_to_continue(request, scene):
 @_intruder(e.DENIED)
 def anonymous_behind_a_proxy(request, scene):
     return request.adding(
-        ("X-Forwarded-For", "127.0.0.1"), ("X-Real-IP", "127.0.0.1"), ("Forwarded", "for=127.0.0.1"),
-        ("X-Forwarded-User", "root"), ("X-Remote-User", "root"), ("X-Amz-User", scene.root.access_key),
+        ("X-Forwarded-For", "127.0.0.1"),
+        ("X-Real-IP", "127.0.0.1"),
+        ("Forwarded", "for=127.0.0.1"),
+        ("X-Forwarded-User", "root"),
+        ("X-Remote-User", "root"),
+        ("X-Amz-User", scene.root.access_key),
     )
 
 
@@ -388,9 +392,9 @@ def payload_said_to_be_unsigned_afterwards(request, scene):
 
 @_intruder(e.MISMATCH, s3_only=True)
 def payload_said_to_be_chunked_afterwards(request, scene):
-    return in_unsigned_chunks(scene.root.sign(request, leaving_out=["x-amz-content-sha256"])).without(
-        "x-amz-decoded-content-length", "x-amz-trailer"
-    )
+    return in_unsigned_chunks(
+        scene.root.sign(request, leaving_out=["x-amz-content-sha256"])
+    ).without("x-amz-decoded-content-length", "x-amz-trailer")
 
 
 @_intruder(e.MISMATCH, s3_only=True)
@@ -408,9 +412,7 @@ def presigned_chunked_unsigned_payload_with_a_wrong_signature(request, scene):
 
 @_intruder(e.MISMATCH, s3_only=True)
 def signed_chunks_under_a_wrong_head(request, scene):
-    return replace(
-        scene.root.but(secret="wrong").chunked(request), method=request.method
-    )
+    return replace(scene.root.but(secret="wrong").chunked(request), method=request.method)
 
 
 @_intruder(e.MISMATCH, by_body=True, s3_only=True)
@@ -559,9 +561,7 @@ def presigned_with_more_in_the_query(request, scene):
 
 @_intruder(e.DENIED)
 def presigned_with_an_unsigned_header(request, scene):
-    return scene.root.presign(request).adding(
-        ("x-amz-meta-a", "1")
-    )
+    return scene.root.presign(request).adding(("x-amz-meta-a", "1"))
 
 
 @_intruder(e.DENIED | e.MALFORMED_QUERY)
@@ -577,7 +577,11 @@ def _presigned_without(parameter, expected):
 
 
 for _parameter in (
-    "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders",
+    "X-Amz-Algorithm",
+    "X-Amz-Credential",
+    "X-Amz-Date",
+    "X-Amz-Expires",
+    "X-Amz-SignedHeaders",
     "X-Amz-Signature",
 ):
     _presigned_without(_parameter, e.MALFORMED_QUERY)
@@ -605,9 +609,7 @@ def a_bad_and_a_good_authorization(request, scene):
 def two_credentials_in_one_header(request, scene):
     signed = scene.pauper.sign(request)
     root = f"{scene.root.access_key}/{scene.root.scope(scene.root.date())}"
-    return signed.having(
-        ("Authorization", signed.header("authorization") + f", Credential={root}")
-    )
+    return signed.having(("Authorization", signed.header("authorization") + f", Credential={root}"))
 
 
 def in_unsigned_chunks(request: Request) -> Request:

@@ -59,46 +59,88 @@ class People:
 
     def lay_out(self):
         """Makes everybody."""
+
         def iam(action, **arguments):
             return self.must("iam", action, **arguments)
 
         iam("CreateUser", UserName=self.victim)
         key = iam("CreateAccessKey", UserName=self.victim)
         self.key = self.find("AccessKeyId", key)
-        self.as_victim = Signer(self.key, self.find("SecretAccessKey", key), region=self.scene.root.region)
+        self.as_victim = Signer(
+            self.key, self.find("SecretAccessKey", key), region=self.scene.root.region
+        )
         iam("PutUserPolicy", UserName=self.victim, PolicyName="own", PolicyDocument=document(ALL))
         law = iam("CreatePolicy", PolicyName=self.law, PolicyDocument=document(ALL))
         assert self.find("Arn", law) == self.arn(f"policy/{self.law}")
-        iam("CreatePolicyVersion", PolicyArn=self.arn(f"policy/{self.law}"), PolicyDocument=document(ALL))
+        iam(
+            "CreatePolicyVersion",
+            PolicyArn=self.arn(f"policy/{self.law}"),
+            PolicyDocument=document(ALL),
+        )
         iam("CreateGroup", GroupName=self.crew)
         iam("AddUserToGroup", GroupName=self.crew, UserName=self.victim)
         iam("PutGroupPolicy", GroupName=self.crew, PolicyName="own", PolicyDocument=document(ALL))
-        trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": self.arn("root")}}
+        trust = {
+            "Effect": "Allow",
+            "Action": "sts:AssumeRole",
+            "Principal": {"AWS": self.arn("root")},
+        }
         iam("CreateRole", RoleName=self.vizier, AssumeRolePolicyDocument=document(trust))
         iam("PutRolePolicy", RoleName=self.vizier, PolicyName="own", PolicyDocument=document(ALL))
         for kind, name in (("User", self.victim), ("Group", self.crew), ("Role", self.vizier)):
-            iam(f"Attach{kind}Policy", PolicyArn=self.arn(f"policy/{self.law}"), **{f"{kind}Name": name})
+            iam(
+                f"Attach{kind}Policy",
+                PolicyArn=self.arn(f"policy/{self.law}"),
+                **{f"{kind}Name": name},
+            )
         iam("CreateUser", UserName=self.boss, Path="/staff/")
         for user in (self.victim, self.boss):
-            iam("TagUser", UserName=user, Tags_member_1_Key="a", Tags_member_1_Value=SECRET.decode())
+            iam(
+                "TagUser", UserName=user, Tags_member_1_Key="a", Tags_member_1_Value=SECRET.decode()
+            )
         trust["Principal"] = {"AWS": self.arn(f"user/staff/{self.boss}")}
         iam("CreateRole", RoleName=self.hermit, AssumeRolePolicyDocument=document(trust))
-        iam("CreateOpenIDConnectProvider", Url=self.issuer, ClientIDList_member_1="coffer",
-            ThumbprintList_member_1="0" * 40)
+        iam(
+            "CreateOpenIDConnectProvider",
+            Url=self.issuer,
+            ClientIDList_member_1="coffer",
+            ThumbprintList_member_1="0" * 40,
+        )
 
     def bound(self, user: str, statements):
         """Gives a user a boundary of these statements."""
         name = f"boundary-of-{user}"
         self.must("iam", "CreatePolicy", PolicyName=name, PolicyDocument=document(*statements))
-        self.must("iam", "PutUserPermissionsBoundary", UserName=user, PermissionsBoundary=self.arn(f"policy/{name}"))
+        self.must(
+            "iam",
+            "PutUserPermissionsBoundary",
+            UserName=user,
+            PermissionsBoundary=self.arn(f"policy/{name}"),
+        )
 
     def session(self, statements) -> Signer:
         """Credentials of a role that may do everything, for a session that may do this."""
         if self.courier is None:
-            trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": self.arn("root")}}
-            self.must("iam", "CreateRole", RoleName="steward", AssumeRolePolicyDocument=document(trust))
-            self.must("iam", "PutRolePolicy", RoleName="steward", PolicyName="all", PolicyDocument=document(ALL))
-            assume = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": self.arn("role/steward")}
+            trust = {
+                "Effect": "Allow",
+                "Action": "sts:AssumeRole",
+                "Principal": {"AWS": self.arn("root")},
+            }
+            self.must(
+                "iam", "CreateRole", RoleName="steward", AssumeRolePolicyDocument=document(trust)
+            )
+            self.must(
+                "iam",
+                "PutRolePolicy",
+                RoleName="steward",
+                PolicyName="all",
+                PolicyDocument=document(ALL),
+            )
+            assume = {
+                "Effect": "Allow",
+                "Action": "sts:AssumeRole",
+                "Resource": self.arn("role/steward"),
+            }
             self.courier = self.scene.user("courier", [assume])
         arguments = {"RoleArn": self.arn("role/steward"), "RoleSessionName": "of-the-search"}
         if statements:
@@ -111,13 +153,29 @@ class People:
         added = json.loads(added.stdout)
         root = Signer(added["access_key"], added["secret_key"], region=self.scene.root.region)
         self.must("iam", "CreateUser", root, UserName="foreigner")
-        self.must("iam", "PutUserPolicy", root, UserName="foreigner", PolicyName="all", PolicyDocument=document(ALL))
+        self.must(
+            "iam",
+            "PutUserPolicy",
+            root,
+            UserName="foreigner",
+            PolicyName="all",
+            PolicyDocument=document(ALL),
+        )
         key = self.must("iam", "CreateAccessKey", root, UserName="foreigner")
         found = (self.find(tag, key) for tag in ("AccessKeyId", "SecretAccessKey"))
         user = Signer(*found, region=root.region)
         trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": added["id"]}}
-        self.must("iam", "CreateRole", root, RoleName="steward", AssumeRolePolicyDocument=document(trust))
-        self.must("iam", "PutRolePolicy", root, RoleName="steward", PolicyName="all", PolicyDocument=document(ALL))
+        self.must(
+            "iam", "CreateRole", root, RoleName="steward", AssumeRolePolicyDocument=document(trust)
+        )
+        self.must(
+            "iam",
+            "PutRolePolicy",
+            root,
+            RoleName="steward",
+            PolicyName="all",
+            PolicyDocument=document(ALL),
+        )
         arn = f"arn:aws:iam::{added['id']}:role/steward"
         role = self.must("sts", "AssumeRole", user, RoleArn=arn, RoleSessionName="abroad")
         return {
@@ -132,7 +190,9 @@ class People:
         return self.credentials(self.must("sts", "GetSessionToken", signer))
 
     def credentials(self, reply: Reply) -> Signer:
-        found = (self.find(tag, reply) for tag in ("AccessKeyId", "SecretAccessKey", "SessionToken"))
+        found = (
+            self.find(tag, reply) for tag in ("AccessKeyId", "SecretAccessKey", "SessionToken")
+        )
         return Signer(*found, region=self.scene.root.region)
 
     def builder(self, service: str) -> Builder:
@@ -176,7 +236,13 @@ class People:
             "DeletePolicyVersion.VersionId": "v2",
             "TagKeys": ["a"],
         }
-        for name in ("GetUser", "CreateAccessKey", "ListAccessKeys", "DeleteAccessKey", "UpdateAccessKey"):
+        for name in (
+            "GetUser",
+            "CreateAccessKey",
+            "ListAccessKeys",
+            "DeleteAccessKey",
+            "UpdateAccessKey",
+        ):
             known[f"{name}.UserName"] = self.victim
         return Builder(service, self.scene.host, known)
 
@@ -187,7 +253,10 @@ class People:
             ("GetAccountAuthorizationDetails", {"MaxItems": "1000"}),
             ("ListAccessKeys", {"UserName": self.victim}),
             ("ListOpenIDConnectProviders", {}),
-            ("GetOpenIDConnectProvider", {"OpenIDConnectProviderArn": self.arn("oidc-provider/oidc.example")}),
+            (
+                "GetOpenIDConnectProvider",
+                {"OpenIDConnectProviderArn": self.arn("oidc-provider/oidc.example")},
+            ),
         ):
             reply = self.ask("iam", name, **arguments)
             text = re.sub(r"<RequestId>[^<]*</RequestId>", "", reply.body.decode())
@@ -196,6 +265,7 @@ class People:
 
     def restore(self):
         """Everybody as they were at the beginning."""
+
         def gone(action, **arguments):
             self.ask("iam", action, **arguments)
 
@@ -228,5 +298,8 @@ class People:
                 gone("DeletePolicyVersion", PolicyArn=policy, VersionId=version)
             gone("DeletePolicy", PolicyArn=policy)
         for issuer in ("oidc.example", "evil.example"):
-            gone("DeleteOpenIDConnectProvider", OpenIDConnectProviderArn=self.arn(f"oidc-provider/{issuer}"))
+            gone(
+                "DeleteOpenIDConnectProvider",
+                OpenIDConnectProviderArn=self.arn(f"oidc-provider/{issuer}"),
+            )
         self.lay_out()

@@ -9,7 +9,18 @@ from dataclasses import dataclass
 
 from . import expected as e
 from .permissions import (
-    ALL, BUCKET, GROUP, KEY, POLICY, PROVIDER, ROLE, S3, SOURCE, STORE, USER, needs,
+    ALL,
+    BUCKET,
+    GROUP,
+    KEY,
+    POLICY,
+    PROVIDER,
+    ROLE,
+    S3,
+    SOURCE,
+    STORE,
+    USER,
+    needs,
 )
 from .scene import Scene
 
@@ -94,7 +105,10 @@ NEVER = {
     "of the past": {"DateLessThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}},
     "of TLS": {"Bool": {"aws:SecureTransport": "true"}},
     "of a key that is not there": {"StringLike": {"aws:PrincipalTag/none": "*"}},
-    "of another agent": {"StringLikeIfExists": {"aws:UserAgent": "nobody/*"}, "Null": {"aws:SourceIp": "true"}},
+    "of another agent": {
+        "StringLikeIfExists": {"aws:UserAgent": "nobody/*"},
+        "Null": {"aws:SourceIp": "true"},
+    },
 }
 #: Conditions that hold for all of them.
 ALWAYS = {
@@ -117,23 +131,46 @@ def denied(scene: Scene, operation: str) -> list:
 
         def add(how, *statements):
             name = f"{need.on}-{short}-{how}".lower().replace(" ", "-")
-            callers.append(Denied(f"{how} ({need.action} on the {need.on})", scene, name, statements))
+            callers.append(
+                Denied(f"{how} ({need.action} on the {need.on})", scene, name, statements)
+            )
 
         def allow(*elsewhere):
             return {"Effect": "Allow", "Action": need.action, "Resource": list(elsewhere)}
 
-        add("explicit deny", EVERYTHING, {"Effect": "Deny", "Action": need.action, "Resource": arns})
         add(
-            "explicit deny by wildcards", EVERYTHING,
-            {"Effect": "Deny", "Action": need.action[:-2] + "*", "Resource": [a[:-1] + "?" if a != "*" else a for a in arns]},
+            "explicit deny", EVERYTHING, {"Effect": "Deny", "Action": need.action, "Resource": arns}
         )
-        add("explicit deny by NotAction", EVERYTHING, {"Effect": "Deny", "NotAction": "s3:NoSuch", "Resource": arns})
+        add(
+            "explicit deny by wildcards",
+            EVERYTHING,
+            {
+                "Effect": "Deny",
+                "Action": need.action[:-2] + "*",
+                "Resource": [a[:-1] + "?" if a != "*" else a for a in arns],
+            },
+        )
+        add(
+            "explicit deny by NotAction",
+            EVERYTHING,
+            {"Effect": "Deny", "NotAction": "s3:NoSuch", "Resource": arns},
+        )
         add("no allow", all_but)
         if scene.people:
-            bound = Denied("no allow in the boundary", scene, f"{short}-bound", (EVERYTHING,), boundary=(all_but,))
+            bound = Denied(
+                "no allow in the boundary",
+                scene,
+                f"{short}-bound",
+                (EVERYTHING,),
+                boundary=(all_but,),
+            )
             deny = {"Effect": "Deny", "Action": need.action, "Resource": arns}
             bound_by_deny = Denied(
-                "a deny in the boundary", scene, f"{short}-bound-by-deny", (EVERYTHING,), boundary=(EVERYTHING, deny)
+                "a deny in the boundary",
+                scene,
+                f"{short}-bound-by-deny",
+                (EVERYTHING,),
+                boundary=(EVERYTHING, deny),
             )
             callers += [bound, bound_by_deny]
             callers.append(InSession("no allow in the session", scene, "", (all_but,)))
@@ -150,7 +187,8 @@ def denied(scene: Scene, operation: str) -> list:
         kind = [arn + "/*" for arn in arns] if need.on == BUCKET else [arns[0].split("/")[0]]
         add("allow on the wrong kind", all_but, allow(*kind))
         add(
-            "allow on all else", all_but,
+            "allow on all else",
+            all_but,
             {"Effect": "Allow", "Action": need.action, "NotResource": arns},
         )
     return callers
@@ -174,7 +212,9 @@ def strangers(scene: Scene, operation: str) -> list:
     """Those who are of no account, or of another than the vault's: they may do everything at home."""
     callers = []
     if scene.people:
-        callers.append(Known("a session of who may do nothing", scene, "", (), known=scene.token_of_pauper))
+        callers.append(
+            Known("a session of who may do nothing", scene, "", (), known=scene.token_of_pauper)
+        )
         at_home = operation == "CreateBucket" or S3[operation][0].on == STORE
         if not at_home:
             for name, signer in scene.foreigners.items():
@@ -184,7 +224,12 @@ def strangers(scene: Scene, operation: str) -> list:
 
 def entities(people, operation: str, on: str) -> list:
     """The ARNs that an action of IAM or STS is on."""
-    made = {"CreateUser": "newcomer", "CreateGroup": "gang", "CreateRole": "usurper", "CreatePolicy": "edict"}
+    made = {
+        "CreateUser": "newcomer",
+        "CreateGroup": "gang",
+        "CreateRole": "usurper",
+        "CreatePolicy": "edict",
+    }
     name = made.get(operation)
     if on == ALL:
         return ["*"]
@@ -214,7 +259,9 @@ def denied_people(scene: Scene, service: str, operation: str) -> list:
             name = f"{operation}-{how}".lower().replace(" ", "-")
             callers.append(Denied(f"{how} ({need.action})", scene, name, statements))
 
-        add("explicit deny", EVERYTHING, {"Effect": "Deny", "Action": need.action, "Resource": arns})
+        add(
+            "explicit deny", EVERYTHING, {"Effect": "Deny", "Action": need.action, "Resource": arns}
+        )
         add("no allow", all_but)
         if need.on != ALL:
             near = [arn + "x" for arn in arns] + [arn[:-1] for arn in arns]
@@ -228,7 +275,11 @@ def denied_people(scene: Scene, service: str, operation: str) -> list:
 def exactly_people(scene: Scene, service: str, operation: str) -> Denied:
     """Who has just what AWS demands for an operation of IAM or STS."""
     statements = [
-        {"Effect": "Allow", "Action": need.action, "Resource": entities(scene.people, operation, need.on)}
+        {
+            "Effect": "Allow",
+            "Action": need.action,
+            "Resource": entities(scene.people, operation, need.on),
+        }
         for need in needs(service, operation)
     ]
     name = f"control-{operation}"
@@ -238,7 +289,11 @@ def exactly_people(scene: Scene, service: str, operation: str) -> Denied:
 def exactly(scene: Scene, operation: str, bucket: str) -> Denied:
     """Who has just what AWS demands for the operation in `bucket`, which may be a pattern."""
     statements = [
-        {"Effect": "Allow", "Action": need.action, "Resource": resources(operation, need.on, bucket)}
+        {
+            "Effect": "Allow",
+            "Action": need.action,
+            "Resource": resources(operation, need.on, bucket),
+        }
         for need in S3[operation]
     ]
     return Denied("exactly what is needed", scene, f"control-{operation}", tuple(statements))

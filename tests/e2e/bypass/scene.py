@@ -44,7 +44,10 @@ class Scene:
     nothing = [{"Effect": "Allow", "Action": "coffer:Nothing", "Resource": "*"}]
     #: Operations whose key is that of the upload that is under way.
     of_uploads = (
-        "AbortMultipartUpload", "CompleteMultipartUpload", "ListParts", "UploadPart",
+        "AbortMultipartUpload",
+        "CompleteMultipartUpload",
+        "ListParts",
+        "UploadPart",
         "UploadPartCopy",
     )
 
@@ -95,14 +98,26 @@ class Scene:
         for name in sorted(n.split(":")[1] for n in self.built if n.startswith("s3:")):
             for need in S3[name]:
                 if need.on != STORE and name != "CreateBucket" and need not in found:
-                    user = {"Effect": "Allow", "Action": "*", "Resource": "*", "Sid": f"A{len(found)}"}
+                    user = {
+                        "Effect": "Allow",
+                        "Action": "*",
+                        "Resource": "*",
+                        "Sid": f"A{len(found)}",
+                    }
                     signer = self.user(f"refused-{need.on}-{need.action[3:]}", [user])
                     principal = self.people.arn(f"user/{list(self.names.values())[-1]}")
                     bucket = self.cellar if need.on == SOURCE else self.vault
                     arn = f"arn:aws:s3:::{bucket}" + ("" if need.on == BUCKET else "/*")
-                    found[need] = (signer, bucket, {
-                        "Effect": "Deny", "Principal": {"AWS": principal}, "Action": need.action, "Resource": arn,
-                    })
+                    found[need] = (
+                        signer,
+                        bucket,
+                        {
+                            "Effect": "Deny",
+                            "Principal": {"AWS": principal},
+                            "Action": need.action,
+                            "Resource": arn,
+                        },
+                    )
         return found
 
     def refuse_by_bucket(self):
@@ -201,7 +216,9 @@ class Scene:
         reply = self.must("POST", f"/{bucket}/{encode_path(self.under_way)}", "uploads=")
         upload = re.search(rb"<UploadId>([^<]+)</UploadId>", reply.body)[1].decode()
         reply = self.must(
-            "PUT", f"/{bucket}/{encode_path(self.under_way)}", f"partNumber=1&uploadId={upload}",
+            "PUT",
+            f"/{bucket}/{encode_path(self.under_way)}",
+            f"partNumber=1&uploadId={upload}",
             body=SECRET + b": a part",
         )
         self.uploads[bucket] = (upload, reply.headers["etag"])
@@ -228,7 +245,9 @@ class Scene:
     def bucket_policy(bucket: str, statements) -> str:
         """A policy that lets everybody in, unless there are statements."""
         everybody = {
-            "Effect": "Allow", "Principal": "*", "Action": "s3:*",
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": "s3:*",
             "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
         }
         return document(*(statements or [everybody]))

@@ -66,9 +66,13 @@ class Report:
     def __str__(self) -> str:
         lines = []
         for row in sorted(self.offending, key=lambda row: row.verdict):
-            lines.append(f"{row.verdict.upper()}: {row.operation}, {row.caller}: {row.reply} {row.why}")
+            lines.append(
+                f"{row.verdict.upper()}: {row.operation}, {row.caller}: {row.reply} {row.why}"
+            )
             lines.append("    " + row.request.curl(self.endpoint))
-        counted = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in self.counts().items())
+        counted = ", ".join(
+            f"{count} {what.replace('_', ' ')}" for what, count in self.counts().items()
+        )
         lines.append(f"bypass search in {self.seconds:.1f} s: {counted}")
         return "\n".join(lines)
 
@@ -116,7 +120,9 @@ class Search:
         """Sends the rows of these operations."""
         chosen = self.cases(names)
         self.scene.settle()
-        sent_and_looked_at(self.scene, chosen, lambda case: self.ask(*case), self.scene.state, self.report)
+        sent_and_looked_at(
+            self.scene, chosen, lambda case: self.ask(*case), self.scene.state, self.report
+        )
 
     def ask(self, name: str, caller):
         """One row; None where it makes no sense."""
@@ -217,11 +223,19 @@ def controls(scene: Scene) -> Report:
             operation = scene.builder("s3", bucket).build(name)
             if "chunks" in mechanism and not operation.request.body:
                 continue
-            request = sign(policies.exactly(scene, name, f"stage-{number}-*").signer, operation.request)
+            request = sign(
+                policies.exactly(scene, name, f"stage-{number}-*").signer, operation.request
+            )
             reply = taken_together(name, scene.wire.send(request))
-            out = reply.status == 0 or reply.code in REFUSALS or reply.status in (401, 403, 500, 503)
+            out = (
+                reply.status == 0 or reply.code in REFUSALS or reply.status in (401, 403, 500, 503)
+            )
             verdict = KEPT_OUT if out else OK
-            report.add(Row(f"s3:{name}", f"exactly what is needed, by {mechanism}", request, reply, verdict))
+            report.add(
+                Row(
+                    f"s3:{name}", f"exactly what is needed, by {mechanism}", request, reply, verdict
+                )
+            )
     report.seconds = time.monotonic() - began
     return report
 
@@ -290,7 +304,8 @@ class Tricks:
     def vault_and_loot(self) -> dict:
         """The store but for the lobby, and what of the vault is found in the lobby."""
         state = {
-            what: value for what, value in self.everything().items()
+            what: value
+            for what, value in self.everything().items()
             if Scene.lobby not in what.split("?")[0].split("/")
         }
         return state | {"loot": self.scene.loot()}

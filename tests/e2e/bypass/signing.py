@@ -72,7 +72,11 @@ class Signer:
         if self.token:
             request = request.having(("x-amz-security-token", self.token))
         if signed is None:
-            left = {name.lower() for name in leaving_out} | {"content-length", "connection", "expect"}
+            left = {name.lower() for name in leaving_out} | {
+                "content-length",
+                "connection",
+                "expect",
+            }
             signed = sorted({name.lower() for name, _ in request.headers} - left)
         right = self.signature_of(request, signed, payload, date)
         value = (
@@ -118,7 +122,9 @@ class Signer:
         right = self.signature_of(request, signed, payload, date)
         return request.asking(("X-Amz-Signature", signature(right)))
 
-    def chunked(self, request: Request, *, chunk=lambda right: right, sent=lambda data: data) -> Request:
+    def chunked(
+        self, request: Request, *, chunk=lambda right: right, sent=lambda data: data
+    ) -> Request:
         """The request with its body in signed chunks; `chunk` is what becomes of their
         signatures, `sent` what becomes of their data afterwards."""
         date = self.date()
@@ -131,12 +137,20 @@ class Signer:
         framed = b""
         for data in (body, b"") if body else (b"",):
             text = "\n".join(
-                (f"{ALGORITHM}-PAYLOAD", date, self.scope(date), previous, EMPTY_SHA256,
-                 hashlib.sha256(data).hexdigest())
+                (
+                    f"{ALGORITHM}-PAYLOAD",
+                    date,
+                    self.scope(date),
+                    previous,
+                    EMPTY_SHA256,
+                    hashlib.sha256(data).hexdigest(),
+                )
             )
             previous = hmac.new(self.key(date), text.encode(), hashlib.sha256).hexdigest()
             shown = sent(data) if data else data
-            framed += f"{len(data):x};chunk-signature={chunk(previous)}\r\n".encode() + shown + b"\r\n"
+            framed += (
+                f"{len(data):x};chunk-signature={chunk(previous)}\r\n".encode() + shown + b"\r\n"
+            )
         return replace(head, body=framed)
 
     def signature_of(self, request: Request, signed, payload: str, date: str) -> str:
@@ -154,7 +168,10 @@ def canonical_request(request: Request, signed, payload: str, plain: bool) -> st
     pairs = []
     for pair in filter(None, request.query.split("&")):
         name, _, value = pair.partition("=")
-        again = [quote_from_bytes(unquote_to_bytes(part.replace("+", " ")), safe="-._~") for part in (name, value)]
+        again = [
+            quote_from_bytes(unquote_to_bytes(part.replace("+", " ")), safe="-._~")
+            for part in (name, value)
+        ]
         if again[0] != "X-Amz-Signature":
             pairs.append(tuple(again))
     lines = [request.method, path, "&".join(f"{n}={v}" for n, v in sorted(pairs))]

@@ -94,7 +94,7 @@ class Wire:
             return Reply(0, {}, b"")
         status = int(line.split()[1])
         headers = {}
-        while (line := self.reader.readline().strip()):
+        while line := self.reader.readline().strip():
             name, _, value = line.partition(b":")
             headers[name.decode("latin-1").lower()] = value.strip().decode("latin-1")
         if method == "HEAD" or status in (204, 304) or status < 200:
