@@ -60,7 +60,7 @@ def test_who_has_what_is_needed_is_not_kept_out(scene):
 
 
 def test_who_may_change_people_is_not_kept_out(scene):
-    closed(controls_of_people(scene), least=50)
+    closed(controls_of_people(scene, PARTS), least=60 // PARTS)
 
 
 def test_a_planted_allow_is_found(make_scene):

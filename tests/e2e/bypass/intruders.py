@@ -380,6 +380,8 @@ def other_body(request, scene):
     if not request.body:
         return None
     signed = scene.root.sign(request)
+    if scene.service != "s3":
+        return replace(signed, body=request.body + b"&Path=%2Fx%2F")
     return replace(signed, body=request.body[:-1] + b"~")
 
 

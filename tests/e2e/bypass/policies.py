@@ -44,6 +44,10 @@ class Denied:
     def signer(self):
         return self.scene.user(self.user, self.statements, self.boundary)
 
+    def prepare(self):
+        """Makes the user, so that this is not taken for an effect of what it asks for."""
+        self.signer  # noqa: B018: the property makes it
+
     def make(self, request, view):
         return self.signer.but(service=view.service).sign(request)
 
@@ -231,6 +235,11 @@ def entities(people, operation: str, on: str) -> list:
         "CreatePolicy": "edict",
     }
     name = made.get(operation)
+    if operation in ("UpdateUser", "UpdateGroup"):
+        # "To change a user name or path, [you] must have the permission for both the source and
+        # the target object."
+        was = people.victim if on == USER else people.crew
+        return [people.arn(f"{on}/{was}"), people.arn(f"{on}/renamed")]
     if on == ALL:
         return ["*"]
     if on == USER:
