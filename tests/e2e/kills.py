@@ -58,6 +58,7 @@ SCENES = {
     "users.": ["users"],
     "reply.": ["load"],
     "credentials.": ["keys"],
+    "secrets.": ["keys"],
     "serve.opened": ["start"],
     "serve.drained": ["stop"],
     "serve.closed": ["stop"],
@@ -473,9 +474,10 @@ class Field:
         dead = not store.start_armed(name, nth)
         if dead:
             store.start()
-        files = {(drive / "credentials.toml").read_text() for drive in store.drives}
-        assert len(files) == 1, f"{len(files)} pairs of keys"
-        assert not any((drive / "credentials.toml.new").exists() for drive in store.drives)
+        for file in ("credentials.toml", "secrets.key"):
+            files = {(drive / file).read_text() for drive in store.drives}
+            assert len(files) == 1, f"{len(files)} of {file}"
+            assert not any((drive / f"{file}.new").exists() for drive in store.drives)
         store.stop()
         shutil.rmtree(store.root)
         return dead

@@ -36,6 +36,11 @@ const PROGRAMS: &[Program] = &[
         without: "restic (tests/e2e/test_clients.py)",
     },
     Program {
+        package: "awscli",
+        here: || Path::new("/usr/bin/aws").exists(),
+        without: "Debian's aws-cli (tests/e2e/test_iam.py, test_sts.py)",
+    },
+    Program {
         package: "strace",
         here: || shell::has("strace"),
         without: "barriers as the kernel counts them (tests/e2e/test_one_wave.py)",

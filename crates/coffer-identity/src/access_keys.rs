@@ -8,7 +8,7 @@ use crate::entities::{self, account, put, subject};
 use crate::error::{Error, Result};
 use crate::form::{ACCESS_KEYS_PER_USER_MAX, exceeded};
 use crate::identity::Identity;
-use crate::ids::{AccountId, Kind, random_access_key, random_secret};
+use crate::ids::{AccountId, Kind, SESSION_KEY_PREFIX, random_access_key, random_secret};
 use crate::paging::{Page, Paging};
 use crate::rows::entity::{Detail, EntityRow};
 use crate::rows::{AccessKeyRow, AccountRow, LastUseRow, Row, Rows, keys};
@@ -277,6 +277,12 @@ impl Identity {
     /// Notes that a request with this key was authenticated. Kept in memory, and written by
     /// [`Identity::save_uses`].
     pub fn note_use(&self, access_key: &str, service: &str, region: &str, at: Timestamp) {
+        // Sessions have no such date, and the operator's key is not the store's.
+        if access_key.starts_with(SESSION_KEY_PREFIX)
+            || self.operator().is_some_and(|root| root.access_key == access_key)
+        {
+            return;
+        }
         let mut uses = self.uses();
         if let Some(row) = uses.get_mut(access_key) {
             row.at = at;
@@ -298,8 +304,8 @@ impl Identity {
             return Ok(0);
         }
         let mut saved = 0;
-        for some in noted.chunks(500) {
-            let some = some.to_vec();
+        for chunk in noted.chunks(500) {
+            let some = chunk.to_vec();
             saved += self
                 .write(move |txn| {
                     let mut written = 0;
@@ -315,6 +321,12 @@ impl Identity {
                     Ok(written)
                 })
                 .await?;
+            let mut uses = self.uses();
+            for (access_key, row) in chunk {
+                if uses.get(access_key) == Some(row) {
+                    uses.remove(access_key);
+                }
+            }
         }
         Ok(saved)
     }

@@ -19,6 +19,9 @@ pub struct Builtin {
 /// The path of Coffer's own.
 const COFFER: &str = "/coffer/";
 
+/// The short names of Coffer's own.
+pub const CANNED: &[&str] = &["readwrite", "readonly"];
+
 /// All of them, in the order of their names, ignoring case.
 pub const BUILTINS: &[Builtin] = &[
     Builtin {
@@ -128,6 +131,7 @@ mod tests {
         ids.dedup();
         assert_eq!(ids.len(), BUILTINS.len());
         assert_eq!(Builtin::by_arn("arn:aws:iam::aws:policy/readwrite"), None, "not its path");
+        assert!(CANNED.iter().all(|name| Builtin::canned(name).is_some()));
         assert!(
             Builtin::canned("readwrite").is_some() && Builtin::canned("IAMFullAccess").is_none()
         );

@@ -29,7 +29,7 @@ impl fmt::Debug for SecretKey {
 
 impl SecretKey {
     /// These bytes.
-    pub fn new(bytes: [u8; SECRET_KEY_BYTES]) -> SecretKey {
+    pub const fn new(bytes: [u8; SECRET_KEY_BYTES]) -> SecretKey {
         SecretKey(bytes)
     }
 

@@ -57,8 +57,11 @@ pub struct Recovery {
 /// Names that an empty drive may hold: other programs put them there, or Coffer itself before it
 /// formats.
 fn is_ignorable(name: &str) -> bool {
-    matches!(name, "lost+found" | "lock" | "credentials.toml" | "admin.sock" | "index")
+    const NAMES: [&str; 6] =
+        ["lost+found", "lock", "credentials.toml", "secrets.key", "admin.sock", "index"];
+    NAMES.contains(&name)
         || name.starts_with("credentials.toml.")
+        || name.starts_with("secrets.key.")
 }
 
 pub(crate) fn open(

@@ -102,10 +102,6 @@ pub enum Error {
     },
     /// The body ended before, or went past, its announced length.
     IncompleteBody,
-    /// The user does not exist.
-    NoSuchUser,
-    /// A user, or an access key, of this name exists.
-    UserExists,
     /// The store takes no writes now; the text says why.
     ReadOnly(String),
     /// The drives are full.
@@ -155,8 +151,6 @@ impl fmt::Display for Error {
             Error::InvalidRequest(why) | Error::InvalidArgument(why) => f.write_str(why),
             Error::KeyTooLong { size } => write!(f, "a key of {size} bytes is too long"),
             Error::IncompleteBody => f.write_str("the body does not have the announced length"),
-            Error::NoSuchUser => f.write_str("the user does not exist"),
-            Error::UserExists => f.write_str("the user or access key exists"),
             Error::ReadOnly(why) => write!(f, "the store is read-only: {why}"),
             Error::Full => f.write_str("the drives are full"),
             Error::Unavailable(why) => write!(f, "unavailable: {why}"),

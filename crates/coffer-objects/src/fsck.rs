@@ -17,7 +17,7 @@ use coffer_catalog::{Catalog, Engine, Snapshot, decode_counters};
 use coffer_log::{Extent, Log};
 
 use crate::digest::{Digester, Digests};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::etag::Etag;
 use crate::manifest::read_from_log;
 use crate::objects::Rows;
@@ -25,13 +25,11 @@ use crate::rows::blob::{Manifest, ManifestRow, OwnerRow};
 use crate::rows::bucket::BucketRow;
 use crate::rows::head::{Body, HeadHeaders, HeadRow};
 use crate::rows::headers::ColdRow;
-use crate::rows::identity::{AccessKeyRow, IdentityRow};
 use crate::rows::keys::{self, Parsed};
 use crate::rows::upload::{PartRow, UploadRow};
 use crate::rows::{self, Row};
 use crate::types::{ChecksumAlgorithm, ChecksumKind, PART_NUMBER_MAX};
 use crate::uploads::UploadId;
-use crate::users::PolicyText;
 
 mod rebuild;
 
@@ -53,6 +51,10 @@ impl fmt::Display for Finding {
     }
 }
 
+/// Checks the row of a neighbour in the catalog: what is wrong with it, or `None` if it is no row
+/// of the neighbour. An error ends the check.
+pub type CheckBeside = dyn Fn(&Snapshot, &[u8], &[u8]) -> Result<Option<Vec<String>>, String>;
+
 /// How far to look.
 #[derive(Clone, Default)]
 pub struct FsckOptions {
@@ -60,6 +62,8 @@ pub struct FsckOptions {
     pub skip_payloads: bool,
     /// An empty engine: the log is replayed into it, and the index must equal it.
     pub fresh: Option<Arc<dyn Engine>>,
+    /// Checks the rows of identities; without it they are only counted.
+    pub identities: Option<Arc<CheckBeside>>,
 }
 
 /// What was looked at.
@@ -100,6 +104,7 @@ pub fn fsck_with(
         snapshot: &snapshot,
         log: catalog.log(),
         skip_payloads: options.skip_payloads,
+        identities: options.identities,
         finding,
         report: FsckReport::default(),
         stored: BTreeMap::new(),
@@ -136,6 +141,7 @@ struct Walk<'a> {
     snapshot: &'a Snapshot,
     log: &'a Log,
     skip_payloads: bool,
+    identities: Option<Arc<CheckBeside>>,
     finding: &'a mut dyn FnMut(Finding),
     report: FsckReport,
     /// The counters found, by key.
@@ -189,19 +195,7 @@ impl Walk<'_> {
                     self.found(place, "no head points at these headers");
                 }
             }
-            Parsed::Identity(name) => {
-                if let Some(row) = self.decode::<IdentityRow>(key, value) {
-                    self.identity(&place, &name, row)?;
-                }
-            }
-            Parsed::AccessKey(access_key) => {
-                if let Some(row) = self.decode::<AccessKeyRow>(key, value) {
-                    let user: Option<IdentityRow> = self.lookup(&keys::identity(&row.user))?;
-                    if user.is_none_or(|user| !user.access_keys.contains(&access_key)) {
-                        self.found(place, format!("user {} does not have it", row.user));
-                    }
-                }
-            }
+            Parsed::Identity => self.beside(&place, key, value)?,
             Parsed::Manifest(blob) => {
                 if let Some(row) = self.decode::<ManifestRow>(key, value) {
                     self.blob(&place, blob, row)?;
@@ -253,17 +247,11 @@ impl Walk<'_> {
         }
     }
 
-    fn identity(&mut self, place: &str, name: &str, row: IdentityRow) -> Result<()> {
-        for access_key in &row.access_keys {
-            let key_row: Option<AccessKeyRow> = self.lookup(&keys::access_key(access_key))?;
-            if key_row.is_none_or(|key_row| key_row.user != name) {
-                self.found(place, format!("its access key {access_key} is not there"));
-            }
-        }
-        for policy in row.policies {
-            if let Err(error) = PolicyText::from(policy).policy() {
-                self.found(place, format!("a policy can't be read: {error}"));
-            }
+    fn beside(&mut self, place: &str, key: &Bytes, value: &Bytes) -> Result<()> {
+        let Some(check) = self.identities.clone() else { return Ok(()) };
+        match check(self.snapshot, key, value).map_err(Error::Unavailable)? {
+            Some(found) => found.into_iter().for_each(|what| self.found(place, what)),
+            None => self.found(format!("row {place}"), "no row has such a key"),
         }
         Ok(())
     }

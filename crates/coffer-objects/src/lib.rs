@@ -1,10 +1,10 @@
-//! The domain: buckets, objects, uploads, users. AWS S3's semantics, without its protocol.
+//! The domain: buckets, objects, uploads. AWS S3's semantics, without its protocol.
 //!
 //! Every call takes a [`coffer_iam::Grant`] and takes the bucket and the key from it, so that a
 //! call without a permission check does not compile, and one with a check for something else
 //! fails an assertion.
 //!
-//! It does not know HTTP, XML, signatures, segments, erasure or how the index is kept. It spawns
+//! It does not know identities, which have rows of their own in the same catalog, HTTP, XML, signatures, segments, erasure or how the index is kept. It spawns
 //! no task and no thread: blocking work goes through [`Blocking`].
 //!
 //! | module | concept |
@@ -22,7 +22,6 @@
 //! | `replace` | putting a head in the place of another within a commit |
 //! | `manifest`, `pin` | where a blob's bytes are, and holding on to them |
 //! | `rows` | the rows of the catalog, byte for byte |
-//! | [`users`] | identities, access keys, the principal of a key |
 //! | [`mod@fsck`] | whether everything agrees |
 //! | [`named`] | which bulk rows anything names |
 //!
@@ -61,7 +60,6 @@ mod replace;
 mod rows;
 pub mod types;
 mod uploads;
-pub mod users;
 
 pub use blocking::{Blocking, InlineBlocking};
 pub use buckets::is_valid_bucket_name;
@@ -71,4 +69,3 @@ pub use get::ObjectReader;
 pub use objects::{ObjectSeams, Objects};
 pub use put::PutWriter;
 pub use types::*;
-pub use users::{AddUser, Credential, NewUser, PolicyText, User};

@@ -15,7 +15,6 @@ use crate::manifest::{KnownManifests, ManifestCache};
 use crate::rows::bucket::BucketRow;
 use crate::rows::{Row, keys};
 use crate::types::{Bucket, Headers, KEY_BYTES_MAX, USER_METADATA_BYTES_MAX, Usage};
-use crate::users::PrincipalCache;
 
 #[cfg(test)]
 mod tests;
@@ -40,7 +39,6 @@ pub struct Objects {
 struct Inner {
     catalog: Catalog,
     seams: ObjectSeams,
-    principals: PrincipalCache,
     manifests: ManifestCache,
     crowd: Crowd,
 }
@@ -80,9 +78,8 @@ impl From<TxnError> for Refusal {
 impl Objects {
     /// The domain over `catalog`.
     pub fn open(catalog: Catalog, seams: ObjectSeams) -> Result<Objects> {
-        let (principals, manifests) = (PrincipalCache::default(), ManifestCache::default());
-        let crowd = Crowd::default();
-        let inner = Inner { catalog, seams, principals, manifests, crowd };
+        let (manifests, crowd) = (ManifestCache::default(), Crowd::default());
+        let inner = Inner { catalog, seams, manifests, crowd };
         let objects = Objects { inner: Arc::new(inner) };
         objects.usage()?;
         Ok(objects)
@@ -104,10 +101,6 @@ impl Objects {
             bytes: counter(2),
             uploads: counter(3),
         })
-    }
-
-    pub(crate) fn principals(&self) -> &PrincipalCache {
-        &self.inner.principals
     }
 
     pub(crate) fn manifests(&self) -> &ManifestCache {

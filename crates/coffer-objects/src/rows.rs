@@ -12,7 +12,6 @@ pub(crate) mod bucket;
 pub(crate) mod checksum;
 pub(crate) mod head;
 pub(crate) mod headers;
-pub(crate) mod identity;
 pub(crate) mod keys;
 pub(crate) mod upload;
 

@@ -255,11 +255,23 @@ impl From<ObjectsError> for S3Error {
             }
             ObjectsError::Full => plain(Code::InsufficientStorage).caused_by(error),
             ObjectsError::Unavailable(_) => plain(Code::ServiceUnavailable).caused_by(error),
-            ObjectsError::NoSuchUser
-            | ObjectsError::UserExists
-            | ObjectsError::Corrupt(_)
-            | ObjectsError::Unknown(_) => plain(Code::InternalError).caused_by(error),
+            ObjectsError::Corrupt(_) | ObjectsError::Unknown(_) => {
+                plain(Code::InternalError).caused_by(error)
+            }
         }
+    }
+}
+
+impl From<coffer_identity::Error> for S3Error {
+    fn from(error: coffer_identity::Error) -> Self {
+        use coffer_identity::Error;
+        let code = match &error {
+            Error::InvalidToken => Code::InvalidToken,
+            Error::ExpiredToken => Code::ExpiredToken,
+            Error::Unavailable(_) | Error::ReadOnly(_) | Error::Full => Code::ServiceUnavailable,
+            _ => Code::InternalError,
+        };
+        S3Error::new(code).caused_by(error)
     }
 }
 

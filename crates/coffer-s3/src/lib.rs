@@ -48,4 +48,4 @@ pub use coffer_sigv4::{Query, sign, time};
 pub use error::{Code, S3Error};
 pub use request::{Call, CallHead};
 pub use respond::{Reply, ReplyBody};
-pub use service::{RootCredential, Service, ServiceSettings};
+pub use service::{Service, ServiceSettings};

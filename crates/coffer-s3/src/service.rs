@@ -8,6 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use coffer_base::{Clock, Rng, Timestamp};
 use coffer_iam::{Action, Ask, Principal, Resource};
+use coffer_identity::Identity;
 use coffer_objects::Objects;
 use coffer_sigv4::{ChunkSigner, Claim, Expected, SignedHead, SigningKeys};
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, DATE, EXPECT, HOST, SERVER};
@@ -45,17 +46,6 @@ pub struct ServiceSettings {
     pub base_domains: Vec<String>,
 }
 
-/// The credential that exists without the store.
-#[derive(Clone)]
-pub struct RootCredential {
-    /// Its access key.
-    pub access_key: String,
-    /// Its secret.
-    pub secret: String,
-    /// Who it is.
-    pub principal: Arc<Principal>,
-}
-
 /// Answers S3 requests out of a store.
 pub struct Service {
     /// The store.
@@ -66,8 +56,8 @@ pub struct Service {
     pub clock: Arc<dyn Clock>,
     /// For request ids.
     pub rng: Arc<dyn Rng>,
-    /// Root's credential.
-    pub root: Option<RootCredential>,
+    /// Who may sign requests.
+    pub identity: Identity,
     /// What was counted.
     pub metrics: Metrics,
     keys: SigningKeys,
@@ -78,13 +68,13 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service over `objects`.
+    /// A service over `objects` for the callers that `identity` knows.
     pub fn new(
         objects: Objects,
         settings: ServiceSettings,
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
-        root: Option<RootCredential>,
+        identity: Identity,
     ) -> Service {
         let mut host_id = [0; 48];
         rng.fill(&mut host_id);
@@ -93,7 +83,7 @@ impl Service {
             settings,
             clock,
             rng,
-            root,
+            identity,
             metrics: Metrics::default(),
             keys: SigningKeys::default(),
             nobody: Arc::new(Principal::anonymous()),
@@ -219,10 +209,9 @@ impl Service {
             }
             return Ok(Caller { principal: self.nobody.clone(), signer: None, payload_hash: None });
         };
-        if claim.security_token.is_some() {
-            return Err(S3Error::new(Code::InvalidToken));
-        }
-        let (secret, principal) = self.credential(&claim.access_key).await?.ok_or_else(|| {
+        let token = claim.security_token.as_deref();
+        let found = self.credential(&claim.access_key, token, now).await?;
+        let (secret, principal) = found.ok_or_else(|| {
             S3Error::new(Code::InvalidAccessKeyId).extra("AWSAccessKeyId", &claim.access_key)
         })?;
         let head = SignedHead {
@@ -232,6 +221,7 @@ impl Service {
             headers: &parts.headers,
         };
         let signer = claim.verify(head, &secret, &self.keys, now)?;
+        self.identity.note_use(&claim.access_key, "s3", &self.settings.region, now);
         // A presigned URL signs no payload that chunks could continue from.
         let in_header = parts.headers.contains_key(AUTHORIZATION);
         Ok(Caller {
@@ -257,13 +247,10 @@ impl Service {
     async fn credential(
         &self,
         access_key: &str,
+        session_token: Option<&str>,
+        now: Timestamp,
     ) -> Result<Option<(String, Arc<Principal>)>, S3Error> {
-        if let Some(root) = &self.root
-            && root.access_key == access_key
-        {
-            return Ok(Some((root.secret.clone(), root.principal.clone())));
-        }
-        let found = self.objects.principal_by_access_key(access_key).await?;
+        let found = self.identity.credential(access_key, session_token, now).await?;
         Ok(found.filter(|c| c.enabled).map(|c| (c.secret, c.principal)))
     }
 

@@ -49,7 +49,7 @@ async fn a_user_may_do_what_the_policy_says_while_enabled() {
     reader.call("PUT", "/bkt/k", b"").await.expect_error(403, "AccessDenied");
     reader.call("PUT", "/c", b"").await.expect_error(403, "AccessDenied");
     reader.call("DELETE", "/bkt/k", b"").await.expect_error(403, "AccessDenied");
-    store.service.objects.set_user_enabled(&store.admin(), "reader", false).await.unwrap();
+    store.service.identity.set_user_enabled(&store.admin(), "reader", false).await.unwrap();
     reader.call("GET", "/bkt/k", b"").await.expect_error(403, "InvalidAccessKeyId");
 }
 

@@ -12,11 +12,15 @@ use coffer_base::{Drive, SystemClock, SystemRng};
 use coffer_catalog::{Catalog, MemEngine, Sequencing};
 use coffer_http::{Limits, Setup, Traffic, serve};
 use coffer_iam::{Action, Ask, Principal, Resource};
+use coffer_identity::{
+    AccountId, AddUser, DefaultAccount, Identity, IdentitySeams, NewUser, PolicyText, RootKey,
+    SecretKey,
+};
 use coffer_log::{Log, LogOptions, Seams};
 use coffer_objects::blocking::Job;
-use coffer_objects::{AddUser, Blocking, NewUser, ObjectSeams, Objects, PolicyText};
+use coffer_objects::{Blocking, ObjectSeams, Objects};
 use coffer_s3::sign::Signer;
-use coffer_s3::{RootCredential, Service, ServiceSettings};
+use coffer_s3::{Service, ServiceSettings};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -63,6 +67,18 @@ fn open(dir: &tempfile::TempDir) -> Objects {
     Objects::open(catalog, seams).unwrap()
 }
 
+async fn open_identity(objects: &Objects) -> Identity {
+    let root = RootKey { access_key: ACCESS_KEY.to_owned(), secret: SECRET.to_owned() };
+    let default = DefaultAccount {
+        id: AccountId::parse(ACCOUNT).unwrap(),
+        owner_id: "root-owner".to_owned(),
+        root: Some(root),
+    };
+    let seams = IdentitySeams { clock: Arc::new(SystemClock), rng: Arc::new(SystemRng) };
+    let key = SecretKey::random(&SystemRng);
+    Identity::open(objects.catalog().clone(), &key, seams, default).await.unwrap()
+}
+
 impl Store {
     /// A fresh store.
     pub(crate) async fn start() -> Store {
@@ -77,13 +93,9 @@ impl Store {
             region: REGION.to_owned(),
             base_domains: vec!["s3.example.test".to_owned()],
         };
-        let root = RootCredential {
-            access_key: ACCESS_KEY.to_owned(),
-            secret: SECRET.to_owned(),
-            principal: Arc::new(Principal::root(ACCOUNT, "root-owner")),
-        };
+        let identity = open_identity(&objects).await;
         let (clock, rng) = (Arc::new(SystemClock), Arc::new(SystemRng));
-        let service = Arc::new(Service::new(objects, settings, clock, rng, Some(root)));
+        let service = Arc::new(Service::new(objects, settings, clock, rng, identity));
         let listener = RealNet.listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let addr = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -136,7 +148,7 @@ impl Store {
             }],
             ..AddUser::default()
         };
-        self.service.objects.add_user(&self.admin(), user).await.unwrap()
+        self.service.identity.add_user(&self.admin(), user).await.unwrap()
     }
 
     /// Root's permission to administer users.

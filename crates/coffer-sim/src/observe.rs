@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use coffer_catalog::MemEngine;
+use coffer_base::Timestamp;
+use coffer_catalog::{MemEngine, Snapshot};
 use coffer_iam::Action;
 use coffer_objects as o;
 
@@ -38,8 +39,13 @@ pub async fn observe(store: &Store) -> Result<Model, String> {
 pub fn fsck(store: &Store) -> Result<(), String> {
     let mut findings = Vec::new();
     let catalog = store.objects.catalog();
-    let options =
-        o::fsck::FsckOptions { fresh: Some(Arc::new(MemEngine::new())), ..Default::default() };
+    let options = o::fsck::FsckOptions {
+        fresh: Some(Arc::new(MemEngine::new())),
+        identities: Some(Arc::new(|rows: &Snapshot, key: &[u8], value: &[u8]| {
+            coffer_identity::check_row(rows, key, value).map_err(|e| e.to_string())
+        })),
+        ..Default::default()
+    };
     o::fsck::fsck_with(catalog, options, &mut |finding| findings.push(finding.to_string()))
         .map_err(|e| format!("fsck stopped: {e}"))?;
     catalog.log().verify(&mut |finding| findings.push(finding));
@@ -71,11 +77,13 @@ async fn bucket_names(store: &Store) -> Result<Vec<String>, String> {
 async fn users(store: &Store) -> Result<BTreeMap<String, User>, String> {
     let grant = store.on_store(Action::AdminUsers);
     let mut users = BTreeMap::new();
-    for user in store.objects.list_users(&grant).await.map_err(say)? {
+    let say = |error: coffer_identity::Error| error.to_string();
+    for user in store.identity.all_users(&grant).await.map_err(say)? {
         let [access_key] = &user.access_keys[..] else {
             return Err(format!("user {} has keys {:?}", user.name, user.access_keys));
         };
-        let found = store.objects.principal_by_access_key(access_key).await.map_err(say)?;
+        let found = store.identity.credential(access_key, None, Timestamp(0)).await;
+        let found = found.map_err(say)?;
         let found = found.ok_or_else(|| format!("the key of user {} is nobody's", user.name))?;
         if found.principal.name() != user.name || found.enabled != user.enabled {
             return Err(format!("the key of user {} stands for {found:?}", user.name));

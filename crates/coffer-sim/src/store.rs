@@ -1,4 +1,4 @@
-//! A whole store over the drives of a simulated world: log, catalog, objects.
+//! A whole store over the drives of a simulated world: log, catalog, objects, identities.
 
 use std::fmt;
 use std::ops::Bound;
@@ -11,11 +11,15 @@ use coffer_catalog::{
     Catalog, CheckpointOptions, Engine, EngineSnapshot, MemEngine, OpenOptions, Sequencing, Write,
 };
 use coffer_iam::{Action, Ask, Grant, Principal, Resource, authorize};
+use coffer_identity::{
+    AccountId, DefaultAccount, Identity, IdentitySeams, SECRET_KEY_BYTES, SecretKey,
+};
 use coffer_log::{Log, LogOptions, Mark, OpenError, Seams};
 use coffer_objects::blocking::InlineBlocking;
 use coffer_objects::{ObjectSeams, Objects};
 
 use crate::clock::SimClock;
+use crate::executor::block_on;
 
 /// The erasure scheme of a store, and so its number of drives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,10 +129,19 @@ impl fmt::Display for OpenFailure {
     }
 }
 
+/// Of every store; it is not in the log.
+const SECRET_KEY: SecretKey = SecretKey::new([7; SECRET_KEY_BYTES]);
+
+fn default_account() -> DefaultAccount {
+    DefaultAccount { id: AccountId::derived("simulation"), owner_id: "root".to_owned(), root: None }
+}
+
 /// An open store.
 pub struct Store {
     /// The domain, as the faces use it.
     pub objects: Objects,
+    /// The identities beside it.
+    pub identity: Identity,
     /// What recovery had to say.
     pub notes: Vec<String>,
     engine: Arc<MemEngine>,
@@ -165,14 +178,19 @@ impl Store {
         let above = OpenOptions { checkpoints, ..OpenOptions::default() };
         let catalog = Catalog::open_with(log, lane, engine.clone(), Sequencing::Inline, above)
             .map_err(|e| OpenFailure::Above(format!("the catalog does not open: {e}")))?;
+        let seams = IdentitySeams { clock: clock.clone(), rng: rng.clone() };
+        let identity = Identity::open(catalog.clone(), &SECRET_KEY, seams, default_account());
+        let identity = block_on(identity)
+            .map_err(|e| OpenFailure::Above(format!("the identities do not open: {e}")))?;
         let seams = ObjectSeams { clock, rng, blocking: Arc::new(InlineBlocking) };
         let objects = Objects::open(catalog, seams)
             .map_err(|e| OpenFailure::Above(format!("the objects do not open: {e}")))?;
         Ok(Store {
             objects,
+            identity,
             notes: recovery.notes,
             engine,
-            root: Principal::root("111122223333", "root"),
+            root: Principal::root(default_account().id.to_string(), "root"),
         })
     }
 

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use coffer_catalog::{EngineOptions, LsmEngine, OpenOptions, verify_checkpoint};
+use coffer_catalog::{EngineOptions, LsmEngine, OpenOptions, Snapshot, verify_checkpoint};
 use coffer_objects::fsck::{FsckOptions, FsckReport, fsck_with};
 use serde::Serialize;
 
@@ -92,8 +92,13 @@ pub fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
         beside.remove()?;
         std::fs::create_dir_all(&beside.0)?;
         let fresh = LsmEngine::open(&beside.0, EngineOptions::default())?;
-        let options =
-            FsckOptions { skip_payloads: args.skip_payloads, fresh: Some(Arc::new(fresh)) };
+        let options = FsckOptions {
+            skip_payloads: args.skip_payloads,
+            fresh: Some(Arc::new(fresh)),
+            identities: Some(Arc::new(|rows: &Snapshot, key: &[u8], value: &[u8]| {
+                coffer_identity::check_row(rows, key, value).map_err(|e| e.to_string())
+            })),
+        };
         let report = fsck_with(&catalog, options, &mut |found| outcome.found(found.to_string()))?;
         outcome.count(&report);
     }

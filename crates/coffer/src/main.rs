@@ -20,6 +20,7 @@
 //! 2. Failures are one line on stderr, `coffer: …`, with an exit code of `fault::Fault`.
 //! 3. A secret is printed once, when it is made, and never logged.
 
+mod account;
 mod admin;
 mod banner;
 mod bench;
@@ -36,6 +37,7 @@ mod index;
 mod logging;
 mod roaming;
 mod scrub;
+mod secret_key;
 mod serve;
 mod settings;
 mod status;

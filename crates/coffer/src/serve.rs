@@ -9,9 +9,9 @@ use std::time::Duration;
 use coffer_base::net::{Listener, Net, RealNet};
 use coffer_base::{SystemClock, SystemRng};
 use coffer_http::{Limits, Setup};
-use coffer_iam::Principal;
-use coffer_objects::users::account_of;
-use coffer_s3::{RootCredential, Service, ServiceSettings};
+use coffer_identity::{Identity, RootKey};
+use coffer_query::{QueryService, QuerySettings};
+use coffer_s3::{Service, ServiceSettings};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -22,7 +22,9 @@ use crate::admin::http::{self, Watched};
 use crate::admin::socket::Socket;
 use crate::banner::Banner;
 use crate::credentials::{self, Credentials, Source};
+use crate::faces::Faces;
 use crate::fault::Fault;
+use crate::fetch::HttpsFetch;
 use crate::logging;
 use crate::scrub::{self, Keeper, Plan, Scrubbing};
 use crate::settings::{Address, Settings};
@@ -30,6 +32,9 @@ use crate::store::{self, HeldDrive, Looked, Purpose, Store};
 
 /// Threads for work that blocks: reading from drives, hashing.
 const BLOCKING_THREADS_MAX: usize = 64;
+
+/// How often it is written when access keys were last used.
+const USES_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Runs the server to its end.
 pub fn run(settings: Settings) -> anyhow::Result<ExitCode> {
@@ -87,7 +92,7 @@ async fn serve(
             std::process::exit(0);
         }
     };
-    let Opened { store, root, source, sockets } = opened;
+    let Opened { store, identity, root, source, sockets } = opened;
     coffer_base::failpoint::pass("serve.opened");
 
     let service = Arc::new(Service::new(
@@ -95,14 +100,7 @@ async fn serve(
         ServiceSettings { region: settings.region.clone(), base_domains: settings.domain.clone() },
         Arc::new(SystemClock),
         Arc::new(SystemRng),
-        Some(RootCredential {
-            access_key: root.access_key.clone(),
-            secret: root.secret_key.clone(),
-            principal: Arc::new(Principal::root(
-                account_of(&store.owner_id),
-                store.owner_id.clone(),
-            )),
-        }),
+        identity.clone(),
     ));
     let plan = Plan {
         background: scrub::pace_bytes(settings.scrub_mib_per_sec),
@@ -119,7 +117,6 @@ async fn serve(
     let facts = Arc::new(Facts::new(
         service.clone(),
         setup.traffic.clone(),
-        store.owner_id.clone(),
         scrubber.scrubbing().clone(),
         store.index_health.clone(),
     ));
@@ -128,6 +125,15 @@ async fn serve(
     for socket in sockets {
         talking.spawn(socket.serve(facts.clone()));
     }
+    talking.spawn({
+        let identity = identity.clone();
+        async move {
+            loop {
+                tokio::time::sleep(USES_INTERVAL).await;
+                save_uses(&identity).await;
+            }
+        }
+    });
     tell_listening(&settings, &store, &root, &source, &endpoint, &admin_endpoint);
 
     let told_to_stop = async {
@@ -140,13 +146,22 @@ async fn serve(
             std::process::exit(130);
         });
     };
-    let cut_off = coffer_http::serve(listeners, service.clone(), told_to_stop, setup).await;
+    let query = QueryService::new(
+        identity.clone(),
+        QuerySettings { region: settings.region.clone() },
+        Arc::new(SystemClock),
+        Arc::new(SystemRng),
+        Arc::new(HttpsFetch::default()),
+    );
+    let faces = Arc::new(Faces { s3: service.clone(), query });
+    let cut_off = coffer_http::serve(listeners, faces, told_to_stop, setup).await;
     if cut_off > 0 {
         tracing::warn!(cut_off, "connections were cut off");
     }
     coffer_base::failpoint::pass("serve.drained");
     // Waits until the tasks are gone, and with them the names of the sockets.
     talking.shutdown().await;
+    save_uses(&identity).await;
     tokio::task::spawn_blocking(move || {
         scrubber.stop();
         store.close()
@@ -155,6 +170,13 @@ async fn serve(
     coffer_base::failpoint::pass("serve.closed");
     tracing::info!(event = "stopped", "stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes when access keys were last used; what is not written is told again the next time.
+async fn save_uses(identity: &Identity) {
+    if let Err(error) = identity.save_uses().await {
+        tracing::warn!(%error, "when access keys were last used can't be written");
+    }
 }
 
 /// SIGTERM and SIGINT.
@@ -229,6 +251,7 @@ fn endpoint_of(address: std::net::SocketAddr) -> String {
 
 struct Opened {
     store: Store,
+    identity: Identity,
     root: Credentials,
     source: Source,
     sockets: Vec<Socket>,
@@ -267,7 +290,9 @@ fn open(
         );
     }
     let store = store::open_serving(log, settings, handle)?;
-    Ok(Opened { store, root, source, sockets })
+    let key = RootKey { access_key: root.access_key.clone(), secret: root.secret_key.clone() };
+    let identity = store::open_identity(&store, settings, Some(key), handle)?;
+    Ok(Opened { store, identity, root, source, sockets })
 }
 
 /// The keys in the drive directories, made now if there are none, in every directory on return.

@@ -202,6 +202,8 @@ settings! {
     root_access_key: Option<String> = "" in Serve;
     /// Root's secret key; rather set it in the environment, since others can see flags.
     root_secret_key: Option<String> = "" in Serve, secret;
+    /// The file that holds the key of the secrets of users; by default secrets.key in each data directory.
+    secrets_key_file: Option<PathBuf> = "" in Store;
     /// Writes stop when fewer drives are live; by default the K of the erasure scheme.
     write_floor: Option<u8> = "" in Serve;
     /// A drive that does not answer for so long while others do is given up until the next start, in seconds.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use coffer_base::drive::{Drive, Lock, RealDrive};
 use coffer_base::{StoreId, SystemClock, SystemRng};
 use coffer_catalog::{Catalog, Engine, EngineOptions, LsmEngine, OpenOptions, Sequencing};
+use coffer_identity::{AccountId, DefaultAccount, Identity, IdentitySeams, RootKey};
 use coffer_log::{
     DriveState, Lane, Log, LogOptions, Mark, OpenError, Recovery, Seams, is_segment_name,
 };
@@ -25,6 +26,7 @@ use crate::admin::client;
 use crate::credentials;
 use crate::fault::Fault;
 use crate::roaming::{Health, Place, Roaming, home};
+use crate::secret_key;
 use crate::settings::Settings;
 
 #[cfg(test)]
@@ -136,7 +138,8 @@ fn look_at(path: &Path) -> Result<State, NotUsable> {
 /// What a directory may hold without a superblock, as the log sees it: left by a start that
 /// did not get far.
 fn is_ours(name: &str) -> bool {
-    matches!(name, credentials::FILE | credentials::FILE_NEW | client::SOCKET | INDEX)
+    let keys = [credentials::FILE, credentials::FILE_NEW, secret_key::FILE, secret_key::FILE_NEW];
+    keys.contains(&name) || matches!(name, client::SOCKET | INDEX)
 }
 
 impl Looked {
@@ -550,7 +553,37 @@ impl Store {
     }
 }
 
-/// The id of the one account that a store has, of the form of AWS's canonical user ids.
+/// Opens the identities of a store: with the key that seals them, made now if they are not sealed
+/// yet. `root` is the operator's key pair, if one may sign requests. Blocking.
+pub fn open_identity(
+    store: &Store,
+    settings: &Settings,
+    root: Option<RootKey>,
+    handle: &Handle,
+) -> anyhow::Result<Identity> {
+    let catalog = store.objects.catalog();
+    let sealed = coffer_identity::is_sealed(catalog)?;
+    let key = secret_key::of_store(settings.secrets_key_file.as_deref(), &store.held, sealed)?;
+    let default = DefaultAccount {
+        id: AccountId::derived(&store.owner_id),
+        owner_id: store.owner_id.clone(),
+        root,
+    };
+    let seams = IdentitySeams { clock: Arc::new(SystemClock), rng: Arc::new(SystemRng) };
+    match handle.block_on(Identity::open(catalog.clone(), &key, seams, default)) {
+        Ok(identity) => Ok(identity),
+        Err(error @ coffer_identity::Error::WrongSecretKey(_)) => {
+            let place = match &settings.secrets_key_file {
+                Some(path) => path.display().to_string(),
+                None => secret_key::FILE.to_owned(),
+            };
+            Err(Fault::Data(format!("{place}: {error}")).into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The id of the account that a store begins with, of the form of AWS's canonical user ids.
 fn owner_id(store: StoreId) -> String {
     hex::encode(Sha256::digest(format!("coffer account of {store}")))
 }

@@ -5,8 +5,8 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use coffer_iam::policy::CANNED;
 use coffer_iam::{Kind, Policy};
+use coffer_identity::builtin::CANNED;
 
 use crate::admin::client::{self, Request};
 use crate::admin::users::{self, Made, User};
@@ -20,9 +20,9 @@ pub fn commands() -> Vec<Command> {
     let json = || Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON");
     let policy = Arg::new("policy")
         .long("policy")
-        .value_name("readwrite|readonly|FILE")
+        .value_name("readwrite|readonly|ARN|FILE")
         .required(true)
-        .help("What the user may do: a name, or a file with a policy document");
+        .help("What the user may do: a name, an ARN, or a file with a policy document");
     let named = |command: &'static str, about: &'static str| {
         settings::flags(Command::new(command).about(about).arg(name()), Scope::Store)
     };
@@ -71,9 +71,7 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         (Request::UserDisable { name }, false) => writeln!(out, "Disabled {name}.")?,
         (Request::UserEnable { name }, false) => writeln!(out, "Enabled {name}.")?,
         (Request::UserRemove { name }, false) => writeln!(out, "Removed {name}.")?,
-        (Request::Status | Request::Scrub { .. } | Request::ScrubState, false) => {
-            unreachable!("no user command asks for it")
-        }
+        _ => unreachable!("no user command asks for it"),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -100,9 +98,10 @@ fn print_list(out: &mut impl Write, users: &[User]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The name of a canned policy as it is, else the document in the file, checked.
+/// The name of one of Coffer's own policies or the ARN of a managed one as it is, else the
+/// document in the file, checked.
 fn read_policy(policy: &str) -> Result<String, Fault> {
-    if Policy::canned(policy).is_some() {
+    if CANNED.contains(&policy) || policy.starts_with("arn:") {
         return Ok(policy.to_owned());
     }
     let text = std::fs::read_to_string(policy).map_err(|e| {
@@ -113,15 +112,20 @@ fn read_policy(policy: &str) -> Result<String, Fault> {
     Ok(text)
 }
 
-fn ask(settings: &Settings, request: &Request) -> anyhow::Result<serde_json::Value> {
+/// Asks the server that runs on the data directories, else the store itself.
+pub fn ask(settings: &Settings, request: &Request) -> anyhow::Result<serde_json::Value> {
     if let Some(mut server) = client::connect(&settings.data)? {
         return server.ask(request);
     }
     let looked = store::look(settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
     let opened = store::open(&looked, settings, Purpose::Change, runtime.handle())?;
-    let answer =
-        runtime.block_on(users::answer(&opened.objects, &opened.owner_id, request.clone()));
+    let answer = match store::open_identity(&opened, settings, None, runtime.handle()) {
+        Ok(identity) => {
+            runtime.block_on(users::answer(&opened.objects, &identity, request.clone()))
+        }
+        Err(error) => Err(error),
+    };
     opened.close()?;
     answer
 }

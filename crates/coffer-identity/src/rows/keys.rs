@@ -59,12 +59,6 @@ pub(crate) fn access_key(access_key: &str) -> Vec<u8> {
     space(b'k').bytes(access_key.as_bytes()).finish()
 }
 
-/// All access keys.
-#[cfg(test)]
-pub(crate) fn access_keys() -> Vec<u8> {
-    space(b'k').finish()
-}
-
 /// `A` `l` access key: when it was last used.
 pub(crate) fn last_use(access_key: &str) -> Vec<u8> {
     space(b'l').bytes(access_key.as_bytes()).finish()

@@ -1,11 +1,14 @@
 //! What fsck finds. A checker that finds nothing in a damaged store is worse than none.
 
+use std::sync::Arc;
+
 use coffer_base::Ack;
 use coffer_catalog::{Txn, TxnError};
 use coffer_iam::Action;
-use coffer_objects::{AddUser, Copy, CreateUpload, Headers, PolicyText, Put};
+use coffer_objects::fsck::{FsckOptions, fsck_with};
+use coffer_objects::{Copy, CreateUpload, Headers, Put};
 
-use crate::store::{Store, bytes, on, on_store, run};
+use crate::store::{Store, bytes, on, run};
 
 /// A store with a row of each kind.
 fn store() -> Store {
@@ -24,12 +27,6 @@ fn store() -> Store {
         let mut part = store.objects.upload_part(&grant, &upload.upload_id, 1, put).await.unwrap();
         part.write(bytes(3, 500).into()).await.unwrap();
         part.finish_part(None).await.unwrap();
-        let user = AddUser {
-            name: "anna".to_owned(),
-            policies: vec![PolicyText::Canned("readonly".to_owned())],
-            ..AddUser::default()
-        };
-        store.objects.add_user(&on_store(Action::AdminUsers), user).await.unwrap();
     });
     store.check();
     store
@@ -51,7 +48,7 @@ fn every_row_that_is_lost_or_garbled_is_found() {
         snapshot.prefix(&[]).map(|entry| entry.unwrap()).collect()
     };
     let kinds: std::collections::BTreeSet<u8> = rows.iter().map(|(key, _)| key[0]).collect();
-    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), b"#BCIKMOPRU");
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), b"#BCMOPRU");
     for (key, value) in &rows {
         let at = store();
         let lost = key.clone();
@@ -122,6 +119,7 @@ fn an_index_that_differs_from_the_log_is_found() {
     let options = coffer_objects::FsckOptions {
         skip_payloads: true,
         fresh: Some(std::sync::Arc::new(engine)),
+        ..FsckOptions::default()
     };
     let report =
         coffer_objects::fsck::fsck_with(store.objects.catalog(), options, &mut |finding| {
@@ -130,4 +128,22 @@ fn an_index_that_differs_from_the_log_is_found() {
     assert_eq!(report.unwrap().rows as usize, rows.len());
     assert_eq!(findings.len(), 1);
     assert!(findings[0].contains("in the log, but not in the index"), "{findings:?}");
+}
+
+#[test]
+fn rows_of_identities_are_left_to_whom_they_belong() {
+    let store = store();
+    change(&store, |txn| txn.put(b"Awhat", b"\x01"));
+    change(&store, |txn| txn.put(b"Inot", b"\x01"));
+    store.check();
+    let mut found = Vec::new();
+    let check = |_: &coffer_catalog::Snapshot, key: &[u8], _: &[u8]| match key[0] {
+        b'A' => Ok(Some(vec!["it is wrong".to_owned()])),
+        _ => Ok(None),
+    };
+    let options = FsckOptions { identities: Some(Arc::new(check)), ..FsckOptions::default() };
+    let catalog = store.objects.catalog();
+    fsck_with(catalog, options, &mut |finding| found.push(finding.to_string())).unwrap();
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].contains("it is wrong") && found[1].contains("no row has such a key"));
 }

@@ -11,4 +11,3 @@ mod multipart;
 mod objects;
 mod store;
 mod threads;
-mod users;

@@ -137,7 +137,7 @@ impl Store {
     pub fn findings(&self) -> Vec<String> {
         let mut findings = Vec::new();
         let fresh: Arc<dyn coffer_catalog::Engine> = Arc::new(MemEngine::new());
-        let options = FsckOptions { skip_payloads: false, fresh: Some(fresh) };
+        let options = FsckOptions { fresh: Some(fresh), ..FsckOptions::default() };
         let report = fsck_with(self.objects.catalog(), options, &mut |finding| {
             findings.push(finding.to_string());
         })

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use coffer_base::Ack;
 use coffer_iam::Action;
+use coffer_identity as i;
 use coffer_objects as o;
 
 use super::{Content, Place, Step};
@@ -172,20 +173,23 @@ impl Step {
                 objects.abort_upload(&grant, &upload.id).await?;
             }
             Step::AddUser(name, access_key, secret) => {
-                let add = o::AddUser {
+                let add = i::AddUser {
                     name: name.clone(),
                     access_key: Some(access_key.clone()),
                     secret: Some(secret.clone()),
                     policies: Vec::new(),
                 };
-                objects.add_user(&store.on_store(Action::AdminUsers), add).await?;
+                let grant = store.on_store(Action::AdminUsers);
+                store.identity.add_user(&grant, add).await.map_err(of_identity)?;
             }
             Step::EnableUser(name, enabled) => {
                 let grant = store.on_store(Action::AdminUsers);
-                objects.set_user_enabled(&grant, name, *enabled).await?;
+                let set = store.identity.set_user_enabled(&grant, name, *enabled).await;
+                set.map_err(of_identity)?;
             }
             Step::RemoveUser(name) => {
-                objects.remove_user(&store.on_store(Action::AdminUsers), name).await?;
+                let grant = store.on_store(Action::AdminUsers);
+                store.identity.remove_user(&grant, name).await.map_err(of_identity)?;
             }
             Step::Together(_) => panic!("a group in a group"),
         }
@@ -206,6 +210,18 @@ fn unexpectedly_done(step: &Step, error: &o::Error) -> Option<Step> {
             Some(Step::Put(place.clone(), content.clone(), Ack::All))
         }
         _ => None,
+    }
+}
+
+/// Failures of drives are the same for both; anything else no step should meet.
+fn of_identity(error: i::Error) -> o::Error {
+    match error {
+        i::Error::ReadOnly(why) => o::Error::ReadOnly(why),
+        i::Error::Full => o::Error::Full,
+        i::Error::Unavailable(why) => o::Error::Unavailable(why),
+        i::Error::Corrupt(what) => o::Error::Corrupt(what),
+        i::Error::Unknown(why) => o::Error::Unknown(why),
+        other => o::Error::InvalidRequest(other.to_string()),
     }
 }
 

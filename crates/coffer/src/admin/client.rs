@@ -51,6 +51,18 @@ pub enum Request {
         /// The user's name.
         name: String,
     },
+    /// Adds an account.
+    AccountAdd {
+        /// Its name.
+        name: String,
+    },
+    /// Lists the accounts.
+    AccountList,
+    /// Removes an account that has nothing.
+    AccountRemove {
+        /// Its name or number.
+        name: String,
+    },
 }
 
 /// What is answered.

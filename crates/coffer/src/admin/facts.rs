@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use coffer_http::Traffic;
+use coffer_identity::Identity;
 use coffer_objects::Objects;
 use coffer_s3::Service;
 
@@ -27,7 +28,6 @@ pub enum Readiness {
 pub struct Facts {
     service: Arc<Service>,
     traffic: Arc<Traffic>,
-    owner_id: String,
     scrubbing: Arc<Scrubbing>,
     index_health: Arc<Health>,
     started: Instant,
@@ -38,11 +38,10 @@ impl Facts {
     pub fn new(
         service: Arc<Service>,
         traffic: Arc<Traffic>,
-        owner_id: String,
         scrubbing: Arc<Scrubbing>,
         index_health: Arc<Health>,
     ) -> Facts {
-        Facts { service, traffic, owner_id, scrubbing, index_health, started: Instant::now() }
+        Facts { service, traffic, scrubbing, index_health, started: Instant::now() }
     }
 
     /// What looks for damage.
@@ -55,9 +54,9 @@ impl Facts {
         &self.service.objects
     }
 
-    /// Whose the buckets are.
-    pub fn owner_id(&self) -> &str {
-        &self.owner_id
+    /// Who may ask.
+    pub fn identity(&self) -> &Identity {
+        &self.service.identity
     }
 
     /// The counters of requests, as Prometheus text.

@@ -106,7 +106,7 @@ async fn answer(request: Request, facts: &Arc<Facts>) -> Reply {
         Request::ScrubState => {
             serde_json::to_value(facts.scrubbing().report()).map_err(anyhow::Error::from)
         }
-        other => users::answer(facts.objects(), facts.owner_id(), other).await,
+        other => users::answer(facts.objects(), facts.identity(), other).await,
     };
     match result {
         Ok(value) => Reply::Ok(value),
