@@ -171,8 +171,9 @@ class Store:
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(rf"^{field}:\s+(\d+) kB", status, re.M)[1]) * 1024
 
-    def client(self, **settings):
+    def client(self, keys=None, **settings):
         """A boto3 client that never retries: what the server says is what the test sees."""
+        access_key, secret_key = keys or (ACCESS_KEY, SECRET_KEY)
         settings.setdefault("retries", {"max_attempts": 0})
         settings.setdefault("read_timeout", 120)
         settings.setdefault("connect_timeout", 10)
@@ -184,8 +185,8 @@ class Store:
             "s3",
             endpoint_url=self.endpoint,
             region_name=REGION,
-            aws_access_key_id=ACCESS_KEY,
-            aws_secret_access_key=SECRET_KEY,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
             config=Config(**settings),
         )
 

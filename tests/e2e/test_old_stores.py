@@ -1,10 +1,13 @@
 """Stores that older programs made are opened, read whole, written on, and opened again."""
 
+import json
+import re
 import shutil
 import tarfile
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from old_stores import make as old
 from running import find_event
@@ -44,6 +47,31 @@ def versions(store):
     """The format version of each superblock."""
     files = [drive / name for drive in store.drives for name in ("super.a", "super.b")]
     return [int.from_bytes(path.read_bytes()[8:10], "little") for path in files]
+
+
+def plain_secret(store, user):
+    """The secret that an old program wrote beside the name of a user as it is."""
+    wanted = re.compile(bytes([len(user)]) + user.encode() + rb"\x28([A-Za-z0-9+-]{40})")
+    for path in Path(store.root).glob("drive*/*"):
+        if path.is_file() and (found := wanted.search(path.read_bytes())):
+            return found[1].decode()
+    raise AssertionError(f"no drive holds the secret of {user}")
+
+
+def test_its_users_work_on(old_store):
+    store = old_store
+    secret = plain_secret(store, "reader")
+    for _ in range(2):
+        store.start()
+        (reader,) = json.loads(store.run("user", "list", "--json", "DIRS").stdout)
+        assert (reader["name"], reader["policies"]) == ("reader", ["readonly"])
+        s3 = store.client(keys=(reader["access_keys"][0], secret))
+        assert s3.list_objects_v2(Bucket=old.BUCKET)["KeyCount"] > 0
+        with pytest.raises(ClientError, match="AccessDenied"):
+            s3.put_object(Bucket=old.BUCKET, Key="no", Body=b"")
+        store.stop()
+        store.fsck()
+        shutil.rmtree(next(Path(store.root).glob("drive*/index")))
 
 
 def test_it_is_carried_forward(old_store):

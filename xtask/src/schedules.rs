@@ -108,7 +108,6 @@ mod tests {
     #[test]
     fn each_mistake_names_tests_that_exist() {
         let sources = [
-            ("pool::schedules", "crates/coffer-base/src/pool/schedules.rs"),
             ("drive::queue::schedules", "crates/coffer-base/src/drive/queue/schedules.rs"),
             ("copies::schedules", "crates/coffer-log/src/copies/schedules.rs"),
             ("schedules", "crates/coffer-catalog/src/schedules.rs"),

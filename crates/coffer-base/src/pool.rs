@@ -1,21 +1,14 @@
-//! The seam between "do these at the same time" and threads.
+//! The seam between "do this meanwhile" and threads.
 
 use std::sync::Arc;
 
-use crate::sync::{Condvar, Mutex, mpsc, thread};
-
-#[cfg(all(test, feature = "shuttle"))]
-mod schedules;
+use crate::sync::{Mutex, mpsc, thread};
 
 /// One piece of blocking work.
 pub type Job = Box<dyn FnOnce() + Send>;
 
 /// Runs blocking work: on threads in a server, inline and in order in a simulation.
 pub trait Pool: Send + Sync {
-    /// Runs all `jobs`, possibly at the same time, and returns when the last has ended. Called
-    /// from blocking code, never from a job of the same pool.
-    fn run_all(&self, jobs: Vec<Job>);
-
     /// Starts `job` and does not wait for it (inline, it has ended on return).
     fn spawn(&self, job: Job);
 }
@@ -25,12 +18,6 @@ pub trait Pool: Send + Sync {
 pub struct InlinePool;
 
 impl Pool for InlinePool {
-    fn run_all(&self, jobs: Vec<Job>) {
-        for job in jobs {
-            job();
-        }
-    }
-
     fn spawn(&self, job: Job) {
         job();
     }
@@ -63,64 +50,9 @@ impl ThreadPool {
 }
 
 impl Pool for ThreadPool {
-    fn run_all(&self, mut jobs: Vec<Job>) {
-        let Some(last) = jobs.pop() else { return };
-        let left = Arc::new((Mutex::new(jobs.len()), Condvar::new()));
-        for job in jobs {
-            let left = Ending(left.clone());
-            self.spawn(Box::new(move || {
-                let _ending = left;
-                job();
-            }));
-        }
-        last();
-        let (count, ended) = &*left;
-        let mut count = count.lock().expect("counting doesn't panic");
-        while *count > 0 {
-            count = ended.wait(count).expect("counting doesn't panic");
-        }
-    }
-
     fn spawn(&self, job: Job) {
         self.queue.send(job).expect("the threads live as long as the pool");
     }
-}
-
-/// Counts a job as ended when dropped, so that a panicking job can't leave its caller waiting.
-struct Ending(Arc<(Mutex<usize>, Condvar)>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        let (count, ended) = &*self.0;
-        *count.lock().expect("counting doesn't panic") -= 1;
-        ended.notify_one();
-    }
-}
-
-/// Runs `work` on each of `items` through `pool` and returns the results in order.
-pub fn map_all<T, R, F>(pool: &dyn Pool, items: Vec<T>, work: F) -> Vec<R>
-where
-    T: Send + 'static,
-    R: Send + 'static,
-    F: Fn(T) -> R + Send + Sync + 'static,
-{
-    let work = Arc::new(work);
-    let results: Arc<Mutex<Vec<Option<R>>>> =
-        Arc::new(Mutex::new(items.iter().map(|_| None).collect()));
-    let jobs = items
-        .into_iter()
-        .enumerate()
-        .map(|(i, item)| {
-            let (work, results) = (work.clone(), results.clone());
-            Box::new(move || {
-                let result = work(item);
-                results.lock().expect("storing doesn't panic")[i] = Some(result);
-            }) as Job
-        })
-        .collect();
-    pool.run_all(jobs);
-    let mut results = results.lock().expect("storing doesn't panic");
-    results.iter_mut().map(|r| r.take().expect("a job of the pool panicked")).collect()
 }
 
 #[cfg(all(test, not(feature = "shuttle")))]
@@ -128,11 +60,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_pools_give_all_results_in_order() {
+    fn both_pools_run_every_job_once() {
         let threads = ThreadPool::new("test", 3).unwrap();
         for pool in [&InlinePool as &dyn Pool, &threads] {
-            let doubled = map_all(pool, (0..100).collect(), |n: i32| n * 2);
-            assert_eq!(doubled, (0..100).map(|n| n * 2).collect::<Vec<_>>());
+            let (done, all) = mpsc::channel();
+            for n in 0..100 {
+                let done = done.clone();
+                pool.spawn(Box::new(move || done.send(n).unwrap()));
+            }
+            drop(done);
+            let mut all: Vec<i32> = all.iter().collect();
+            all.sort_unstable();
+            assert_eq!(all, (0..100).collect::<Vec<_>>());
         }
     }
 }

@@ -29,7 +29,7 @@ mod explored {
     pub use shuttle::sync::{Condvar, Mutex, MutexGuard};
     pub use shuttle::thread;
 
-    use crate::pool::{InlinePool, Job, Pool};
+    use crate::pool::{Job, Pool};
 
     /// What `thread_local!` is to threads, for tasks of the scheduler.
     pub struct PerTask<T>(PhantomData<fn() -> T>);
@@ -75,10 +75,6 @@ mod explored {
     pub struct TaskPool;
 
     impl Pool for TaskPool {
-        fn run_all(&self, jobs: Vec<Job>) {
-            InlinePool.run_all(jobs);
-        }
-
         fn spawn(&self, job: Job) {
             thread::spawn(job);
         }

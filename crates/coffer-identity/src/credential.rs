@@ -185,6 +185,8 @@ impl Identity {
                 None => principal.tags.push((key, value)),
             }
         }
+        // As in AWS, temporary credentials say it and long-term ones do not.
+        principal.context.set("aws:MultiFactorAuthPresent", "false");
         for (key, value) in session.context {
             principal.context.add(key, value);
         }

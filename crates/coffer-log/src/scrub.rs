@@ -45,6 +45,8 @@ pub enum Outcome {
     Healed,
     /// What it must be is known, but the drive did not take it; why.
     Refused(String),
+    /// It is left for the next pass, and nobody is to blame; why.
+    Later(String),
     /// Too little is left on the drives that are here to know what it was; why.
     Lost(String),
 }
@@ -65,6 +67,7 @@ impl std::fmt::Display for Finding {
         match &self.outcome {
             Outcome::Healed => write!(f, "{}: healed", self.what),
             Outcome::Refused(why) => write!(f, "{}: not healed: {why}", self.what),
+            Outcome::Later(why) => write!(f, "{}: not healed yet: {why}", self.what),
             Outcome::Lost(why) => write!(f, "{}: can't be rebuilt: {why}", self.what),
         }
     }
@@ -83,6 +86,9 @@ pub struct ScrubReport {
     pub healed: u64,
     /// Of those, not healed although it is known what they must be.
     pub refused: u64,
+    /// Of those, left for the next pass: the process was short of files or memory, or rows were
+    /// being written where it is.
+    pub later: u64,
     /// Of those, not rebuilt: more of a row is wrong than its parity covers.
     pub lost: u64,
     /// Bulk rows that can't be rebuilt and that nobody names: the power went while they were
@@ -338,9 +344,12 @@ impl<'a> Scrubber<'a> {
         match &outcome {
             Outcome::Healed => report.healed += 1,
             Outcome::Refused(_) => report.refused += 1,
+            Outcome::Later(_) => report.later += 1,
             Outcome::Lost(_) => report.lost += 1,
         }
-        self.inner.health.count(drive, outcome == Outcome::Healed);
+        if !matches!(outcome, Outcome::Later(_)) {
+            self.inner.health.count(drive, outcome == Outcome::Healed);
+        }
         self.visitor.finding(&Finding { drive, what, outcome });
     }
 
@@ -386,7 +395,7 @@ struct Tell;
 impl ScrubVisitor for Tell {
     fn finding(&mut self, finding: &Finding) {
         match finding.outcome {
-            Outcome::Healed => tracing::warn!("{finding}"),
+            Outcome::Healed | Outcome::Later(_) => tracing::warn!("{finding}"),
             Outcome::Refused(_) | Outcome::Lost(_) => tracing::error!("{finding}"),
         }
     }

@@ -339,11 +339,16 @@ pub(crate) fn is_full(e: &io::Error) -> bool {
     matches!(e.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
+/// Whether the process, or the machine, is out of files or memory: it says nothing about a drive.
+pub(crate) fn is_of_process(e: &io::Error) -> bool {
+    matches!(e.raw_os_error(), Some(EMFILE | ENFILE | ENOMEM))
+}
+
 /// What a drive is after a change on it failed like this; `None`: as before.
 pub(crate) fn state_after(e: &io::Error) -> Option<DriveState> {
     match e.kind() {
         _ if is_full(e) => None,
-        _ if matches!(e.raw_os_error(), Some(EMFILE | ENFILE | ENOMEM)) => None,
+        _ if is_of_process(e) => None,
         // The drive went, or its directory did, or it hangs; what it holds may be whole.
         io::ErrorKind::NotFound => Some(DriveState::Lost),
         _ if is_given_up(e) => Some(DriveState::Lost),

@@ -39,6 +39,8 @@ pub struct Config {
     pub weak_acks: bool,
     /// Drives fail in the middle of the run, and of the lives after it.
     pub trouble: bool,
+    /// Drives may hang, too.
+    pub stalls: bool,
     /// Scrubs, rebuilds and replaced drives.
     pub mending: bool,
     /// Some uploads have a part of full size.
@@ -60,9 +62,10 @@ impl Config {
             every: 1,
             weak_acks: seed % 4 == 3 || seed % 8 == 1,
             trouble: seed % 4 == 1 || seed % 4 == 2,
+            stalls: seed % 7 >= 3,
             mending: seed.is_multiple_of(3),
             big_parts: seed % 16 == 6,
-            old_copies: false,
+            old_copies: matches!(seed % 7, 2 | 5),
             narrate: false,
             plant: Plant::Nothing,
         }
@@ -370,7 +373,7 @@ fn live_on(machine: &mut Machine<'_>) -> Result<bool, String> {
         if machine.config.mending && may_lose && chance(&machine.rng, 1, 5) {
             machine.replace_one();
         }
-        if machine.config.old_copies && may_lose && chance(&machine.rng, 1, 8) {
+        if machine.config.old_copies && may_lose && chance(&machine.rng, 1, 3) {
             machine.put_back_one_of(&older);
         }
         store = machine.open_somehow(false).map_err(|e| format!("life {}: {e}", life + 1))?;

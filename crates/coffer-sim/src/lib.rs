@@ -12,6 +12,7 @@
 //! | [`life`] | what a store may hold over several starts, and what may be lost |
 //! | [`mend`] | scrubs, rebuilds and replaced drives in the middle of a run |
 //! | [`full`] | drives that are full from any operation on |
+//! | [`hang`] | a drive that hangs from any operation on, and what lands late |
 //! | [`trouble`] | what goes wrong with a drive |
 //! | [`plant`] | bugs that must be found |
 //! | [`flips`] | bits that flip anywhere: found, healed, never served |
@@ -36,6 +37,7 @@ pub mod clock;
 pub mod executor;
 pub mod flips;
 pub mod full;
+pub mod hang;
 pub mod history;
 pub mod life;
 pub mod mend;

@@ -21,7 +21,7 @@ use crate::model::Model;
 use crate::observe::{fsck, observe};
 use crate::step::{Failed, Step};
 use crate::store::{IndexState, OpenFailure, Present, Store};
-use crate::trouble::{self, Trouble};
+use crate::trouble::Trouble;
 use crate::workload::{chance, next_step, pick};
 
 /// What a client, and the one who watches the drives, know of a store.
@@ -98,11 +98,14 @@ impl Machine<'_> {
             present.iter().filter(|drive| self.known.empty.contains(*drive)).cloned().collect();
         self.known.forced |= (present.len() - empty.len()) * 2 <= self.drives.len();
         self.note_few(present.len());
+        // The operator may know of a drive that gives no answer, and accept it.
+        let hangs = present.iter().any(|drive| self.world.is_hung(drive));
+        let degraded = hangs && chance(&self.rng, 3, 4);
         let seed = self.rng.next_u64();
         let opened = Store::open(
             self.world,
             self.config.scheme,
-            Present { drives: &present, empty: empty.len() },
+            Present { drives: &present, empty: empty.len(), degraded },
             index.as_ref(),
             seed,
         );
@@ -119,7 +122,9 @@ impl Machine<'_> {
     /// Drives that were empty are members now.
     fn welcome(&mut self, store: &Store, filled: &[String]) {
         let drives = store.objects.catalog().log().status().drives;
-        self.known.empty.retain(|label| !filled.contains(label));
+        // One that hung was left out.
+        let is_in = |label: &String| drives.iter().any(|drive| drive.label == *label);
+        self.known.empty.retain(|label| !filled.contains(label) || !is_in(label));
         let ids = drives.iter().filter(|drive| self.drives.contains(&drive.label));
         self.known.ids.extend(ids.map(|drive| (drive.label.clone(), drive.id)));
         let live = drives.iter().filter(|drive| drive.state == DriveState::Active).count();
@@ -208,12 +213,12 @@ impl Machine<'_> {
     /// An old copy of a drive is put in its place, if one more may be harmed.
     pub fn put_back_one_of(&mut self, older: &SimWorld) {
         let drive = pick(&self.rng, &self.drives).clone();
-        let mut harmed = self.known.harmed.clone();
-        harmed.insert(drive.clone());
-        if harmed.len() <= self.spare() && self.world.is_here(&drive) {
+        let others = self.drives.iter().filter(|d| **d != drive && self.lacks(d)).count();
+        let is_filled = self.world.is_here(&drive) && !self.known.empty.contains(&drive);
+        if others < self.spare() && is_filled {
             self.narrate(|| format!("an old copy of {drive} is put in its place"));
             self.world.put_back(&drive, older);
-            self.known.harmed = harmed;
+            self.known.harmed.insert(drive);
         }
     }
 
@@ -257,6 +262,7 @@ impl Machine<'_> {
         for drive in &self.drives {
             self.world.restore_drive(drive);
             self.world.set_faults(drive, self.config.plant.faults());
+            self.world.wake(drive);
         }
         self.known.troubled = false;
     }
@@ -478,9 +484,9 @@ impl Machine<'_> {
         if self.is_full() && chance(&self.rng, 1, 3) {
             self.make_room();
         }
-        let trouble = Trouble::draw(&self.rng, self.spare() > 0);
+        let trouble = Trouble::draw(&self.rng, self.spare() > 0, self.config.stalls);
         let drive = pick(&self.rng, &self.drives).clone();
-        if trouble.harms() && self.spare() > 0 {
+        if trouble.harms && self.spare() > 0 {
             let others = self.drives.iter().filter(|d| **d != drive && self.lacks(d)).count();
             if others + 1 > self.spare() {
                 return;
@@ -488,10 +494,10 @@ impl Machine<'_> {
             self.known.harmed.insert(drive.clone());
         }
         self.known.troubled = true;
-        let everywhere = !trouble.harms() && chance(&self.rng, 1, 2);
-        self.narrate(|| format!("trouble for {drive}: {trouble:?}, everywhere: {everywhere}"));
+        let everywhere = !trouble.harms && chance(&self.rng, 1, 2);
+        self.narrate(|| format!("trouble for {drive}: {}, everywhere: {everywhere}", trouble.name));
         for drive in if everywhere { self.drives.clone() } else { vec![drive] } {
-            trouble::strike(self.world, &drive, trouble, &self.rng);
+            trouble.strike(self.world, &drive, &self.rng);
         }
         (self.tell)(&self.known);
     }

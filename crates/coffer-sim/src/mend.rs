@@ -159,6 +159,7 @@ impl Machine<'_> {
             && self.known.empty.is_empty()
             && log.segments_with_gaps() == 0
             && log.status().drives.iter().all(active)
+            && self.drives.iter().all(|drive| self.world.in_limbo(drive) == 0)
     }
 
     /// While the store is stopped, an empty drive takes the place of one that may be lost.

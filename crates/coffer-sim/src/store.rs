@@ -47,18 +47,20 @@ pub struct Present<'a> {
     pub drives: &'a [String],
     /// So many of them are empty, and to be filled in the places of others.
     pub empty: usize,
+    /// Go on without those that do not answer.
+    pub degraded: bool,
 }
 
 impl<'a> Present<'a> {
     /// These, none of which replaces another.
     pub fn all(drives: &'a [String]) -> Present<'a> {
-        Present { drives, empty: 0 }
+        Present { drives, empty: 0, degraded: false }
     }
 }
 
 /// Sizes so small that segments fill, seal and roll within tens of operations.
 fn options(scheme: Scheme, present: Present<'_>) -> LogOptions {
-    let replace = present.empty > 0;
+    let (replace, degraded) = (present.empty > 0, present.degraded);
     let present = present.drives.len() - present.empty;
     let all = usize::from(scheme.k + scheme.m);
     LogOptions {
@@ -68,7 +70,7 @@ fn options(scheme: Scheme, present: Present<'_>) -> LogOptions {
         bulk_file_bytes: 192 << 10,
         bulk_threshold_bytes: BULK_THRESHOLD_BYTES,
         cell_bytes_max: 64 << 10,
-        degraded: present < all,
+        degraded: degraded || present < all,
         replace,
         // The operator's word, where too few are left to decide: 1 of 2.
         force: present * 2 <= all,

@@ -3,6 +3,7 @@
 use coffer_sim::campaign::{Config, Failure, Task, replay, run};
 use coffer_sim::campaigns::{Total, run_all};
 use coffer_sim::full::{self, Fullness, Outcome};
+use coffer_sim::hang::{self, Landing};
 use coffer_sim::plant::Plant;
 use coffer_sim::store::Scheme;
 
@@ -39,7 +40,7 @@ fn nothing_acknowledged_is_lost_at_any_power_cut() {
 
 #[test]
 fn a_seed_gives_the_same_run_twice() {
-    for seed in [1, 3, 10] {
+    for seed in [1, 3, 10, 17] {
         let config = Config { steps: 15, every: 9, ..Config::of_seed(seed) };
         let (first, second) = (run(seed, config), run(seed, config));
         assert_eq!(first, second);
@@ -85,7 +86,7 @@ fn full_drives_refuse_and_lose_nothing() {
     let mut total = Outcome::default();
     for (i, fullness) in Fullness::ALL.into_iter().enumerate() {
         for (k, m) in [(1, 0), (2, 1)] {
-            let outcome = full::run(Scheme { k, m }, 3 + i as u64, fullness, 4);
+            let outcome = full::run(Scheme { k, m }, 3 + i as u64, fullness, 3);
             let outcome = outcome.unwrap_or_else(|what| panic!("{what}"));
             total.runs += outcome.runs;
             total.refused += outcome.refused;
@@ -95,6 +96,19 @@ fn full_drives_refuse_and_lose_nothing() {
     }
     assert!(total.runs > 100 && total.refused > 100, "{total:?}");
     assert!(total.done > 100 && total.deletes > 0, "{total:?}");
+}
+
+/// A drive hangs at each operation of a small run, and what it was asked lands late.
+#[test]
+fn what_a_drive_that_hung_does_late_does_no_harm() {
+    let (mut runs, mut in_limbo) = (0, 0);
+    for (i, landing) in Landing::ALL.into_iter().enumerate() {
+        let outcome = hang::run(Scheme { k: 2, m: 1 }, 50 + i as u64, landing, 1);
+        let outcome = outcome.unwrap_or_else(|what| panic!("{what}"));
+        runs += outcome.runs;
+        in_limbo += outcome.in_limbo;
+    }
+    assert!(runs > 15 && in_limbo > 10, "{runs} runs, {in_limbo} with a call in limbo");
 }
 
 /// Bits flip anywhere that means something, on up to m drives at a time.

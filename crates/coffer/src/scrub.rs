@@ -63,7 +63,11 @@ pub fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
 
 /// Whether everything on every drive is as it must be now.
 fn is_well(pass: &Pass) -> bool {
-    pass.refused == 0 && pass.lost == 0 && pass.drives_missed == 0 && !pass.stopped
+    pass.refused == 0
+        && pass.later == 0
+        && pass.lost == 0
+        && pass.drives_missed == 0
+        && !pass.stopped
 }
 
 fn in_server(mut server: Server, args: &Args, line: &mut ProgressLine) -> anyhow::Result<Pass> {
@@ -135,6 +139,9 @@ fn print(out: &mut impl Write, pass: &Pass) -> std::io::Result<()> {
     )?;
     if pass.refused > 0 {
         writeln!(out, "{} not healed: their drives did not take it", pass.refused)?;
+    }
+    if pass.later > 0 {
+        writeln!(out, "{} not healed yet: the next pass tries again", pass.later)?;
     }
     if pass.lost > 0 {
         writeln!(out, "{} LOST: more is wrong than parity gives back", pass.lost)?;

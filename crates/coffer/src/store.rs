@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use coffer_base::drive::{Drive, Lock, RealDrive};
@@ -66,7 +67,11 @@ pub fn look(settings: &Settings) -> Result<Looked, Fault> {
     let mut real: Vec<(PathBuf, &PathBuf)> = Vec::new();
     for path in &settings.data {
         let may_miss = settings.degraded || settings.force;
-        let state = match look_at(path) {
+        let looked = answer(path, ANSWER_LIMIT, {
+            let path = path.clone();
+            move || look_at(&path)
+        });
+        let state = match looked {
             Err(NotUsable { fault, is_failing: true }) if may_miss => {
                 tracing::error!(error = %fault, "left out of this start");
                 State::Failing
@@ -74,7 +79,10 @@ pub fn look(settings: &Settings) -> Result<Looked, Fault> {
             looked => looked.map_err(|e| e.fault)?,
         };
         dirs.push((path.clone(), state));
-        if let Ok(canonical) = path.canonicalize() {
+        // One that fails may give no answer.
+        if state != State::Failing
+            && let Ok(canonical) = path.canonicalize()
+        {
             if let Some((_, other)) = real.iter().find(|(c, _)| *c == canonical) {
                 let (a, b) = (other.display(), path.display());
                 return Err(Fault::Usage(format!("{a} and {b} are the same directory")));
@@ -104,6 +112,34 @@ impl NotUsable {
         let fault = Fault::Data(format!("{}: {e}", path.display()));
         Self { fault, is_failing: !matches!(e.kind(), NotADirectory | PermissionDenied) }
     }
+}
+
+/// How long a start waits for a drive that gives no answer. One that has to spin up takes 15 s.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
+/// What `ask` finds out of the drive at `path`, on a thread of its own: a drive that hangs may
+/// never let it go. What an answer that comes too late holds is let go of.
+fn answer<T: Send + 'static>(
+    path: &Path,
+    limit: Duration,
+    ask: impl FnOnce() -> Result<T, NotUsable> + Send + 'static,
+) -> Result<T, NotUsable> {
+    let (answer, answered) = mpsc::sync_channel(1);
+    let asking = std::thread::Builder::new().name("ask".into()).spawn(move || {
+        // Nobody may wait for it any more.
+        let _ = answer.send(ask());
+    });
+    asking.map_err(|e| NotUsable {
+        fault: Fault::Data(format!("{}: no thread to ask it: {e}", path.display())),
+        is_failing: false,
+    })?;
+    let what = match answered.recv_timeout(limit) {
+        Ok(answer) => return answer,
+        Err(RecvTimeoutError::Timeout) => format!("no answer in {limit:?}"),
+        Err(RecvTimeoutError::Disconnected) => "the thread that asked it panicked".to_owned(),
+    };
+    let fault = Fault::Data(format!("{}: {what}", path.display()));
+    Err(NotUsable { fault, is_failing: true })
 }
 
 fn look_at(path: &Path) -> Result<State, NotUsable> {
@@ -353,10 +389,21 @@ fn open_held(
 }
 
 fn hold(path: &Path, state: State, undo: &mut Undo) -> Result<HeldDrive, NotUsable> {
-    let wrong = |e: io::Error| NotUsable::io(path, &e);
     if state == State::Absent {
         undo.made_below(path);
     }
+    let (drive, lock) = answer(path, ANSWER_LIMIT, {
+        let path = path.to_owned();
+        move || open_and_lock(&path, state)
+    })?;
+    if state != State::Coffer {
+        undo.files.push(path.join(LOCK));
+    }
+    Ok(HeldDrive { path: path.to_owned(), drive: Arc::new(drive), _lock: lock })
+}
+
+fn open_and_lock(path: &Path, state: State) -> Result<(RealDrive, Lock), NotUsable> {
+    let wrong = |e: io::Error| NotUsable::io(path, &e);
     let drive = match state {
         State::Absent => RealDrive::create(path),
         State::Empty | State::Coffer | State::Failing => RealDrive::open(path),
@@ -369,10 +416,7 @@ fn hold(path: &Path, state: State, undo: &mut Undo) -> Result<HeldDrive, NotUsab
         },
         _ => wrong(e),
     })?;
-    if state != State::Coffer {
-        undo.files.push(path.join(LOCK));
-    }
-    Ok(HeldDrive { path: path.to_owned(), drive: Arc::new(drive), _lock: lock })
+    Ok((drive, lock))
 }
 
 /// Takes back the lock files and directories of a start that failed.

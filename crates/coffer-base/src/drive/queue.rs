@@ -109,10 +109,33 @@ pub fn is_given_up(e: &io::Error) -> bool {
 
 /// The threads of one drive. Cheap to clone; the threads end with the last clone.
 #[derive(Clone)]
-pub struct DriveQueue(Option<Arc<Handle>>);
+pub struct DriveQueue(Option<Arc<Handle>>, Option<Arc<dyn Verdicts>>);
 
 /// The queue of drives without threads: everything runs at once where it is called.
-pub(super) static INLINE: DriveQueue = DriveQueue(None);
+pub(super) static INLINE: DriveQueue = DriveQueue(None, None);
+
+/// What becomes of a drive without threads that hangs. In a simulation no time passes: a call that
+/// would hang answers at once with [`late`] or [`given_up`], and who gave it up is told here.
+pub(super) trait Verdicts: Send + Sync {
+    /// See [`DriveQueue::is_slow`].
+    fn is_slow(&self) -> bool;
+    /// See [`DriveQueue::given_up`].
+    fn given_up(&self) -> Option<String>;
+    /// See [`DriveQueue::take_late_failure`].
+    fn take_late_failure(&self) -> Option<io::Error>;
+    /// How long calls from now on wait; returns how long those before did.
+    fn set_patience(&self, patience: Patience) -> Patience;
+}
+
+/// The error of a call that was not waited for.
+pub(super) fn late(label: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::WouldBlock, Late(format!("{label} is slow")))
+}
+
+/// The error of a call to a drive that was given up.
+pub(super) fn given_up(why: String) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, Late(why))
+}
 
 struct Handle(Arc<Shared>);
 
@@ -262,7 +285,7 @@ impl DriveQueue {
         let alone = drives.len() == 1;
         let mut queues = Vec::with_capacity(drives.len());
         for (i, (label, check)) in drives.into_iter().enumerate() {
-            queues.push(DriveQueue(Some(Arc::new(Handle(Arc::new(Shared {
+            let handle = Arc::new(Handle(Arc::new(Shared {
                 number: NUMBERS.fetch_add(1, Relaxed),
                 label,
                 alone,
@@ -280,7 +303,8 @@ impl DriveQueue {
                 checking: AtomicBool::new(false),
                 done: Default::default(),
                 late_failure: Mutex::default(),
-            }))))));
+            })));
+            queues.push(DriveQueue(Some(handle), None));
         }
         // Where no time passes, nothing stalls.
         if queues.len() > 1 && !cfg!(feature = "shuttle") {
@@ -327,7 +351,7 @@ impl DriveQueue {
         let mut delay = Duration::ZERO;
         for (i, (queue, item)) in items.into_iter().enumerate() {
             let Some(shared) = queue.elsewhere() else {
-                results[i] = Some(work(item));
+                results[i] = Some(queue.run_here(patience, || work(item)));
                 asked.push(None);
                 continue;
             };
@@ -365,6 +389,19 @@ impl DriveQueue {
             (None, None) => Err(gone()),
         });
         late.collect()
+    }
+
+    /// What [`DriveQueue::each`] does with a drive without threads, and on the drive's own.
+    fn run_here<R>(
+        &self,
+        patience: Patience,
+        work: impl FnOnce() -> io::Result<R>,
+    ) -> io::Result<R> {
+        let Some(verdicts) = &self.1 else { return work() };
+        let before = verdicts.set_patience(patience);
+        let result = work();
+        verdicts.set_patience(before);
+        result
     }
 
     /// Runs `work` on each drive, all at once, and hands `take` each result as it comes, with its
@@ -443,6 +480,11 @@ impl DriveQueue {
         INLINE.clone()
     }
 
+    /// As [`DriveQueue::inline`], for a drive that may hang in a simulation.
+    pub(super) fn simulated(verdicts: Arc<dyn Verdicts>) -> DriveQueue {
+        DriveQueue(None, Some(verdicts))
+    }
+
     /// As [`DriveQueue::inline`], borrowed.
     pub fn none() -> &'static DriveQueue {
         &INLINE
@@ -451,16 +493,21 @@ impl DriveQueue {
     /// Whether readers that have another way leave it alone.
     pub fn is_slow(&self) -> bool {
         self.0.as_ref().is_some_and(|handle| handle.0.is_slow())
+            || self.1.as_ref().is_some_and(|verdicts| verdicts.is_slow())
     }
 
     /// Whether it was given up: nothing is sent to it any more.
     pub fn is_given_up(&self) -> bool {
         self.0.as_ref().is_some_and(|handle| handle.0.given_up.load(Relaxed))
+            || self.1.as_ref().is_some_and(|verdicts| verdicts.given_up().is_some())
     }
 
     /// Why it was given up, if so.
     pub fn given_up(&self) -> Option<String> {
-        self.0.as_ref()?.0.jobs().closed.clone()
+        match (&self.0, &self.1) {
+            (Some(handle), _) => handle.0.jobs().closed.clone(),
+            (None, verdicts) => verdicts.as_ref()?.given_up(),
+        }
     }
 
     /// Says that the drive is not part of the set any more; it stays usable. Refused (`false`)
@@ -491,7 +538,9 @@ impl DriveQueue {
 
     /// A change that failed after the drive was given up, once.
     pub fn take_late_failure(&self) -> Option<io::Error> {
-        let Handle(shared) = self.0.as_deref()?;
+        let Some(Handle(shared)) = self.0.as_deref() else {
+            return self.1.as_ref()?.take_late_failure();
+        };
         shared.late_failure.lock().expect("no holder panics").take()
     }
 
@@ -653,8 +702,7 @@ impl Shared {
     /// Counts a read that goes elsewhere.
     fn hedge(&self, kind: Work) -> io::Error {
         self.hedged.fetch_add(u64::from(kind == Work::Read), Relaxed);
-        let what = format!("{} is slow", self.label);
-        io::Error::new(io::ErrorKind::WouldBlock, Late(what))
+        late(&self.label)
     }
 
     /// Nobody waits for read `id` any more.
@@ -667,8 +715,7 @@ impl Shared {
     }
 
     fn given_up_error(&self) -> io::Error {
-        let why = self.jobs().closed.clone().unwrap_or_default();
-        io::Error::new(io::ErrorKind::TimedOut, Late(why))
+        given_up(self.jobs().closed.clone().unwrap_or_default())
     }
 
     /// Begins nothing any more; returns the jobs that have not ended.

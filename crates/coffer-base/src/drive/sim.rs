@@ -9,8 +9,9 @@
 //! - each unsynced change of a name is kept or lost, independently;
 //! - what was synced is there.
 //!
-//! A run is a function of the seed and of the calls made. Time does not exist here: nothing
-//! stalls.
+//! A run is a function of the seed and of the calls made. Time does not exist here. A drive that
+//! hangs ([`Strike::Hang`]) answers at once what [`super::queue`] answers when it is given up, and
+//! what it was asked waits inside it; see [`limbo`].
 
 use std::collections::BTreeSet;
 use std::io;
@@ -20,10 +21,15 @@ use super::{Access, Drive, DriveFile, Space, check_name};
 use crate::buffer::ALIGN;
 use crate::rng::{Rng, SeededRng};
 
+mod call;
 mod content;
 mod file;
+mod limbo;
 mod world;
 
+use super::queue::{DriveQueue, Patience, Verdicts};
+use call::{Call, Opened};
+use limbo::{Answers, Limbo};
 use world::{DriveState, FileId, World, cut_error};
 
 /// What a power cut leaves of that which was not synced.
@@ -107,6 +113,8 @@ pub enum Strike {
     Faults(Faults),
     /// It is gone, until [`SimWorld::restore_drive`].
     Remove,
+    /// It hangs for so many operations of any drive, then does what it was asked meanwhile.
+    Hang(u64),
 }
 
 /// Called at every operation with its number, when its effect is under way: done, but not
@@ -131,18 +139,17 @@ pub struct SimDrive {
     era: u64,
     /// Which handle it is, of all that were given out.
     start: u64,
+    answers: Arc<Answers>,
+    queue: DriveQueue,
 }
 
 struct SimFile {
     world: SimWorld,
     drive: String,
-    /// The name it was opened by.
-    name: String,
-    id: FileId,
+    file: Opened,
     access: Access,
     era: u64,
-    /// Through it the file was created.
-    created: bool,
+    answers: Arc<Answers>,
 }
 
 fn chance(rng: &SeededRng, of: u64, outcomes: u64) -> bool {
@@ -175,7 +182,11 @@ impl SimWorld {
         state.drives.entry(name.to_owned()).or_default();
         state.starts += 1;
         let (era, start) = (state.era, state.starts);
-        Arc::new(SimDrive { world: self.clone(), name: name.to_owned(), era, start })
+        drop(state);
+        let (world, name) = (self.clone(), name.to_owned());
+        let answers = Arc::new(Answers::new(self.clone(), name.clone(), start));
+        let queue = DriveQueue::simulated(answers.clone());
+        Arc::new(SimDrive { world, name, era, start, answers, queue })
     }
 
     /// A deep copy, without the observer. It shares nothing with this world, and what was opened
@@ -260,6 +271,7 @@ impl SimWorld {
         let mut state = self.state();
         old.faults = state.drives.get(drive).map(|drive| drive.faults.clone()).unwrap_or_default();
         old.removed = false;
+        old.limbo = Limbo::default();
         state.drives.insert(drive.to_owned(), old);
     }
 
@@ -295,6 +307,21 @@ impl SimWorld {
         }
     }
 
+    /// Ends a hang: what the drive was asked meanwhile has its effect now.
+    pub fn wake(&self, drive: &str) {
+        self.state().wake(drive);
+    }
+
+    /// Whether a drive hangs now.
+    pub fn is_hung(&self, drive: &str) -> bool {
+        self.state().drives.get(drive).is_some_and(|drive| drive.limbo.is_hung())
+    }
+
+    /// How many calls are inside a drive that hangs, or may still reach it.
+    pub fn in_limbo(&self, drive: &str) -> usize {
+        self.state().drives.get(drive).map_or(0, |drive| drive.limbo.len())
+    }
+
     /// Whether a drive is there and not removed.
     pub fn is_here(&self, name: &str) -> bool {
         self.state().drives.get(name).is_some_and(|drive| !drive.removed)
@@ -317,22 +344,22 @@ impl SimWorld {
         drive.file_mut(id).is_ok_and(|file| file.flip_bit(byte, bit))
     }
 
-    /// Runs one counted operation: `act` has its effect, not yet durable; `settle` follows when
-    /// the power is still on.
-    fn operate<T>(
-        &self,
-        place: Place<'_>,
-        what: &str,
-        numbers: [u64; 2],
-        act: impl FnOnce(&mut World) -> io::Result<T>,
-        settle: impl FnOnce(&mut DriveState, &T) -> io::Result<()>,
-    ) -> io::Result<T> {
+    /// Runs one counted operation: what it does is not durable at first; that follows when the
+    /// power is still on.
+    fn operate(&self, place: Place<'_>, call: Call) -> io::Result<()> {
         let mut state = self.state();
         place.check(&state)?;
-        let cut = state.count(what, place.drive, numbers);
+        let cut = state.count(call.what(), place.drive, call.numbers());
         // A strike may just have taken it away.
         place.check_drive(&state)?;
-        let done = act(&mut state)?;
+        let hangs = drive_of(&mut state, place.drive)?.limbo.is_hung();
+        let rng = match hangs {
+            true => {
+                drive_of(&mut state, place.drive)?.limbo.push(place.answers.start(), call.clone());
+                state.rng()
+            }
+            false => call.act(&mut state, place.drive)?,
+        };
         if cut {
             return Err(cut_error());
         }
@@ -343,9 +370,11 @@ impl SimWorld {
             observer(operation, self);
         }
         drop(observer);
+        if hangs {
+            return Err(place.answers.give_up());
+        }
         let mut state = self.state();
-        settle(drive_of(&mut state, place.drive)?, &done)?;
-        Ok(done)
+        call.settle(drive_of(&mut state, place.drive)?, &rng)
     }
 }
 
@@ -355,6 +384,7 @@ struct Place<'a> {
     drive: &'a str,
     era: u64,
     by_name: bool,
+    answers: &'a Answers,
 }
 
 impl Place<'_> {
@@ -362,7 +392,18 @@ impl Place<'_> {
         if state.down || state.era != self.era {
             return Err(cut_error());
         }
+        self.answers.check()?;
         self.check_drive(state)
+    }
+
+    /// As [`Place::check`], for what is asked and does not change the drive: no answer while it
+    /// hangs.
+    fn check_answers(&self, state: &World, patience: Option<Patience>) -> io::Result<()> {
+        self.check(state)?;
+        match state.drives.get(self.drive) {
+            Some(drive) if drive.limbo.is_hung() => Err(self.answers.no_answer(patience)),
+            _ => Ok(()),
+        }
     }
 
     fn check_drive(&self, state: &World) -> io::Result<()> {
@@ -380,13 +421,17 @@ fn drive_of<'a>(world: &'a mut World, name: &str) -> io::Result<&'a mut DriveSta
 
 impl SimDrive {
     fn place(&self) -> Place<'_> {
-        Place { drive: &self.name, era: self.era, by_name: true }
+        Place { drive: &self.name, era: self.era, by_name: true, answers: &self.answers }
     }
 
     /// Looks at the drive without counting.
-    fn look<T>(&self, look: impl FnOnce(&mut DriveState) -> io::Result<T>) -> io::Result<T> {
+    fn look<T>(
+        &self,
+        patience: Option<Patience>,
+        look: impl FnOnce(&mut DriveState) -> io::Result<T>,
+    ) -> io::Result<T> {
         let mut state = self.world.state();
-        self.place().check(&state)?;
+        self.place().check_answers(&state, patience)?;
         look(drive_of(&mut state, &self.name)?)
     }
 
@@ -394,12 +439,26 @@ impl SimDrive {
         Arc::new(SimFile {
             world: self.world.clone(),
             drive: self.name.clone(),
-            name: name.to_owned(),
-            id,
+            file: Opened { name: name.to_owned(), id, created },
             access,
             era: self.era,
-            created,
+            answers: self.answers.clone(),
         })
+    }
+
+    fn open_with(
+        &self,
+        name: &str,
+        access: Access,
+        patience: Option<Patience>,
+    ) -> io::Result<Arc<dyn DriveFile>> {
+        check_name(name)?;
+        let id = self.look(patience, |drive| {
+            let id = *drive.names.get(name).ok_or(io::ErrorKind::NotFound)?;
+            drive.file_mut(id)?.handles += 1;
+            Ok(id)
+        })?;
+        Ok(self.file(name, id, access, false))
     }
 }
 
@@ -410,77 +469,61 @@ impl Drive for SimDrive {
 
     fn create(&self, name: &str, access: Access) -> io::Result<Arc<dyn DriveFile>> {
         check_name(name)?;
-        let act = |world: &mut World| {
-            let id = world.new_file();
-            let drive = drive_of(world, &self.name)?;
-            if drive.faults.fail_writes {
-                return Err(simulated(io::ErrorKind::Other, "can't create"));
-            }
-            drive.check_room(id, 0)?;
-            if drive.names.contains_key(name) {
-                return Err(io::ErrorKind::AlreadyExists.into());
-            }
-            drive.create(name, id, self.start);
-            drive.file_mut(id)?.handles = 1;
-            Ok(id)
-        };
-        let id = self.world.operate(self.place(), "create", [0; 2], act, |_, _| Ok(()))?;
+        let id = self.world.state().new_file();
+        let call = Call::Create { name: name.to_owned(), id, by: self.start };
+        self.world.operate(self.place(), call)?;
         Ok(self.file(name, id, access, true))
     }
 
     fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn DriveFile>> {
-        check_name(name)?;
-        let id = self.look(|drive| {
-            let id = *drive.names.get(name).ok_or(io::ErrorKind::NotFound)?;
-            drive.file_mut(id)?.handles += 1;
-            Ok(id)
-        })?;
-        Ok(self.file(name, id, access, false))
+        self.open_with(name, access, None)
+    }
+
+    fn open_soon(&self, name: &str, access: Access) -> io::Result<Arc<dyn DriveFile>> {
+        self.open_with(name, access, Some(Patience::Hedged))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         check_name(from)?;
         check_name(to)?;
-        let act = |world: &mut World| drive_of(world, &self.name)?.rename(from, to, self.start);
-        self.world.operate(self.place(), "rename", [0; 2], act, |_, _| Ok(()))
+        let call = Call::Rename { from: from.to_owned(), to: to.to_owned(), by: self.start };
+        self.world.operate(self.place(), call)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         check_name(name)?;
-        let act = |world: &mut World| drive_of(world, &self.name)?.remove(name, self.start);
-        self.world.operate(self.place(), "remove", [0; 2], act, |_, _| Ok(()))
+        let call = Call::Remove { name: name.to_owned(), by: self.start };
+        self.world.operate(self.place(), call)
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        self.look(|drive| Ok(drive.names.keys().cloned().collect()))
+        self.look(None, |drive| Ok(drive.names.keys().cloned().collect()))
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        let settle = |drive: &mut DriveState, _: &()| {
-            if !drive.faults.forget_syncs {
-                drive.sync_dir(self.start);
-            }
-            Ok(())
-        };
-        self.world.operate(self.place(), "sync_dir", [0; 2], |_| Ok(()), settle)
+        self.world.operate(self.place(), Call::SyncDir { by: self.start })
     }
 
     fn space(&self) -> io::Result<Space> {
-        self.look(|drive| Ok(drive.space()))
+        self.look(None, |drive| Ok(drive.space()))
     }
 
     fn probe(&self) -> io::Result<()> {
-        self.look(|_| Ok(()))
+        self.look(None, |_| Ok(()))
     }
 
     fn barriers(&self) -> u64 {
         self.world.state().drives.get(&self.name).map_or(0, |drive| drive.barriers)
     }
+
+    fn queue(&self) -> &DriveQueue {
+        &self.queue
+    }
 }
 
 impl SimFile {
     fn place(&self) -> Place<'_> {
-        Place { drive: &self.drive, era: self.era, by_name: false }
+        Place { drive: &self.drive, era: self.era, by_name: false, answers: &self.answers }
     }
 
     fn check_alignment(&self, buf: &[u8], offset: u64) -> io::Result<()> {
@@ -493,50 +536,18 @@ impl SimFile {
         Ok(())
     }
 
-    /// Settles a sync, or a synchronous write.
-    fn settle(&self, drive: &mut DriveState, writes: bool, rng: &SeededRng) -> io::Result<()> {
-        let is_forgotten = drive.faults.forget_syncs
-            || drive.faults.forget.iter().any(|forget| match forget {
-                Forget::Writes(pattern) => writes && Forget::names(pattern, &self.name),
-                Forget::NewSyncs(pattern) => {
-                    !writes && self.created && Forget::names(pattern, &self.name)
-                }
-                Forget::LaterSyncs(pattern) => {
-                    !writes && !self.created && Forget::names(pattern, &self.name)
-                }
-                Forget::Created(_) | Forget::Renamed(_) | Forget::NamesOfBefore => false,
-            });
-        let fails = drive.sync_fails();
-        if !fails {
-            drive.barriers += 1;
-            if is_forgotten {
-                return Ok(());
-            }
-        }
-        let file = drive.file_mut(self.id)?;
-        match (fails, writes) {
-            (false, true) => file.force_last_write(),
-            (false, false) => file.sync(),
-            (true, true) => file.lose_last_write(rng),
-            (true, false) => file.fail_sync(rng),
-        }
-        if fails { Err(simulated(io::ErrorKind::Other, "sync failed")) } else { Ok(()) }
-    }
-}
-
-impl DriveFile for SimFile {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    fn read(&self, buf: &mut [u8], offset: u64, patience: Option<Patience>) -> io::Result<usize> {
         self.check_alignment(buf, offset)?;
         let mut state = self.world.state();
-        self.place().check(&state)?;
+        self.place().check_answers(&state, patience)?;
         let seed = state.seed;
         let drive = drive_of(&mut state, &self.drive)?;
-        if drive.faults.fail_reads || drive.faults.unreadable.contains(&self.name) {
+        if drive.faults.fail_reads || drive.faults.unreadable.contains(&self.file.name) {
             return Err(simulated(io::ErrorKind::Other, "unreadable"));
         }
         let end = offset + buf.len() as u64;
         let hits = |(name, at): &(String, u64)| {
-            *name == self.name && *at < end && offset < at + ALIGN as u64
+            *name == self.file.name && *at < end && offset < at + ALIGN as u64
         };
         if drive.faults.bad_sectors.iter().any(hits) {
             return Err(simulated(io::ErrorKind::Other, "bad sector"));
@@ -544,7 +555,7 @@ impl DriveFile for SimFile {
         let (misdirected, stale) = (drive.faults.misdirect_reads, drive.faults.stale_reads);
         let stale = drive.goes_wrong(stale, seed).is_some();
         let elsewhere = drive.goes_wrong(misdirected, seed).and_then(|rng| drive.any_block(&rng));
-        let file = drive.files.get(&self.id).ok_or_else(cut_error)?;
+        let file = drive.files.get(&self.file.id).ok_or_else(cut_error)?;
         if stale {
             return Ok(file.read_stale(buf, offset));
         }
@@ -557,70 +568,45 @@ impl DriveFile for SimFile {
         }
         Ok(n)
     }
+}
+
+impl DriveFile for SimFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.read(buf, offset, None)
+    }
+
+    fn read_at_soon(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.read(buf, offset, Some(Patience::Hedged))
+    }
 
     fn write_at(&self, data: &[u8], offset: u64, sync: bool) -> io::Result<()> {
         self.check_alignment(data, offset)?;
-        let act = |world: &mut World| {
-            let seed = world.seed;
-            let drive = drive_of(world, &self.drive)?;
-            if drive.write_fails() {
-                return Err(simulated(io::ErrorKind::Other, "unwritable"));
-            }
-            drive.check_room(self.id, offset + data.len() as u64)?;
-            let written = offset..offset + data.len() as u64;
-            drive.faults.bad_sectors.retain(|(name, at)| {
-                *name != self.name || !written.contains(at) || at + ALIGN as u64 > written.end
-            });
-            let elsewhere = drive.goes_wrong(drive.faults.misdirect_writes, seed);
-            match elsewhere.and_then(|rng| drive.any_block(&rng)) {
-                None => drive.file_mut(self.id)?.write(data, offset),
-                Some((id, at)) => {
-                    drive.file_mut(self.id)?.write_astray(data, offset);
-                    drive.file_mut(id)?.hit(data, at);
-                }
-            }
-            Ok(world.rng())
-        };
-        let settle = |drive: &mut DriveState, rng: &SeededRng| match sync {
-            true => self.settle(drive, true, rng),
-            false => Ok(()),
-        };
-        let what = if sync { "write_sync" } else { "write" };
-        let numbers = [offset, data.len() as u64];
-        self.world.operate(self.place(), what, numbers, act, settle).map(|_| ())
+        let call = Call::Write { file: self.file.clone(), data: data.into(), offset, sync };
+        self.world.operate(self.place(), call)
     }
 
     fn sync(&self) -> io::Result<()> {
-        let settle = |drive: &mut DriveState, rng: &SeededRng| self.settle(drive, false, rng);
-        self.world
-            .operate(self.place(), "sync", [0; 2], |world| Ok(world.rng()), settle)
-            .map(|_| ())
+        self.world.operate(self.place(), Call::Sync { file: self.file.clone() })
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
         let mut state = self.world.state();
-        self.place().check(&state)?;
+        self.place().check_answers(&state, None)?;
         let drive = drive_of(&mut state, &self.drive)?;
-        drive.check_room(self.id, len)?;
-        let file = drive.file_mut(self.id)?;
+        drive.check_room(self.file.id, len)?;
+        let file = drive.file_mut(self.file.id)?;
         file.reserved = file.reserved.max(len);
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        let act = |world: &mut World| {
-            let drive = drive_of(world, &self.drive)?;
-            drive.check_room(self.id, len)?;
-            drive.file_mut(self.id)?.set_len(len);
-            Ok(())
-        };
-        self.world.operate(self.place(), "set_len", [len, 0], act, |_, _| Ok(()))
+        self.world.operate(self.place(), Call::SetLen { id: self.file.id, len })
     }
 
     fn len(&self) -> io::Result<u64> {
         let state = self.world.state();
-        self.place().check(&state)?;
-        let file = state.drives.get(&self.drive).and_then(|drive| drive.files.get(&self.id));
+        self.place().check_answers(&state, None)?;
+        let file = state.drives.get(&self.drive).and_then(|drive| drive.files.get(&self.file.id));
         file.map(|file| file.len()).ok_or_else(cut_error)
     }
 }
@@ -636,7 +622,7 @@ impl Drop for SimFile {
         let Some(drive) = state.drives.get_mut(&self.drive) else {
             return;
         };
-        if let Ok(file) = drive.file_mut(self.id) {
+        if let Ok(file) = drive.file_mut(self.file.id) {
             file.handles = file.handles.saturating_sub(1);
             if file.handles == 0 {
                 drive.forget_nameless();

@@ -204,7 +204,9 @@ fn a_session_of_a_role_lasts_as_long_as_the_role_and_its_time() {
         let found = i.credential(&issued.access_key, token, NOW).await.unwrap().unwrap();
         assert_eq!(found.secret, issued.secret);
         assert_eq!(found.principal.id, issued.id);
-        assert!(found.principal.context.get("aws:TokenIssueTime").is_some());
+        let context = &found.principal.context;
+        assert!(context.get("aws:TokenIssueTime").is_some());
+        assert_eq!(context.get("aws:MultiFactorAuthPresent").unwrap(), ["false"]);
         // Its end, also when it is in the cache.
         let last = Timestamp(issued.expires.0 - 1);
         assert_eq!(of(&store, &issued, last).await, Ok(arn));

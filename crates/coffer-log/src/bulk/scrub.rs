@@ -51,7 +51,7 @@ pub(crate) fn scrub_rows(
                 let label = inner.set.label(members[index]);
                 let what = format!("the file of segment {} on {label} is missing", segment.id);
                 let why = "rows are being written to the segment".to_owned();
-                scrubber.found(members[index], what, Outcome::Refused(why));
+                scrubber.found(members[index], what, Outcome::Later(why));
             }
         }
     }

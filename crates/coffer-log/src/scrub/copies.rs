@@ -11,6 +11,7 @@ use coffer_base::buffer::ALIGN;
 use coffer_base::drive::DriveFile;
 use coffer_base::{AlignedBuf, DriveId, Position, SegmentId};
 
+use super::failed::not_opened;
 use super::target::read_one;
 use super::{Access, Outcome, Scrubber};
 use crate::body::{BodyReader, walk};
@@ -143,8 +144,7 @@ pub(super) fn scrub(
             },
             Err(e) => {
                 let what = format!("{name} on {} can't be opened: {e}", drive.label());
-                let why = "the drive refuses the file".to_owned();
-                scrubber.found(*member, what, Outcome::Refused(why));
+                scrubber.found(*member, what, not_opened(&e));
             }
         }
     }

@@ -10,10 +10,10 @@ use std::io;
 use coffer_base::DriveId;
 use coffer_base::drive::queue::is_given_up;
 
-use super::Scrubber;
+use super::{Outcome, Scrubber};
 use crate::inner::Inner;
 use crate::segment::Layout;
-use crate::set::{DriveState, is_full, state_after};
+use crate::set::{DriveState, is_full, is_of_process, state_after};
 
 /// What a drive failed at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +25,16 @@ pub(super) enum Failed {
 }
 
 impl Scrubber<'_> {
-    /// `member` did not take what would heal it: what follows for the drive, and why.
-    pub(super) fn failed(&mut self, member: DriveId, e: &io::Error, failed: Failed) -> String {
+    /// `member` did not take what would heal it: what follows for the drive, and what became of
+    /// what was wrong.
+    pub(super) fn failed(&mut self, member: DriveId, e: &io::Error, failed: Failed) -> Outcome {
+        if is_of_process(e) {
+            return Outcome::Later(e.to_string());
+        }
+        Outcome::Refused(self.refused(member, e, failed))
+    }
+
+    fn refused(&mut self, member: DriveId, e: &io::Error, failed: Failed) -> String {
         if is_full(e) {
             self.full.insert(member);
             return "the drive is full".to_owned();
@@ -49,6 +57,14 @@ impl Scrubber<'_> {
             }
             _ => e.to_string(),
         }
+    }
+}
+
+/// What becomes of what is in a file that could not be opened.
+pub(super) fn not_opened(e: &io::Error) -> Outcome {
+    match is_of_process(e) {
+        true => Outcome::Later(e.to_string()),
+        false => Outcome::Refused("the drive refuses the file".to_owned()),
     }
 }
 

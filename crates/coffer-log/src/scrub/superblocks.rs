@@ -140,7 +140,7 @@ fn scrub_slot(scrubber: &mut Scrubber<'_>, slots: &[Slot], at: usize, recorded: 
             scrubber.refusing.insert(slot.member);
             Outcome::Refused("what was written does not read back".to_owned())
         }
-        Err((e, failed)) => Outcome::Refused(scrubber.failed(slot.member, &e, failed)),
+        Err((e, failed)) => scrubber.failed(slot.member, &e, failed),
     };
     scrubber.found(slot.member, what, outcome);
 }

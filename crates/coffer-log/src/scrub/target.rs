@@ -11,7 +11,7 @@ use coffer_base::drive::queue::{Patience, Work};
 use coffer_base::drive::{Drive, DriveFile, DriveQueue};
 use coffer_base::{AlignedBuf, DriveId, SegmentId, failpoint};
 
-use super::failed::Failed;
+use super::failed::{Failed, not_opened};
 use super::{Outcome, Scrubber};
 use crate::erasure::Coder;
 use crate::geometry::Geometry;
@@ -34,8 +34,8 @@ struct Target {
 
 #[derive(Default)]
 struct Fresh {
-    /// Writing to it failed.
-    failed: Option<String>,
+    /// Writing to it failed: what became of it.
+    failed: Option<Outcome>,
     /// Blocks that could not be rebuilt, by where they begin in the file.
     holes: BTreeSet<u64>,
 }
@@ -109,7 +109,7 @@ impl Scrubber<'_> {
         };
         if error.kind() != io::ErrorKind::NotFound {
             let what = format!("{} can't be opened: {error}", what());
-            self.found(member, what, Outcome::Refused("the drive refuses the file".into()));
+            self.found(member, what, not_opened(&error));
             return None;
         }
         if let Err(e) = drive.probe() {
@@ -133,8 +133,8 @@ impl Scrubber<'_> {
             }
             Err(e) => {
                 let what = format!("{} is missing", what());
-                let why = self.failed(member, &e, Failed::Write);
-                self.found(member, what, Outcome::Refused(why));
+                let outcome = self.failed(member, &e, Failed::Write);
+                self.found(member, what, outcome);
                 None
             }
         }
@@ -201,8 +201,8 @@ impl Scrubber<'_> {
             let what = format!("{} on {} ends early", targets.name, drive.label());
             let outcome = match file.set_len(len).map(|()| file.sync()) {
                 Ok(Ok(())) => Outcome::Healed,
-                Err(e) => Outcome::Refused(self.failed(member, &e, Failed::Write)),
-                Ok(Err(e)) => Outcome::Refused(self.failed(member, &e, Failed::Sync)),
+                Err(e) => self.failed(member, &e, Failed::Write),
+                Ok(Err(e)) => self.failed(member, &e, Failed::Sync),
             };
             self.found(member, what, outcome);
         }
@@ -402,7 +402,7 @@ impl Scrubber<'_> {
                 bytes.copy_from_slice(&expected[run.clone()]);
                 failpoint::pass("heal.before-write");
                 if let Err(e) = file.write_at(&bytes, at + run.start as u64, true) {
-                    return Outcome::Refused(self.failed(member, &e, Failed::Write));
+                    return self.failed(member, &e, Failed::Write);
                 }
                 failpoint::pass("heal.written");
             }
@@ -419,7 +419,7 @@ impl Scrubber<'_> {
         }
         // It acknowledges what it does not keep.
         let e = io::Error::other("what was written reads back differently");
-        Outcome::Refused(self.failed(member, &e, Failed::Sync))
+        self.failed(member, &e, Failed::Sync)
     }
 
     /// Ends the making of files that were missing: synced, verified by `verify`, which is given
@@ -437,8 +437,8 @@ impl Scrubber<'_> {
             let temporary = format!("{}{TEMPORARY}", targets.name);
             let outcome = if self.stopped {
                 None
-            } else if let Some(why) = fresh.failed {
-                Some(Outcome::Refused(why))
+            } else if let Some(outcome) = fresh.failed {
+                Some(outcome)
             } else if !self.takes_growth(member) {
                 Some(Outcome::Refused("the drive takes no writes".to_owned()))
             } else {
@@ -483,10 +483,10 @@ impl Scrubber<'_> {
             Err(e) => Err(e),
         };
         if let Err(e) = grown {
-            return Some(Outcome::Refused(self.failed(member, &e, Failed::Write)));
+            return Some(self.failed(member, &e, Failed::Write));
         }
         if let Err(e) = file.sync() {
-            return Some(Outcome::Refused(self.failed(member, &e, Failed::Sync)));
+            return Some(self.failed(member, &e, Failed::Sync));
         }
         failpoint::pass("heal.file-synced");
         let is_right = verify(self);
@@ -507,7 +507,7 @@ impl Scrubber<'_> {
         };
         let named: io::Result<()> = name();
         if let Err(e) = named {
-            return Some(Outcome::Refused(self.failed(member, &e, Failed::Sync)));
+            return Some(self.failed(member, &e, Failed::Sync));
         }
         failpoint::pass("heal.file-named");
         self.inner.set.forget_file(member, &targets.name);

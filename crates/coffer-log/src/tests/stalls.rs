@@ -11,6 +11,7 @@ use super::*;
 use crate::DriveThreads;
 use crate::status::slow;
 
+mod levels;
 mod verdicts;
 
 const LIMIT: Duration = Duration::from_millis(400);

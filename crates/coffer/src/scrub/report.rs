@@ -42,6 +42,10 @@ pub struct Pass {
     pub healed: u64,
     /// Of those, known and not taken by the drive.
     pub refused: u64,
+    /// Of those, left for the next pass: rows were being written there, or the server was short of
+    /// files or memory.
+    #[serde(default)]
+    pub later: u64,
     /// Of those, beyond what parity gives back.
     pub lost: u64,
     /// Rows that were being written when the power went, and that nobody names.
@@ -80,6 +84,7 @@ impl Pass {
             found: report.found,
             healed: report.healed,
             refused: report.refused,
+            later: report.later,
             lost: report.lost,
             unfinished: report.unfinished,
             drives_missed: report.drives_missed,

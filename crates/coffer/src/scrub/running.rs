@@ -259,6 +259,7 @@ impl Scrubbing {
                 found = report.found,
                 healed = report.healed,
                 refused = report.refused,
+                later = report.later,
                 lost = report.lost,
                 bytes = report.bytes,
                 "a pass over the drives found damage"
@@ -281,6 +282,7 @@ fn again(before: Duration, report: Option<ScrubReport>) -> Duration {
         Some(report) if report.stopped => REBUILD_AGAIN,
         // It left nothing: what is lacking by then is new.
         Some(report) if report.healed == report.found && report.healed > 0 => LOOK,
+        Some(report) if report.later > 0 => REBUILD_AGAIN,
         Some(report) if report.healed == 0 => (before * 2).clamp(REBUILD_AGAIN, REBUILD_AGAIN_MAX),
         _ => REBUILD_AGAIN,
     }
@@ -391,5 +393,7 @@ mod tests {
         assert_eq!(again(LOOK, Some(ScrubReport { stopped: true, ..all })), REBUILD_AGAIN);
         let nothing = Some(ScrubReport { found: 1, refused: 1, ..ScrubReport::default() });
         assert_eq!(again(LOOK, nothing), REBUILD_AGAIN);
+        let later = Some(ScrubReport { found: 1, later: 1, ..ScrubReport::default() });
+        assert_eq!(again(REBUILD_AGAIN, later), REBUILD_AGAIN);
     }
 }

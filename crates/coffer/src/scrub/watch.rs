@@ -79,6 +79,7 @@ impl<C: Control> ScrubVisitor for Watch<'_, C> {
     fn finding(&mut self, finding: &Finding) {
         match finding.outcome {
             Outcome::Healed => tracing::warn!(event = "healed", "{finding}"),
+            Outcome::Later(_) => tracing::warn!(event = "healed-later", "{finding}"),
             Outcome::Refused(_) | Outcome::Lost(_) => {
                 tracing::error!(event = "not-healed", "{finding}");
             }

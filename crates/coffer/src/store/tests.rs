@@ -100,3 +100,24 @@ fn a_directory_that_fails_is_left_out_of_a_degraded_start_only() {
     let Err(OpenFailure::Log(error)) = open_dirs(&both, &options) else { panic!("it opened") };
     assert!(error.to_string().contains("1 were given"), "the log is asked for the rest: {error}");
 }
+
+#[test]
+fn a_drive_that_gives_no_answer_is_one_that_fails() {
+    let path = Path::new("/drive");
+    let (end, hang) = mpsc::channel::<()>();
+    let (held, let_go) = mpsc::channel::<()>();
+    let hanging = answer(path, Duration::from_millis(20), move || {
+        // Until the test lets it go on.
+        let _ = hang.recv();
+        Ok(held)
+    });
+    let failure = hanging.expect_err("it hangs");
+    assert!(failure.is_failing);
+    assert_eq!(failure.fault.to_string(), "/drive: no answer in 20ms");
+    // What it would have held is let go of when it comes at last.
+    drop(end);
+    assert_eq!(let_go.recv(), Err(mpsc::RecvError));
+    let panicked = answer::<()>(path, Duration::from_secs(60), || panic!("on purpose"));
+    assert!(panicked.expect_err("it panicked").is_failing);
+    assert_eq!(answer(path, Duration::from_secs(60), || Ok(7)).expect("it answers"), 7);
+}

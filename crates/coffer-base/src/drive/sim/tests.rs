@@ -2,6 +2,8 @@ use super::*;
 use crate::buffer::AlignedBuf;
 use crate::drive::RealDrive;
 
+mod hangs;
+
 fn read_all(drive: &dyn Drive, name: &str) -> io::Result<Vec<u8>> {
     let file = drive.open(name, Access::Buffered)?;
     let mut bytes = vec![0; file.len()? as usize];

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::file::File;
+use super::limbo::Limbo;
 use super::{Faults, Forget, Strike, Survival, chance};
 use crate::checksum::checksum;
 use crate::drive::Space;
@@ -50,6 +51,8 @@ pub(super) struct DriveState {
     pub(super) refused_for_space: u64,
     /// Reads and writes that faults were asked about.
     draws: u64,
+    /// What it was asked and did not do yet.
+    pub(super) limbo: Limbo,
 }
 
 #[derive(Clone, Debug)]
@@ -87,6 +90,7 @@ impl World {
                 self.strike(&drive, strike);
             }
         }
+        self.land_due();
         let mut line = Vec::with_capacity(64);
         line.extend_from_slice(&self.trace.to_le_bytes());
         line.extend_from_slice(what.as_bytes());
@@ -100,8 +104,10 @@ impl World {
     }
 
     fn strike(&mut self, drive: &str, strike: Strike) {
+        let operations = self.operations;
         let drive = self.drives.entry(drive.to_owned()).or_default();
         match strike {
+            Strike::Hang(n) => drive.limbo.hang(operations.saturating_add(n)),
             Strike::Faults(faults) => drive.faults = faults,
             Strike::Remove => drive.removed = true,
         }
@@ -117,6 +123,7 @@ impl World {
 
     pub(super) fn power_cut(&mut self, survival: Survival) {
         let rng = self.rng();
+        self.cut_limbo(survival, &rng);
         for drive in self.drives.values_mut() {
             drive.cut(survival, &rng);
         }

@@ -1,4 +1,5 @@
-//! Bytes that are wrong in memory only.
+//! Bytes that are wrong in memory only, and a process that is short of files: neither says
+//! anything about a drive.
 
 use std::io;
 use std::ops::Range;
@@ -9,20 +10,33 @@ use coffer_base::drive::{Access, Drive, DriveFile, SimWorld, Space};
 use coffer_base::rng::SeededRng;
 use coffer_base::{Ack, StillClock};
 
-use super::options;
+use super::{options, scrub};
 use crate::group::Group;
 use crate::options::Seams;
-use crate::{Extent, Lane, Log};
+use crate::{DriveState, Extent, Lane, Log};
 
-/// A drive of which memory has the cells wrong until it lets go of them; with the second, the
-/// segments' headers, too, of which each start and seal has what it needs most of the time.
-struct Cached(Arc<dyn Drive>, Arc<AtomicBool>, Arc<AtomicBool>);
+/// A drive of which memory has the cells wrong until it lets go of them.
+struct Cached {
+    drive: Arc<dyn Drive>,
+    is_bad: Arc<AtomicBool>,
+    process: Arc<Process>,
+}
+
+/// What is so for all drives.
+#[derive(Default)]
+struct Process {
+    /// The segments' headers are wrong in memory, too, of which each start and seal has what it
+    /// needs most of the time.
+    also_headers: AtomicBool,
+    /// No cell can be opened or made.
+    is_short: AtomicBool,
+}
 
 struct CachedFile {
     file: Arc<dyn DriveFile>,
     is_direct: bool,
     is_bad: Arc<AtomicBool>,
-    also_headers: Arc<AtomicBool>,
+    process: Arc<Process>,
 }
 
 impl Cached {
@@ -34,49 +48,62 @@ impl Cached {
         Arc::new(CachedFile {
             file,
             is_direct,
-            is_bad: self.1.clone(),
-            also_headers: self.2.clone(),
+            is_bad: self.is_bad.clone(),
+            process: self.process.clone(),
         })
+    }
+}
+
+impl Cached {
+    fn check_room(&self, name: &str) -> io::Result<()> {
+        const EMFILE: i32 = 24;
+        match name.contains(".cell") && self.process.is_short.load(Ordering::Relaxed) {
+            true => Err(io::Error::from_raw_os_error(EMFILE)),
+            false => Ok(()),
+        }
     }
 }
 
 impl Drive for Cached {
     fn label(&self) -> String {
-        self.0.label()
+        self.drive.label()
     }
     fn create(&self, name: &str, access: Access) -> io::Result<Arc<dyn DriveFile>> {
-        Ok(self.file(self.0.create(name, access)?, access, name))
+        self.check_room(name)?;
+        Ok(self.file(self.drive.create(name, access)?, access, name))
     }
     fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn DriveFile>> {
-        Ok(self.file(self.0.open(name, access)?, access, name))
+        let file = self.drive.open(name, access)?;
+        self.check_room(name)?;
+        Ok(self.file(file, access, name))
     }
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.0.rename(from, to)
+        self.drive.rename(from, to)
     }
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.0.remove(name)
+        self.drive.remove(name)
     }
     fn list(&self) -> io::Result<Vec<String>> {
-        self.0.list()
+        self.drive.list()
     }
     fn sync_dir(&self) -> io::Result<()> {
-        self.0.sync_dir()
+        self.drive.sync_dir()
     }
     fn space(&self) -> io::Result<Space> {
-        self.0.space()
+        self.drive.space()
     }
     fn probe(&self) -> io::Result<()> {
-        self.0.probe()
+        self.drive.probe()
     }
     fn barriers(&self) -> u64 {
-        self.0.barriers()
+        self.drive.barriers()
     }
 }
 
 impl DriveFile for CachedFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let n = self.file.read_at(buf, offset)?;
-        let counts = offset > 0 || self.also_headers.load(Ordering::Relaxed);
+        let counts = offset > 0 || self.process.also_headers.load(Ordering::Relaxed);
         if counts && !self.is_direct && self.is_bad.load(Ordering::Relaxed) {
             buf[..n].iter_mut().for_each(|byte| *byte ^= 1);
         }
@@ -108,17 +135,14 @@ struct Store {
     lane: Lane,
     payloads: Vec<(Extent, Vec<u8>)>,
     is_bad: Vec<Arc<AtomicBool>>,
-    also_headers: Arc<AtomicBool>,
+    process: Arc<Process>,
 }
 
-fn open(
-    world: &SimWorld,
-    is_bad: &[Arc<AtomicBool>],
-    also_headers: &Arc<AtomicBool>,
-) -> (Log, Lane) {
+fn open(world: &SimWorld, is_bad: &[Arc<AtomicBool>], process: &Arc<Process>) -> (Log, Lane) {
     let drive = |(i, is_bad): (usize, &Arc<AtomicBool>)| {
         let drive = world.drive(&format!("d{i}"));
-        Arc::new(Cached(drive, is_bad.clone(), also_headers.clone())) as Arc<dyn Drive>
+        let (is_bad, process) = (is_bad.clone(), process.clone());
+        Arc::new(Cached { drive, is_bad, process }) as Arc<dyn Drive>
     };
     let drives = is_bad.iter().enumerate().map(drive).collect();
     let seams = Seams::inline(Arc::new(StillClock), Arc::new(SeededRng::new(7)));
@@ -129,8 +153,8 @@ fn open(
 fn store() -> Store {
     let world = SimWorld::new(41);
     let is_bad: Vec<Arc<AtomicBool>> = (0..3).map(|_| Arc::default()).collect();
-    let also_headers = Arc::default();
-    let (log, mut lane) = open(&world, &is_bad, &also_headers);
+    let process = Arc::default();
+    let (log, mut lane) = open(&world, &is_bad, &process);
     let mut payloads = Vec::new();
     for n in 0..40_u8 {
         let data = vec![n; 6000];
@@ -145,7 +169,7 @@ fn store() -> Store {
     for extent in writer.finish().expect("it ends") {
         payloads.push((extent, vec![7; extent.len as usize]));
     }
-    Store { world, log, lane, payloads, is_bad, also_headers }
+    Store { world, log, lane, payloads, is_bad, process }
 }
 
 #[test]
@@ -160,11 +184,11 @@ fn what_is_wrong_in_memory_only_is_read_from_the_drives() {
 
 #[test]
 fn headers_that_are_wrong_in_memory_only_are_read_from_the_drives() {
-    let Store { world, log, lane, payloads, is_bad, also_headers } = store();
+    let Store { world, log, lane, payloads, is_bad, process } = store();
     log.close(lane).expect("it closes");
     // Nothing is known of them but what the files say.
-    let (log, _lane) = open(&world, &is_bad, &also_headers);
-    also_headers.store(true, Ordering::Relaxed);
+    let (log, _lane) = open(&world, &is_bad, &process);
+    process.also_headers.store(true, Ordering::Relaxed);
     for (extent, data) in &payloads {
         is_bad.iter().for_each(|bad| bad.store(true, Ordering::Relaxed));
         let read = log.read(extent, 0..extent.len).expect("the drives have it right");
@@ -185,4 +209,26 @@ fn memory_lets_go_of_what_was_wrong_when_the_drive_has_it_right() {
     }
     let health: Vec<u64> = store.log.status().drives.iter().map(|d| d.health.found).collect();
     assert_eq!(health, [0, 0, 0]);
+}
+
+#[test]
+fn a_process_without_files_counts_against_no_drive() {
+    let store = store();
+    let cells = |(name, _): &(String, u64)| name.ends_with(".cell");
+    let files = store.world.files("d1").into_iter().filter(cells);
+    let missing = files.map(|(name, _)| name).next().expect("it has cells");
+    store.world.drive("d1").remove(&missing).expect("it goes");
+    store.process.is_short.store(true, Ordering::Relaxed);
+    // Those that can't be opened, and the one that can't be made.
+    let (report, findings) = scrub(&store.log);
+    assert!(report.later > 3, "{findings:?}");
+    assert_eq!((report.found, report.refused), (report.later, 0), "{findings:?}");
+    let is_missing = |what: &str| what.contains(&missing) && what.contains("d1 is missing");
+    assert!(findings.iter().any(|finding| is_missing(&finding.what)), "{findings:?}");
+    for drive in &store.log.status().drives {
+        assert_eq!((drive.state, drive.health.unhealable), (DriveState::Active, 0));
+    }
+    store.process.is_short.store(false, Ordering::Relaxed);
+    let (report, findings) = scrub(&store.log);
+    assert_eq!((report.found, report.healed, report.later), (1, 1, 0), "{findings:?}");
 }

@@ -5,7 +5,7 @@ use crate::Error;
 use crate::segment::Layout;
 
 /// Commits a group on a thread of its own.
-fn commit_beside<'s>(
+pub(super) fn commit_beside<'s>(
     scope: &'s std::thread::Scope<'s, '_>,
     lane: &'s mut Lane,
     ack: Ack,
@@ -18,7 +18,7 @@ fn commit_beside<'s>(
     })
 }
 
-fn wait_until(what: impl Fn() -> bool) {
+pub(super) fn wait_until(what: impl Fn() -> bool) {
     let began = Instant::now();
     while !what() {
         assert!(began.elapsed() < Duration::from_secs(20), "it never happens");
@@ -27,7 +27,7 @@ fn wait_until(what: impl Fn() -> bool) {
 }
 
 /// The drives on which a sync hangs.
-fn that_hang(gates: &[Gate]) -> Vec<usize> {
+pub(super) fn that_hang(gates: &[Gate]) -> Vec<usize> {
     (0..gates.len()).filter(|i| gates[*i].waiting() > 0).collect()
 }
 
