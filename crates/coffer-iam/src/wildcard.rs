@@ -82,6 +82,7 @@ pub fn matches_tokens(pattern: &[Token], name: &[u8]) -> bool {
         match pattern.get(p) {
             Some(&STAR) => {
                 p += 1;
+                n = seek(pattern.get(p), name, n);
                 last_star = Some((p, n));
                 continue;
             }
@@ -101,11 +102,26 @@ pub fn matches_tokens(pattern: &[Token], name: &[u8]) -> bool {
             return false;
         };
         // Whole characters, so that a `?` never starts inside one.
-        let star_end = next_char(name, star_end);
+        if star_end >= name.len() {
+            return false;
+        }
+        let star_end = seek(pattern.get(after_star), name, next_char(name, star_end));
         last_star = Some((after_star, star_end));
         (p, n) = (after_star, star_end);
     }
     pattern[p..].iter().all(|&token| token == STAR)
+}
+
+/// Where after a `*` the next token can match at the earliest: a byte that stands for itself is
+/// searched for at once.
+fn seek(token: Option<&Token>, name: &[u8], from: usize) -> usize {
+    match token {
+        Some(&token) if token < STAR => {
+            let found = name[from..].iter().position(|byte| Token::from(*byte) == token);
+            found.map_or(name.len(), |at| from + at)
+        }
+        _ => from,
+    }
 }
 
 /// The start of the character after the one at `at`.

@@ -52,7 +52,7 @@ impl Objects {
             return Err(Error::InvalidBucketName);
         }
         let CreateBucket { region, ack } = options;
-        let owner = grant.owner_id().to_owned();
+        let (owner, account) = (grant.owner_id().to_owned(), grant.account().to_owned());
         let created = self.now();
         let hint = 1024 + region.len() + owner.len();
         let plan = move |txn: &mut Txn<'_>, _: &KnownManifests| -> Result<Bucket, Refusal> {
@@ -62,12 +62,21 @@ impl Objects {
                 return Err(Error::BucketExists { owned_by_caller }.into());
             }
             let id = BucketId(txn.sequence());
-            let row = BucketRow { id, created, ack, owner: owner.clone(), region: region.clone() };
+            let row = BucketRow {
+                id,
+                created,
+                ack,
+                owner: owner.clone(),
+                account: account.clone(),
+                region: region.clone(),
+            };
             txn.put(&key, &row.encode());
             txn.add(&keys::totals(), &[1]);
             Ok(row.bucket(name.clone()))
         };
-        self.commit(Ack::All, hint, plan).await
+        let made = self.commit(Ack::All, hint, plan).await?;
+        self.facts_cache().forget_all();
+        Ok(made)
     }
 
     /// The bucket of any bucket's or object's grant (`HeadBucket`, `GetBucketLocation`, …).
@@ -75,11 +84,11 @@ impl Objects {
         Ok(self.bucket_row(grant)?.bucket(grant.bucket().to_owned()))
     }
 
-    /// The buckets of the store (`ListBuckets`): all of them, as all users of a store are of one
-    /// account.
+    /// The buckets of the caller's account (`ListBuckets`).
     pub async fn list_buckets(&self, grant: &Grant, query: ListBuckets) -> Result<BucketPage> {
         expect(grant, Action::ListAllMyBuckets);
         let catalog = self.catalog().clone();
+        let owner = grant.owner_id().to_owned();
         self.call(move || {
             let ListBuckets { prefix, after, max } = query;
             let snapshot = catalog.snapshot();
@@ -96,11 +105,14 @@ impl Objects {
             let hi = hi.as_ref().map(Vec::as_slice);
             for entry in snapshot.range(lo, hi) {
                 let (key, value) = entry?;
+                let row = BucketRow::read(&key, &value)?;
+                if row.owner != owner {
+                    continue;
+                }
                 if page.buckets.len() == max {
                     page.next = page.buckets.last().map(|bucket: &Bucket| bucket.name.clone());
                     break;
                 }
-                let row = BucketRow::read(&key, &value)?;
                 page.buckets.push(row.bucket(bucket_name(&key)?));
             }
             Ok(page)
@@ -128,10 +140,13 @@ impl Objects {
                 }
                 txn.delete(&keys::bucket(&bucket.name));
                 txn.delete(&keys::bucket_counters(bucket.id));
+                txn.delete(&keys::bucket_policy(bucket.id));
+                txn.delete(&keys::access_block(bucket.id));
                 txn.add(&keys::totals(), &[-1]);
                 Ok(true)
             };
             if self.commit(Ack::All, hint, plan).await? {
+                self.facts_cache().forget_all();
                 return Ok(());
             }
         }
@@ -147,7 +162,9 @@ impl Objects {
             txn.put(&keys::bucket(&bucket.name), &row.encode());
             Ok(())
         };
-        self.commit(Ack::All, 1024, plan).await
+        self.commit(Ack::All, 1024, plan).await?;
+        self.facts_cache().forget_all();
+        Ok(())
     }
 }
 

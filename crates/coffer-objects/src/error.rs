@@ -38,6 +38,14 @@ pub enum Error {
     },
     /// The bucket still holds objects.
     BucketNotEmpty,
+    /// The bucket has no policy.
+    NoSuchBucketPolicy,
+    /// The bucket has no public access block.
+    NoSuchPublicAccessBlock,
+    /// The policy is none that a bucket can have; the text says why.
+    MalformedPolicy(String),
+    /// The policy lets in the public, and the bucket blocks that.
+    PublicPolicyBlocked,
     /// Not a name a bucket can have.
     InvalidBucketName,
     /// The object does not exist.
@@ -123,6 +131,12 @@ impl fmt::Display for Error {
             }
             Error::BucketExists { owned_by_caller: false } => {
                 f.write_str("the bucket exists and is somebody else's")
+            }
+            Error::NoSuchBucketPolicy => f.write_str("the bucket has no policy"),
+            Error::NoSuchPublicAccessBlock => f.write_str("the bucket has no public access block"),
+            Error::MalformedPolicy(why) => f.write_str(why),
+            Error::PublicPolicyBlocked => {
+                f.write_str("the policy is public and the bucket blocks public policies")
             }
             Error::BucketNotEmpty => f.write_str("the bucket is not empty"),
             Error::InvalidBucketName => f.write_str("the bucket name is not valid"),

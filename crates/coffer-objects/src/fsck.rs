@@ -14,6 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use coffer_base::{BucketId, ObjectId, SegmentId};
 use coffer_catalog::{Catalog, Engine, Snapshot, decode_counters};
+use coffer_iam::{Kind, Policy};
 use coffer_log::{Extent, Log};
 
 use crate::digest::{Digester, Digests};
@@ -26,6 +27,7 @@ use crate::rows::bucket::BucketRow;
 use crate::rows::head::{Body, HeadHeaders, HeadRow};
 use crate::rows::headers::ColdRow;
 use crate::rows::keys::{self, Parsed};
+use crate::rows::setting::{AccessBlockRow, PolicyRow};
 use crate::rows::upload::{PartRow, UploadRow};
 use crate::rows::{self, Row};
 use crate::types::{ChecksumAlgorithm, ChecksumKind, PART_NUMBER_MAX};
@@ -185,6 +187,18 @@ impl Walk<'_> {
             Parsed::Bucket(name) => {
                 if let Some(row) = self.decode::<BucketRow>(key, value) {
                     self.bucket(place, name, &row);
+                }
+            }
+            Parsed::BucketSetting(bucket, kind) => {
+                if !self.bucket_ids.contains_key(&bucket) {
+                    self.found(place.as_str(), "there is no such bucket");
+                }
+                if kind == b'A' {
+                    self.decode::<AccessBlockRow>(key, value);
+                } else if let Some(row) = self.decode::<PolicyRow>(key, value)
+                    && let Err(error) = Policy::parse(&row.json, Kind::Resource)
+                {
+                    self.found(place, format!("the policy can't be read: {error}"));
                 }
             }
             Parsed::Cold(bucket, name) => {

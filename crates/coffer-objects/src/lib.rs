@@ -14,6 +14,7 @@
 //! | [`blocking`] | the seam between async and blocking work |
 //! | `objects` | [`Objects`]: the store, and what the verbs share |
 //! | `buckets`, `put`, `get`, `copy`, `delete`, `list`, `uploads` | a verb each |
+//! | `bucket_settings` | policies of buckets, and what a decision about a bucket needs to know |
 //! | [`conditions`], [`range`] | pure decisions |
 //! | `etag` | ETags as S3 forms them |
 //! | [`digest`] | MD5 and checksums in one pass |
@@ -38,6 +39,7 @@
 //! Read [`Objects`] first.
 
 pub mod blocking;
+mod bucket_settings;
 mod buckets;
 pub mod conditions;
 mod copy;
@@ -62,6 +64,7 @@ pub mod types;
 mod uploads;
 
 pub use blocking::{Blocking, InlineBlocking};
+pub use bucket_settings::BucketFacts;
 pub use buckets::is_valid_bucket_name;
 pub use error::{DigestKind, Error, Result};
 pub use fsck::{Finding, FsckOptions, FsckReport};

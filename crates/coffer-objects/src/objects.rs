@@ -9,6 +9,7 @@ use coffer_iam::{Action, Grant};
 use coffer_log::Lane;
 
 use crate::blocking::{self, Blocking};
+use crate::bucket_settings::FactsCache;
 use crate::crowd::Crowd;
 use crate::error::{Error, Result};
 use crate::manifest::{KnownManifests, ManifestCache};
@@ -40,6 +41,7 @@ struct Inner {
     catalog: Catalog,
     seams: ObjectSeams,
     manifests: ManifestCache,
+    facts: FactsCache,
     crowd: Crowd,
 }
 
@@ -79,7 +81,8 @@ impl Objects {
     /// The domain over `catalog`.
     pub fn open(catalog: Catalog, seams: ObjectSeams) -> Result<Objects> {
         let (manifests, crowd) = (ManifestCache::default(), Crowd::default());
-        let inner = Inner { catalog, seams, manifests, crowd };
+        let facts = FactsCache::default();
+        let inner = Inner { catalog, seams, manifests, facts, crowd };
         let objects = Objects { inner: Arc::new(inner) };
         objects.usage()?;
         Ok(objects)
@@ -107,6 +110,10 @@ impl Objects {
         &self.inner.manifests
     }
 
+    pub(crate) fn facts_cache(&self) -> &FactsCache {
+        &self.inner.facts
+    }
+
     pub(crate) fn crowd(&self) -> &Crowd {
         &self.inner.crowd
     }
@@ -132,9 +139,14 @@ impl Objects {
     }
 
     /// The bucket of `grant`.
+    ///
+    /// A grant is for the very bucket whose owner and policy were looked at. One that took its
+    /// name since then is another.
     pub(crate) fn bucket_row(&self, grant: &Grant) -> Result<BucketRow> {
         let key = keys::bucket(grant.bucket());
-        row(&key, self.catalog().get(&key))?.ok_or(Error::NoSuchBucket)
+        let found: Option<BucketRow> = row(&key, self.catalog().get(&key))?;
+        let meant = |row: &BucketRow| grant.bucket_id().is_none_or(|id| id == row.id.0);
+        found.filter(meant).ok_or(Error::NoSuchBucket)
     }
 
     /// The acknowledgement level of a write: the request's, the bucket's, or the default.

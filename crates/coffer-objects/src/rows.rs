@@ -13,6 +13,7 @@ pub(crate) mod checksum;
 pub(crate) mod head;
 pub(crate) mod headers;
 pub(crate) mod keys;
+pub(crate) mod setting;
 pub(crate) mod upload;
 
 #[cfg(test)]

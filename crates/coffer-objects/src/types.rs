@@ -40,14 +40,30 @@ pub struct Bucket {
     pub name: String,
     /// Its id, never reused.
     pub id: BucketId,
-    /// Name of the principal that created it.
+    /// The canonical id of the account that owns it.
     pub owner: String,
+    /// The number of that account; empty for one of the account that the store had from its
+    /// beginning, made before there were others.
+    pub account: String,
     /// As given at creation.
     pub region: String,
     /// When it was created.
     pub created: Timestamp,
     /// Acknowledgement level of its writes, if it has one of its own.
     pub ack: Option<Ack>,
+}
+
+/// What a bucket lets no policy and no ACL give to the public.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PublicAccessBlock {
+    /// Requests that set a public ACL are refused.
+    pub block_public_acls: bool,
+    /// Public ACLs count for nothing.
+    pub ignore_public_acls: bool,
+    /// A policy that lets in the public is refused.
+    pub block_public_policy: bool,
+    /// While the policy lets in the public, only the owner's account may use the bucket.
+    pub restrict_public_buckets: bool,
 }
 
 /// Which buckets to list.

@@ -78,6 +78,7 @@ codes! {
     InvalidURI "InvalidURI" 400 "Couldn't parse the specified URI.";
     KeyTooLong "KeyTooLongError" 400 "Your key is too long.";
     MalformedACL "MalformedACLError" 400 "The XML you provided was not well-formed or did not validate against our published schema.";
+    MalformedPolicy "MalformedPolicy" 400 "This policy contains invalid Json";
     MalformedTrailer "MalformedTrailerError" 400 "The request contained trailing data that was not well-formed or did not conform to our published schema.";
     MalformedXML "MalformedXML" 400 "The XML you provided was not well-formed or did not validate against our published schema.";
     MaxMessageLengthExceeded "MaxMessageLengthExceeded" 400 "Your request was too big.";
@@ -91,6 +92,7 @@ codes! {
     NoSuchCORSConfiguration "NoSuchCORSConfiguration" 404 "The CORS configuration does not exist";
     NoSuchKey "NoSuchKey" 404 "The specified key does not exist.";
     NoSuchLifecycleConfiguration "NoSuchLifecycleConfiguration" 404 "The lifecycle configuration does not exist";
+    NoSuchPublicAccessBlockConfiguration "NoSuchPublicAccessBlockConfiguration" 404 "The public access block configuration was not found";
     NoSuchTagSet "NoSuchTagSet" 404 "The TagSet does not exist";
     NoSuchUpload "NoSuchUpload" 404 "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.";
     NoSuchVersion "NoSuchVersion" 404 "The specified version does not exist.";
@@ -207,6 +209,18 @@ impl From<ObjectsError> for S3Error {
                 plain(Code::BucketAlreadyExists)
             }
             ObjectsError::BucketNotEmpty => plain(Code::BucketNotEmpty),
+            ObjectsError::NoSuchBucketPolicy => plain(Code::NoSuchBucketPolicy),
+            ObjectsError::NoSuchPublicAccessBlock => {
+                plain(Code::NoSuchPublicAccessBlockConfiguration)
+            }
+            ObjectsError::MalformedPolicy(why) => {
+                S3Error::with_message(Code::MalformedPolicy, why.clone())
+            }
+            ObjectsError::PublicPolicyBlocked => S3Error::with_message(
+                Code::AccessDenied,
+                "User is not authorized to perform: s3:PutBucketPolicy because public policies are \
+                 prevented by the BlockPublicPolicy setting in S3 Block Public Access.",
+            ),
             ObjectsError::InvalidBucketName => plain(Code::InvalidBucketName),
             ObjectsError::NoSuchKey => plain(Code::NoSuchKey),
             ObjectsError::NoSuchUpload => plain(Code::NoSuchUpload),

@@ -10,6 +10,8 @@
 //! | `route` | from a request's head to its operation |
 //! | `refuse` | headers that ask for what is not built |
 //! | `buckets`, `put`, `get`, `delete`, `copy`, `list`, `uploads`, `parts` | the verbs |
+//! | `policies` | policies of buckets and public access blocks |
+//! | `context` | what policies may ask about a request |
 //! | `stored` | headers kept with an object |
 //! | `ack`, `checksums`, `conditions`, `copy_source`, `parameters`, `token` | values in requests |
 //! | `documents` | XML in bodies |
@@ -20,6 +22,7 @@ mod buckets;
 mod caller;
 mod checksums;
 mod conditions;
+mod context;
 mod copy;
 mod copy_source;
 mod delete;
@@ -28,6 +31,7 @@ mod get;
 mod list;
 mod parameters;
 mod parts;
+mod policies;
 mod put;
 mod refuse;
 mod route;
@@ -55,7 +59,8 @@ pub(crate) async fn dispatch(
     }
     refuse::take_query_for_headers(&mut call.head)?;
     refuse::check(&call)?;
-    caller::check_owner(&call, "x-amz-expected-bucket-owner")?;
+    caller::check_owner(service, &call, "x-amz-expected-bucket-owner", call.bucket.as_deref())?;
+    call.head.context = context::of(service, operation, &call.head);
     match operation {
         Operation::ListBuckets => buckets::list(service, call).await,
         Operation::CreateBucket => buckets::create(service, call).await,
@@ -65,6 +70,13 @@ pub(crate) async fn dispatch(
         Operation::GetBucketVersioning => buckets::versioning(service, call).await,
         Operation::GetBucketAck => buckets::get_ack(service, call).await,
         Operation::PutBucketAck => buckets::put_ack(service, call).await,
+        Operation::GetBucketPolicy => policies::get(service, call).await,
+        Operation::PutBucketPolicy => policies::put(service, call).await,
+        Operation::DeleteBucketPolicy => policies::delete(service, call).await,
+        Operation::GetBucketPolicyStatus => policies::status(service, call).await,
+        Operation::GetPublicAccessBlock => policies::get_block(service, call).await,
+        Operation::PutPublicAccessBlock => policies::put_block(service, call).await,
+        Operation::DeletePublicAccessBlock => policies::delete_block(service, call).await,
         Operation::ListObjects => list::first(service, call).await,
         Operation::ListObjectsV2 => list::second(service, call).await,
         Operation::PutObject => put::put(service, call).await,

@@ -4,13 +4,15 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use coffer_base::Timestamp;
-use coffer_iam::{Action, Ask, Grant, Principal, Resource};
+use coffer_http::Arrival;
+use coffer_iam::{Action, Ask, Context, Denied, Grant, Policy, Principal, Resource};
 pub use coffer_sigv4::Query;
 use http::header::AsHeaderName;
 use http::{HeaderMap, Method};
 
 use crate::body::Body;
 use crate::error::{Code, S3Error};
+use crate::service::Service;
 
 /// Everything about a request but its body.
 #[derive(Debug)]
@@ -33,6 +35,21 @@ pub struct CallHead {
     pub request_id: String,
     /// When the request was read.
     pub now: Timestamp,
+    /// How it came, if that is known.
+    pub arrival: Option<Arrival>,
+    /// How it is signed; `None` if it is not.
+    pub signed: Option<Signed>,
+    /// What policies may ask about it.
+    pub context: Context,
+}
+
+/// How a request is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// In the header, and not in the query of a presigned URL.
+    pub in_header: bool,
+    /// When.
+    pub at: Timestamp,
 }
 
 impl CallHead {
@@ -54,34 +71,73 @@ impl CallHead {
     }
 
     /// Asks iam whether the caller may do `action` to the bucket and key of this request.
-    pub fn grant(&self, action: Action) -> Result<Grant, S3Error> {
-        self.grant_on(action, self.bucket.as_deref().unwrap_or(""), self.key.as_deref())
-    }
-
-    /// Asks iam whether the caller may do `action` to the bucket itself, whatever the key.
-    pub fn grant_bucket(&self, action: Action) -> Result<Grant, S3Error> {
-        self.grant_on(action, self.bucket.as_deref().unwrap_or(""), None)
+    pub(crate) fn grant(&self, service: &Service, action: Action) -> Result<Grant, S3Error> {
+        let bucket = self.bucket.as_deref().unwrap_or("");
+        self.grant_on(service, action, bucket, self.key.as_deref())
     }
 
     /// Asks iam whether the caller may do `action` to the bucket and key given.
-    pub fn grant_on(
+    ///
+    /// The question has the bucket's owner and policy, and the grant is for that very bucket: it
+    /// does not hold for one that is made in its place later. A bucket that is not there is told
+    /// only to who may do the action to buckets of its own.
+    pub(crate) fn grant_on(
         &self,
+        service: &Service,
         action: Action,
         bucket: &str,
         key: Option<&str>,
     ) -> Result<Grant, S3Error> {
         let resource = Resource::addressed(Some(bucket), key);
-        coffer_iam::authorize(&self.principal, &Ask::new(action, &resource)).map_err(|denied| {
-            tracing::debug!(
-                request_id = self.request_id,
-                principal = self.principal.name(),
-                action = action.name(),
-                bucket,
-                key,
-                "denied: {denied}"
-            );
-            S3Error::new(Code::AccessDenied)
+        let ask = Ask::new(action, &resource).with_context(&self.context);
+        if bucket.is_empty() || action == Action::CreateBucket {
+            return self.ask(&ask);
+        }
+        let Some(facts) = service.objects.bucket_facts(bucket)? else {
+            return self.ask(&ask).and(Err(S3Error::new(Code::NoSuchBucket)));
+        };
+        self.ask(&Ask {
+            owner: Some(&service.account_of(&facts.bucket)),
+            bucket_id: Some(facts.bucket.id.0),
+            resource_policy: facts.policy.as_deref(),
+            restrict_public: facts.is_restricted(),
+            ..ask
         })
+    }
+
+    /// Refuses a policy under which the caller could no longer do `action` to the bucket.
+    pub(crate) fn would_keep(
+        &self,
+        service: &Service,
+        action: Action,
+        policy: &Policy,
+    ) -> Result<(), S3Error> {
+        let Some(facts) = service.objects.bucket_facts(self.bucket()?)? else {
+            return Err(S3Error::new(Code::NoSuchBucket));
+        };
+        let resource = Resource::bucket(self.bucket()?);
+        self.ask(&Ask {
+            owner: Some(&service.account_of(&facts.bucket)),
+            resource_policy: Some(policy),
+            ..Ask::new(action, &resource).with_context(&self.context)
+        })?;
+        Ok(())
+    }
+
+    fn ask(&self, ask: &Ask<'_>) -> Result<Grant, S3Error> {
+        coffer_iam::authorize(&self.principal, ask).map_err(|denied| self.refused(&denied))
+    }
+
+    fn refused(&self, denied: &Denied) -> S3Error {
+        tracing::debug!(
+            request_id = self.request_id,
+            principal = self.principal.name(),
+            action = denied.action.name(),
+            bucket = denied.resource.bucket_name(),
+            key = denied.resource.key(),
+            "denied: {denied}"
+        );
+        S3Error::new(Code::AccessDenied)
     }
 }
 

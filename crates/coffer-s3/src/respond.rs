@@ -29,6 +29,13 @@ pub fn reply_head(status: StatusCode, content_length: u64) -> Reply {
     reply
 }
 
+/// A reply whose body is a JSON document.
+pub fn reply_json(status: StatusCode, json: String) -> Reply {
+    let mut reply = reply(status, Kind::Whole(json.into()));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    reply
+}
+
 /// A reply whose body is an XML document.
 pub fn reply_xml(status: StatusCode, xml: String) -> Reply {
     let mut reply = reply(status, Kind::Whole(xml.into()));

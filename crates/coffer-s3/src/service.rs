@@ -1,5 +1,6 @@
 //! One request from its head to its reply.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,11 +8,11 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use coffer_base::{Clock, Rng, Timestamp};
-use coffer_iam::{Action, Ask, Principal, Resource};
+use coffer_iam::{Context, Principal};
 use coffer_identity::Identity;
-use coffer_objects::Objects;
+use coffer_objects::{Bucket, Objects};
 use coffer_sigv4::{ChunkSigner, Claim, Expected, SignedHead, SigningKeys};
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, DATE, EXPECT, HOST, SERVER};
+use http::header::{AUTHORIZATION, CONNECTION, DATE, EXPECT, HOST, SERVER};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body::Body as _;
@@ -24,7 +25,7 @@ use crate::body::{Body, Payload, SourceError, Supply, Unread};
 use crate::error::{Code, S3Error};
 use crate::metrics::{Account, Counters, Metrics};
 use crate::ops::{self, Operation};
-use crate::request::{Call, CallHead, Query};
+use crate::request::{Call, CallHead, Query, Signed};
 use crate::respond::{Reply, ReplyBody, reply_empty, reply_xml};
 use crate::time;
 
@@ -161,7 +162,7 @@ impl Service {
         let host = parts.headers.get(HOST).and_then(|h| h.to_str().ok()).unwrap_or("");
         let address = Address::read(host, parts.uri.path(), &self.settings.base_domains)?;
         let query = Query::parse(query_raw)?;
-        let Caller { principal, signer, payload_hash } =
+        let Caller { principal, signer, payload_hash, signed } =
             self.authenticate(&parts, &query, now).await?;
         course.principal = Some(principal.name().to_owned());
         let raw_path = parts.uri.path().to_owned();
@@ -175,14 +176,19 @@ impl Service {
             principal,
             request_id: request_id.to_owned(),
             now,
+            arrival: parts.extensions.get().copied(),
+            signed,
+            context: Context::new(),
         };
         course.named = (head.bucket.clone(), head.key.clone());
         let operation = ops::route(&head)?;
         course.operation = Some(operation.name());
         let counters = self.metrics.operation(operation.name());
         course.counters = Some(counters.clone());
+        // A preflight has no credentials by its nature, and a form upload has them in its body:
+        // both go on, to be refused by the operations that are meant.
         let open_to_nobody = matches!(operation, Operation::PostObject | Operation::OptionsObject);
-        if Arc::ptr_eq(&head.principal, &self.nobody) && !open_to_nobody {
+        if head.principal.is_anonymous() && !open_to_nobody && !self.has_policy(&head)? {
             return Err(S3Error::new(Code::AccessDenied));
         }
         let payload = Payload::of(&head.headers, payload_hash.as_deref())?;
@@ -201,13 +207,12 @@ impl Service {
         let Some(claim) =
             Claim::read(&parts.headers, query, Expected::s3(&[&self.settings.region]))?
         else {
-            // A preflight has no credentials by its nature, and a form upload has them in its
-            // body. Both go on as somebody without any permission, but only to be refused by the
-            // operations that are meant: a header alone opens no other.
-            if !is_form(parts) && parts.method != Method::OPTIONS {
-                return Err(S3Error::new(Code::AccessDenied));
-            }
-            return Ok(Caller { principal: self.nobody.clone(), signer: None, payload_hash: None });
+            return Ok(Caller {
+                principal: self.nobody.clone(),
+                signer: None,
+                payload_hash: None,
+                signed: None,
+            });
         };
         let token = claim.security_token.as_deref();
         let found = self.credential(&claim.access_key, token, now).await?;
@@ -228,19 +233,35 @@ impl Service {
             principal,
             signer: in_header.then_some(signer),
             payload_hash: Some(claim.payload_hash),
+            signed: Some(Signed { in_header, at: claim.at }),
         })
     }
 
-    /// Refuses a request about a bucket that does not exist before its body is taken in. It asks
-    /// in the store's own name: for DeleteObjects no permission on the bucket is needed, and as in
-    /// S3 every known caller may learn that a bucket is not there.
-    pub(crate) async fn check_bucket_exists(&self, bucket: &str) -> Result<(), S3Error> {
-        let resource = Resource::bucket(bucket);
-        let asker = Principal::root("store", "");
-        let grant = coffer_iam::authorize(&asker, &Ask::new(Action::ListBucket, &resource))
-            .map_err(|denied| S3Error::new(Code::InternalError).caused_by(denied))?;
-        self.objects.bucket(&grant).await?;
-        Ok(())
+    /// Whether the bucket of a request is there and has a policy. Without one nobody unknown may
+    /// do anything, nor learn anything.
+    fn has_policy(&self, head: &CallHead) -> Result<bool, S3Error> {
+        let Some(bucket) = &head.bucket else {
+            return Ok(false);
+        };
+        let facts = self.objects.bucket_facts(bucket)?;
+        Ok(facts.is_some_and(|facts| facts.policy.is_some()))
+    }
+
+    /// Refuses a request about a bucket that does not exist before its body is taken in: for
+    /// DeleteObjects no permission on the bucket is needed, and as in S3 every known caller may
+    /// learn that a bucket is not there.
+    pub(crate) fn check_bucket_exists(&self, bucket: &str) -> Result<(), S3Error> {
+        let facts = self.objects.bucket_facts(bucket)?;
+        facts.map(|_| ()).ok_or_else(|| S3Error::new(Code::NoSuchBucket))
+    }
+
+    /// The number of the account that owns a bucket.
+    pub(crate) fn account_of<'a>(&self, bucket: &'a Bucket) -> Cow<'a, str> {
+        match bucket.account.as_str() {
+            // Made before there were several accounts: of the one that there was.
+            "" => Cow::Owned(self.identity.default_account().to_string()),
+            account => Cow::Borrowed(account),
+        }
     }
 
     /// The secret and the principal of an access key that exists and is enabled.
@@ -300,6 +321,8 @@ struct Caller {
     signer: Option<ChunkSigner>,
     /// The payload's hash that is signed.
     payload_hash: Option<String>,
+    /// How it is signed.
+    signed: Option<Signed>,
 }
 
 /// What became known of a request on its way.
@@ -340,9 +363,4 @@ async fn drained(unread: Unread, expects_continue: bool) -> bool {
         true
     };
     timeout(DRAIN_TIME_MAX, draining).await.unwrap_or(false)
-}
-
-fn is_form(parts: &Parts) -> bool {
-    let form = |value: &HeaderValue| value.as_bytes().starts_with(b"multipart/form-data");
-    parts.method == Method::POST && parts.headers.get(CONTENT_TYPE).is_some_and(form)
 }

@@ -12,6 +12,7 @@ pub(crate) const MANIFEST: u8 = b'M';
 pub(crate) const OWNER: u8 = b'R';
 pub(crate) const UPLOAD: u8 = b'U';
 pub(crate) const PART: u8 = b'P';
+pub(crate) const SETTING: u8 = b'S';
 /// Rows of identities, which are not looked into here: those of now, and two kinds of old ones.
 pub(crate) const IDENTITIES: [u8; 3] = *b"AIK";
 pub(crate) const COUNTER: u8 = b'#';
@@ -88,6 +89,16 @@ pub(crate) fn parts(upload: UploadId) -> Vec<u8> {
     Key::new(PART).u128(u128::from_be_bytes(upload.0)).finish()
 }
 
+/// `S` bucket `P`: the policy of a bucket.
+pub(crate) fn bucket_policy(bucket: BucketId) -> Vec<u8> {
+    Key::new(SETTING).u64(bucket.0).u8(b'P').finish()
+}
+
+/// `S` bucket `A`: the public access block of a bucket.
+pub(crate) fn access_block(bucket: BucketId) -> Vec<u8> {
+    Key::new(SETTING).u64(bucket.0).u8(b'A').finish()
+}
+
 /// Counters of the store: buckets, objects, bytes, uploads.
 pub(crate) fn totals() -> Vec<u8> {
     Key::new(COUNTER).u8(b'T').finish()
@@ -113,6 +124,7 @@ pub(crate) enum Parsed {
     Owner(ObjectId, BucketId, String),
     Upload(BucketId, String, UploadId),
     Part(UploadId, u32),
+    BucketSetting(BucketId, u8),
     /// A row of identities, whatever it is.
     Identity,
     Totals,
@@ -137,6 +149,10 @@ pub(crate) fn parse(key: &[u8]) -> Option<Parsed> {
             let number = u32::from(r.u8()?) << 8 | u32::from(r.u8()?);
             Parsed::Part(upload, number)
         }
+        SETTING => match (r.u64()?, r.u8()?) {
+            (bucket, kind @ (b'P' | b'A')) => Parsed::BucketSetting(BucketId(bucket), kind),
+            _ => return None,
+        },
         space if IDENTITIES.contains(&space) => return Some(Parsed::Identity),
         COUNTER => match r.u8()? {
             b'T' => Parsed::Totals,

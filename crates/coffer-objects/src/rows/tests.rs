@@ -12,11 +12,14 @@ use super::bucket::BucketRow;
 use super::head::{Body, HeadHeaders, HeadRow};
 use super::headers::ColdRow;
 use super::keys::{self, Parsed};
+use super::setting::{AccessBlockRow, PolicyRow};
 use super::upload::{PartRow, UploadRow};
 use super::*;
 use crate::digest::hex;
 use crate::etag::Etag;
-use crate::types::{Checksum, ChecksumAlgorithm, ChecksumKind, ChecksumType, Headers};
+use crate::types::{
+    Checksum, ChecksumAlgorithm, ChecksumKind, ChecksumType, Headers, PublicAccessBlock,
+};
 use crate::uploads::UploadId;
 
 /// The row has these bytes; they read back as the row; no cut of them is a row, nor are they
@@ -202,10 +205,36 @@ fn buckets() {
             created: Timestamp(1),
             ack: Some(Ack::Quorum),
             owner: "me".to_owned(),
+            account: "111122223333".to_owned(),
             region: "eu".to_owned(),
         },
-        "01 0201000000000000 01 02 026d65 026575",
+        "02 0201000000000000 01 02 026d65 026575 0c313131313232323233333333",
     );
+}
+
+#[test]
+fn buckets_of_version_1_are_read() {
+    let value = [1, 2, 1, 0, 0, 0, 0, 0, 0, 1, 2, 2, b'm', b'e', 2, b'e', b'u'];
+    let row = BucketRow::decode(&value).unwrap();
+    assert_eq!((row.owner.as_str(), row.account.as_str(), row.region.as_str()), ("me", "", "eu"));
+    for cut in 0..value.len() {
+        assert_eq!(BucketRow::decode(&value[..cut]), None);
+    }
+}
+
+#[test]
+fn settings_of_buckets() {
+    golden(&PolicyRow { json: "{}".to_owned(), changed: Timestamp(1) }, "01 027b7d 01");
+    golden(
+        &AccessBlockRow(PublicAccessBlock {
+            block_public_acls: true,
+            ignore_public_acls: false,
+            block_public_policy: true,
+            restrict_public_buckets: true,
+        }),
+        "01 0d",
+    );
+    assert_eq!(AccessBlockRow::decode(&[1, 0x10]), None, "no such flag");
 }
 
 #[test]
@@ -269,6 +298,12 @@ fn keys_of_rows() {
             Parsed::Part(upload, 300),
         ),
         (keys::totals(), "23 54", Parsed::Totals),
+        (
+            keys::bucket_policy(bucket),
+            "53 0000000000000102 50",
+            Parsed::BucketSetting(bucket, b'P'),
+        ),
+        (keys::access_block(bucket), "53 0000000000000102 41", Parsed::BucketSetting(bucket, b'A')),
         (keys::bucket_counters(bucket), "23 42 0000000000000102", Parsed::BucketCounters(bucket)),
         (
             keys::segment_counter(SegmentId(9)),

@@ -9,5 +9,6 @@ mod million;
 mod model;
 mod multipart;
 mod objects;
+mod settings;
 mod store;
 mod threads;

@@ -30,7 +30,7 @@ const NAMELESS_REGION: &str = "us-east-1";
 
 /// CreateBucket.
 pub(super) async fn create(service: &Service, mut call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(Action::CreateBucket)?;
+    let grant = call.grant(service, Action::CreateBucket)?;
     let ack = ack::asked(&call)?;
     let document =
         documents::read(service, &mut call, DOCUMENT_BYTES_MAX, Digest::Optional).await?;
@@ -104,7 +104,7 @@ fn names_a_region(text: &str) -> bool {
 
 /// HeadBucket.
 pub(super) async fn head(service: &Service, call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(Action::ListBucket)?;
+    let grant = call.grant(service, Action::ListBucket)?;
     let bucket = service.objects.bucket(&grant).await?;
     let mut reply = reply_empty(StatusCode::OK);
     set_header(&mut reply, "x-amz-bucket-region", &bucket.region)?;
@@ -113,14 +113,14 @@ pub(super) async fn head(service: &Service, call: Call) -> Result<Reply, S3Error
 
 /// DeleteBucket.
 pub(super) async fn delete(service: &Service, call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(Action::DeleteBucket)?;
+    let grant = call.grant(service, Action::DeleteBucket)?;
     service.objects.delete_bucket(&grant).await?;
     Ok(reply_empty(StatusCode::NO_CONTENT))
 }
 
 /// GetBucketLocation. The answer for the nameless region is empty.
 pub(super) async fn location(service: &Service, call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(Action::GetBucketLocation)?;
+    let grant = call.grant(service, Action::GetBucketLocation)?;
     let bucket = service.objects.bucket(&grant).await?;
     let mut xml = format!("{DECLARATION}<LocationConstraint xmlns=\"{NAMESPACE}\">");
     if bucket.region != NAMELESS_REGION {
@@ -132,7 +132,7 @@ pub(super) async fn location(service: &Service, call: Call) -> Result<Reply, S3E
 
 /// GetBucketVersioning: never enabled, which S3 says with an empty document.
 pub(super) async fn versioning(service: &Service, call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(Action::GetBucketVersioning)?;
+    let grant = call.grant(service, Action::GetBucketVersioning)?;
     service.objects.bucket(&grant).await?;
     let xml = Writer::with_root("VersioningConfiguration");
     Ok(reply_xml(StatusCode::OK, xml.finish()))
@@ -140,7 +140,7 @@ pub(super) async fn versioning(service: &Service, call: Call) -> Result<Reply, S
 
 /// ListBuckets.
 pub(super) async fn list(service: &Service, call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(Action::ListAllMyBuckets)?;
+    let grant = call.grant(service, Action::ListAllMyBuckets)?;
     let max = match parameters::count(&call, "max-buckets")? {
         None => PAGE_MAX,
         Some(max @ 1..=PAGE_MAX) => max,
@@ -166,7 +166,7 @@ pub(super) async fn list(service: &Service, call: Call) -> Result<Reply, S3Error
     };
 
     let mut xml = Writer::with_root("ListAllMyBucketsResult");
-    caller::write_owner(&mut xml, "Owner", &call);
+    caller::write_owner(&mut xml, "Owner", &call.principal.owner_id);
     xml.open("Buckets");
     for bucket in &page.buckets {
         xml.open("Bucket")
@@ -188,7 +188,7 @@ pub(super) async fn list(service: &Service, call: Call) -> Result<Reply, S3Error
 /// GetBucketAck, Coffer's own: the level that the bucket's writes are acknowledged at, and whether
 /// the bucket says so itself.
 pub(super) async fn get_ack(service: &Service, call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(Action::GetBucketAck)?;
+    let grant = call.grant(service, Action::GetBucketAck)?;
     let bucket = service.objects.bucket(&grant).await?;
     let mut xml = Writer::with_root("AckConfiguration");
     xml.text("Ack", bucket.ack.unwrap_or(Ack::All).name());
@@ -201,7 +201,7 @@ pub(super) async fn get_ack(service: &Service, call: Call) -> Result<Reply, S3Er
 /// PutBucketAck, Coffer's own: the level in the query's value, in the header, or in a document
 /// like the one that GetBucketAck gives.
 pub(super) async fn put_ack(service: &Service, mut call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(Action::PutBucketAck)?;
+    let grant = call.grant(service, Action::PutBucketAck)?;
     let from_query = call.query.get("x-coffer-ack").filter(|text| !text.is_empty());
     let from_query = from_query.map(ack::parse).transpose()?;
     let from_header = ack::asked(&call)?;

@@ -4,6 +4,7 @@ use coffer_iam::Action;
 use coffer_objects::{Copy, Headers};
 use http::StatusCode;
 
+use super::caller::{self, SOURCE_OWNER};
 use super::copy_source::CopySource;
 use super::get::told;
 use super::{ack, checksums, conditions, stored};
@@ -17,8 +18,9 @@ use crate::xml::Writer;
 /// CopyObject.
 pub(super) async fn copy(service: &Service, call: Call) -> Result<Reply, S3Error> {
     let source = CopySource::of(&call)?;
-    let write = call.grant(Action::PutObject)?;
-    let read = call.grant_on(Action::GetObject, &source.bucket, Some(&source.key))?;
+    caller::check_owner(service, &call, SOURCE_OWNER, Some(&source.bucket))?;
+    let write = call.grant(service, Action::PutObject)?;
+    let read = call.grant_on(service, Action::GetObject, &source.bucket, Some(&source.key))?;
     check_tagging_directive(&call)?;
     let headers = replacing_headers(&call)?;
     let onto_itself = call.bucket()? == source.bucket && call.key()? == source.key;
@@ -38,7 +40,7 @@ pub(super) async fn copy(service: &Service, call: Call) -> Result<Reply, S3Error
         checksum_algorithm: checksums::algorithm_in(&call, "x-amz-checksum-algorithm")?,
     };
     let info = service.objects.copy(&read, &write, copy).await;
-    let info = info.map_err(|error| told(&call, &source.bucket, error))?;
+    let info = info.map_err(|error| told(service, &call, &source.bucket, error))?;
 
     let mut xml = Writer::with_root("CopyObjectResult");
     xml.text("LastModified", &time::iso8601(info.modified))

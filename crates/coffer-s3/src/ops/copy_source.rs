@@ -16,16 +16,14 @@ pub(super) struct CopySource {
 }
 
 impl CopySource {
-    /// What `x-amz-copy-source` names, and refuses headers about it that don't hold.
+    /// What `x-amz-copy-source` names.
     pub(super) fn of(head: &CallHead) -> Result<CopySource, S3Error> {
         let text = head.header("x-amz-copy-source")?.unwrap_or("");
-        let source = CopySource::parse(text)?;
-        super::caller::check_owner(head, "x-amz-source-expected-bucket-owner")?;
-        Ok(source)
+        CopySource::parse(text)
     }
 
     /// Reads `[/]bucket/key[?versionId=id]`, percent-encoded.
-    fn parse(text: &str) -> Result<CopySource, S3Error> {
+    pub(super) fn parse(text: &str) -> Result<CopySource, S3Error> {
         let invalid = || {
             S3Error::invalid_argument(
                 "x-amz-copy-source",

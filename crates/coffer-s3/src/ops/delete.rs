@@ -24,13 +24,13 @@ const DOCUMENT_BYTES_MAX: usize = 8 << 20;
 /// "To perform conditional deletes with the If-Match header with the ETag value, you must have the
 /// s3:DeleteObject and s3:GetObject permissions."
 pub(super) async fn one(service: &Service, call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(Action::DeleteObject)?;
+    let grant = call.grant(service, Action::DeleteObject)?;
     if call.headers.contains_key("if-none-match") {
         return Err(unbuilt("if-none-match on DeleteObject"));
     }
     let condition = conditions::of_write(&call)?;
     if condition.if_match.as_deref().is_some_and(|etag| etag != "*") {
-        call.grant(Action::GetObject)?;
+        call.grant(service, Action::GetObject)?;
     }
     ack::check_bucket_suffices(service, &call, &grant).await?;
     match condition.if_match {
@@ -42,7 +42,7 @@ pub(super) async fn one(service: &Service, call: Call) -> Result<Reply, S3Error>
 
 /// DeleteObjects: each key is authorised, deleted and answered for itself.
 pub(super) async fn many(service: &Service, mut call: Call) -> Result<Reply, S3Error> {
-    service.check_bucket_exists(call.bucket()?).await?;
+    service.check_bucket_exists(call.bucket()?)?;
     let document =
         documents::read(service, &mut call, DOCUMENT_BYTES_MAX, Digest::Required).await?;
     let document = document.ok_or_else(|| S3Error::new(Code::MissingRequestBody))?;
@@ -53,7 +53,7 @@ pub(super) async fn many(service: &Service, mut call: Call) -> Result<Reply, S3E
     let mut grants: Vec<Grant> = Vec::new();
     for key in &asked.keys {
         let granted =
-            key.refusal.clone().map_or(Ok(()), Err).and_then(|()| grant(&call, &key.name));
+            key.refusal.clone().map_or(Ok(()), Err).and_then(|()| grant(service, &call, &key.name));
         outcomes.push(granted.map(|grant| grants.push(grant)));
     }
     if let Some(grant) = grants.first() {
@@ -72,8 +72,8 @@ pub(super) async fn many(service: &Service, mut call: Call) -> Result<Reply, S3E
     Ok(reply_xml(StatusCode::OK, result(&asked, &outcomes)))
 }
 
-fn grant(call: &CallHead, key: &str) -> Result<Grant, S3Error> {
-    call.grant_on(Action::DeleteObject, call.bucket()?, Some(key))
+fn grant(service: &Service, call: &CallHead, key: &str) -> Result<Grant, S3Error> {
+    call.grant_on(service, Action::DeleteObject, call.bucket()?, Some(key))
 }
 
 /// Whether an outcome is of the request as a whole rather than of a key.

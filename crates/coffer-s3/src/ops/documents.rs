@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::time::Duration;
 
+use bytes::Bytes;
 use coffer_objects::{Checksum, DigestKind, Error as ObjectsError, digest};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
@@ -70,12 +71,36 @@ pub(super) async fn read_unsummed(
     read_with(service, call, bytes_max, None).await
 }
 
+/// Reads a body that is no XML, at most `bytes_max` of it, and verifies its digests.
+pub(super) async fn read_raw(
+    service: &Service,
+    call: &mut Call,
+    bytes_max: usize,
+) -> Result<Bytes, S3Error> {
+    let requested = checksums::requested(&call.head, &call.body)?;
+    Ok(read_bytes(service, call, bytes_max, requested.expected).await?.0)
+}
+
 async fn read_with(
     service: &Service,
     call: &mut Call,
     bytes_max: usize,
     expected: Option<Checksum>,
 ) -> Result<Option<Document>, S3Error> {
+    let (bytes, permit) = read_bytes(service, call, bytes_max, expected).await?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let root = xml::parse(&bytes, bytes_max)?;
+    Ok(Some(Document { root, _permit: permit }))
+}
+
+async fn read_bytes(
+    service: &Service,
+    call: &mut Call,
+    bytes_max: usize,
+    expected: Option<Checksum>,
+) -> Result<(Bytes, Option<OwnedSemaphorePermit>), S3Error> {
     let md5 = checksums::content_md5(&call.head.headers)?;
     let length = call.body.decoded_length().unwrap_or(u64::MAX);
     let (bytes, permit) = if length.min(bytes_max as u64) <= SMALL_BYTES_MAX {
@@ -98,9 +123,5 @@ async fn read_with(
             return Err(ObjectsError::BadDigest(DigestKind::Checksum(expected.algorithm)).into());
         }
     }
-    if bytes.is_empty() {
-        return Ok(None);
-    }
-    let root = xml::parse(&bytes, bytes_max)?;
-    Ok(Some(Document { root, _permit: permit }))
+    Ok((bytes, permit))
 }

@@ -17,7 +17,8 @@ use crate::time;
 
 /// GetObject.
 pub(super) async fn get(service: &Service, call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(Action::GetObject)?;
+    let grant = call.grant(service, Action::GetObject)?;
+    refuse_overrides_of_nobody(&call)?;
     let asked = asked_for(service, &call, &grant).await?;
     let reader = match service.objects.get(&grant, asked.get).await {
         Err(ObjectsError::PreconditionFailed { .. }) if asked.pinned => {
@@ -26,7 +27,7 @@ pub(super) async fn get(service: &Service, call: Call) -> Result<Reply, S3Error>
         }
         other => other,
     }
-    .map_err(|error| told(&call, grant.bucket(), error))?;
+    .map_err(|error| told(service, &call, grant.bucket(), error))?;
     let ObjectReader { info, range, partial, parts_count, .. } = &reader;
     let mut shown = show(&call, info, range, *partial, *parts_count)?;
     stored::apply_overrides(&mut shown, &call.query)?;
@@ -37,7 +38,8 @@ pub(super) async fn get(service: &Service, call: Call) -> Result<Reply, S3Error>
 
 /// HeadObject.
 pub(super) async fn head(service: &Service, call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(Action::GetObject)?;
+    let grant = call.grant(service, Action::GetObject)?;
+    refuse_overrides_of_nobody(&call)?;
     let asked = asked_for(service, &call, &grant).await?;
     let head = match service.objects.head(&grant, asked.get).await {
         Err(ObjectsError::PreconditionFailed { .. }) if asked.pinned => {
@@ -46,7 +48,7 @@ pub(super) async fn head(service: &Service, call: Call) -> Result<Reply, S3Error
         }
         other => other,
     }
-    .map_err(|error| told(&call, grant.bucket(), error))?;
+    .map_err(|error| told(service, &call, grant.bucket(), error))?;
     let ObjectHead { info, range, partial, parts_count } = head;
     let mut shown = show(&call, &info, &range, partial, parts_count)?;
     stored::apply_overrides(&mut shown, &call.query)?;
@@ -55,11 +57,29 @@ pub(super) async fn head(service: &Service, call: Call) -> Result<Reply, S3Error
     Ok(shown.map(|_| body))
 }
 
+/// S3: "You must sign the request, either using an Authorization header or a presigned URL, when
+/// using these parameters."
+fn refuse_overrides_of_nobody(call: &CallHead) -> Result<(), S3Error> {
+    let overrides = call.query.iter().any(|(name, _)| name.starts_with("response-"));
+    if call.principal.is_anonymous() && overrides {
+        return Err(S3Error::with_message(
+            Code::InvalidRequest,
+            "Request specific response headers cannot be used for anonymous GET requests.",
+        ));
+    }
+    Ok(())
+}
+
 /// What the caller is told about a key of `bucket`: that it is not there only when the caller may
 /// list the bucket, as in S3.
-pub(super) fn told(call: &CallHead, bucket: &str, error: ObjectsError) -> S3Error {
+pub(super) fn told(
+    service: &Service,
+    call: &CallHead,
+    bucket: &str,
+    error: ObjectsError,
+) -> S3Error {
     match error {
-        ObjectsError::NoSuchKey => match call.grant_on(Action::ListBucket, bucket, None) {
+        ObjectsError::NoSuchKey => match call.grant_on(service, Action::ListBucket, bucket, None) {
             Ok(_) => error.into(),
             Err(denied) => denied,
         },
@@ -94,7 +114,7 @@ async fn asked_for(service: &Service, call: &CallHead, grant: &Grant) -> Result<
     // header field".
     let now = service.objects.head(grant, Get { range: None, ..get.clone() }).await;
     let bucket = call.bucket()?;
-    let now = now.map_err(|error| told(call, bucket, error))?;
+    let now = now.map_err(|error| told(service, call, bucket, error))?;
     if if_range_holds(validator, &now.info) {
         get.conditions.if_match = Some(EtagList::Tags(vec![now.info.etag]));
         Ok(Asked { get, pinned: true })

@@ -1,7 +1,7 @@
 //! ListObjects and ListObjectsV2.
 
 use coffer_iam::Action;
-use coffer_objects::{Entry, List, ListAfter, ListPage, ObjectInfo, PAGE_MAX};
+use coffer_objects::{Bucket, Entry, List, ListAfter, ListPage, ObjectInfo, PAGE_MAX};
 use http::StatusCode;
 
 use super::parameters::{self, Encoding};
@@ -38,11 +38,11 @@ impl<'a> Asked<'a> {
         service: &Service,
         head: &CallHead,
         after: Option<ListAfter>,
-    ) -> Result<(ListPage, String), S3Error> {
-        let grant = head.grant(Action::ListBucket)?;
+    ) -> Result<(ListPage, Bucket), S3Error> {
+        let grant = head.grant(service, Action::ListBucket)?;
         let bucket = service.objects.bucket(&grant).await?;
         if self.max == 0 {
-            return Ok((ListPage::default(), bucket.region));
+            return Ok((ListPage::default(), bucket));
         }
         let list = List {
             prefix: self.prefix.to_owned(),
@@ -50,7 +50,7 @@ impl<'a> Asked<'a> {
             after,
             max: self.max,
         };
-        Ok((service.objects.list(&grant, list).await?, bucket.region))
+        Ok((service.objects.list(&grant, list).await?, bucket))
     }
 
     /// What stands before the entries in both generations.
@@ -65,7 +65,7 @@ impl<'a> Asked<'a> {
         xml.plain("IsTruncated", truncated);
     }
 
-    fn write_entries(&self, xml: &mut Writer, page: &ListPage, owner: Option<&CallHead>) {
+    fn write_entries(&self, xml: &mut Writer, page: &ListPage, owner: Option<&str>) {
         for entry in &page.entries {
             if let Entry::Object(info) = entry {
                 self.write_object(xml, info, owner);
@@ -78,7 +78,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn write_object(&self, xml: &mut Writer, info: &ObjectInfo, owner: Option<&CallHead>) {
+    fn write_object(&self, xml: &mut Writer, info: &ObjectInfo, owner: Option<&str>) {
         xml.open("Contents")
             .text("Key", &self.encoding.write(&info.key))
             .text("LastModified", &time::iso8601(info.modified))
@@ -88,8 +88,8 @@ impl<'a> Asked<'a> {
                 .text("ChecksumType", checksum.kind.checksum_type().name());
         }
         xml.plain("Size", info.size);
-        if let Some(head) = owner {
-            caller::write_owner(xml, "Owner", head);
+        if let Some(owner) = owner {
+            caller::write_owner(xml, "Owner", owner);
         }
         xml.text("StorageClass", "STANDARD").close();
     }
@@ -100,7 +100,7 @@ pub(super) async fn first(service: &Service, call: Call) -> Result<Reply, S3Erro
     let asked = Asked::read(&call)?;
     let marker = call.query.get("marker").unwrap_or("");
     let after = after_marker(marker, asked.prefix, asked.delimiter);
-    let (page, region) = asked.page(service, &call, after).await?;
+    let (page, bucket) = asked.page(service, &call, after).await?;
 
     let encoding = asked.encoding;
     let mut xml = Writer::with_root("ListBucketResult");
@@ -114,9 +114,9 @@ pub(super) async fn first(service: &Service, call: Call) -> Result<Reply, S3Erro
         xml.text("NextMarker", &encoding.write(name));
     }
     asked.write_question(&mut xml, page.truncated);
-    asked.write_entries(&mut xml, &page, Some(&call));
+    asked.write_entries(&mut xml, &page, Some(&bucket.owner));
     let mut reply = reply_xml(StatusCode::OK, xml.finish());
-    set_header(&mut reply, "x-amz-bucket-region", region)?;
+    set_header(&mut reply, "x-amz-bucket-region", &bucket.region)?;
     Ok(reply)
 }
 
@@ -161,7 +161,7 @@ pub(super) async fn second(service: &Service, call: Call) -> Result<Reply, S3Err
             ));
         }
     };
-    let (page, region) = asked.page(service, &call, after).await?;
+    let (page, bucket) = asked.page(service, &call, after).await?;
 
     let encoding = asked.encoding;
     let mut xml = Writer::with_root("ListBucketResult");
@@ -177,9 +177,9 @@ pub(super) async fn second(service: &Service, call: Call) -> Result<Reply, S3Err
     }
     xml.plain("KeyCount", page.entries.len());
     asked.write_question(&mut xml, page.truncated);
-    asked.write_entries(&mut xml, &page, fetch_owner.then_some(&call.head));
+    asked.write_entries(&mut xml, &page, fetch_owner.then_some(bucket.owner.as_str()));
     let mut reply = reply_xml(StatusCode::OK, xml.finish());
-    set_header(&mut reply, "x-amz-bucket-region", region)?;
+    set_header(&mut reply, "x-amz-bucket-region", &bucket.region)?;
     Ok(reply)
 }
 

@@ -4,6 +4,7 @@ use coffer_iam::Action;
 use coffer_objects::{ByteRange, PAGE_MAX};
 use http::StatusCode;
 
+use super::caller::{self, SOURCE_OWNER};
 use super::copy_source::CopySource;
 use super::get::told;
 use super::uploads::{upload_id, write_checksum, write_people};
@@ -22,7 +23,7 @@ fn part_number(head: &CallHead) -> Result<u32, S3Error> {
 
 /// UploadPart.
 pub(super) async fn upload(service: &Service, mut call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(Action::PutObject)?;
+    let grant = call.grant(service, Action::PutObject)?;
     let number = part_number(&call)?;
     let put = put::announced(&call.head, &call.body)?;
     let mut writer = service.objects.upload_part(&grant, upload_id(&call)?, number, put).await?;
@@ -37,8 +38,9 @@ pub(super) async fn upload(service: &Service, mut call: Call) -> Result<Reply, S
 /// UploadPartCopy.
 pub(super) async fn copy(service: &Service, call: Call) -> Result<Reply, S3Error> {
     let source = CopySource::of(&call)?;
-    let write = call.grant(Action::PutObject)?;
-    let read = call.grant_on(Action::GetObject, &source.bucket, Some(&source.key))?;
+    caller::check_owner(service, &call, SOURCE_OWNER, Some(&source.bucket))?;
+    let write = call.grant(service, Action::PutObject)?;
+    let read = call.grant_on(service, Action::GetObject, &source.bucket, Some(&source.key))?;
     ack::check_bucket_suffices(service, &call, &write).await?;
     let number = part_number(&call)?;
     let range = source_range(&call)?;
@@ -48,7 +50,7 @@ pub(super) async fn copy(service: &Service, call: Call) -> Result<Reply, S3Error
         .objects
         .upload_part_copy(&read, &write, id, number, range, conditions)
         .await
-        .map_err(|error| told(&call, &source.bucket, error))?;
+        .map_err(|error| told(service, &call, &source.bucket, error))?;
 
     let mut xml = Writer::with_root("CopyPartResult");
     xml.text("LastModified", &time::iso8601(part.modified))
@@ -76,7 +78,7 @@ fn source_range(head: &CallHead) -> Result<Option<ByteRange>, S3Error> {
 
 /// ListParts.
 pub(super) async fn list(service: &Service, call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(Action::ListMultipartUploadParts)?;
+    let grant = call.grant(service, Action::ListMultipartUploadParts)?;
     let after = parameters::count(&call, "part-number-marker")?.unwrap_or(0);
     let max = parameters::page_max(&call, "max-parts", PAGE_MAX)?;
     let after = u32::try_from(after).unwrap_or(u32::MAX);
@@ -85,7 +87,7 @@ pub(super) async fn list(service: &Service, call: Call) -> Result<Reply, S3Error
 
     let mut xml = Writer::with_root("ListPartsResult");
     xml.text("Bucket", call.bucket()?).text("Key", call.key()?).text("UploadId", id);
-    write_people(&mut xml, &page.upload, &call);
+    write_people(&mut xml, &page.upload, &caller::bucket_owner(service, &call)?);
     xml.text("StorageClass", "STANDARD").plain("PartNumberMarker", after);
     if let Some(next) = page.next {
         xml.plain("NextPartNumberMarker", next);

@@ -13,7 +13,7 @@ use crate::service::Service;
 
 /// PutObject.
 pub(super) async fn put(service: &Service, mut call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(Action::PutObject)?;
+    let grant = call.grant(service, Action::PutObject)?;
     let put = Put {
         headers: stored::of_request(&call.headers)?,
         condition: conditions::of_write(&call)?,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coffer_base::Timestamp;
-use coffer_iam::Principal;
+use coffer_iam::{Context, Principal};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Operation;
@@ -25,6 +25,9 @@ pub(super) fn head(method: &str, target: &str, headers: HeaderMap) -> CallHead {
         principal: Arc::new(Principal::root("111122223333", "0123abcd")),
         request_id: "request".to_owned(),
         now: Timestamp(0),
+        arrival: None,
+        signed: None,
+        context: Context::new(),
     }
 }
 

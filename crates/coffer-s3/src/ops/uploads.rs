@@ -27,7 +27,7 @@ pub(super) fn upload_id(head: &CallHead) -> Result<&str, S3Error> {
 
 /// CreateMultipartUpload.
 pub(super) async fn create(service: &Service, call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(Action::PutObject)?;
+    let grant = call.grant(service, Action::PutObject)?;
     ack::check_bucket_suffices(service, &call, &grant).await?;
     let upload = CreateUpload {
         headers: stored::of_request(&call.headers)?,
@@ -48,7 +48,7 @@ pub(super) async fn create(service: &Service, call: Call) -> Result<Reply, S3Err
 
 /// CompleteMultipartUpload.
 pub(super) async fn complete(service: &Service, mut call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(Action::PutObject)?;
+    let grant = call.grant(service, Action::PutObject)?;
     let upload_id = upload_id(&call)?.to_owned();
     // Here, unlike elsewhere, a checksum among the headers is that of the object and not of the
     // document in the body.
@@ -128,7 +128,7 @@ fn parts(document: &Element) -> Result<Vec<CompletePart>, S3Error> {
 
 /// AbortMultipartUpload.
 pub(super) async fn abort(service: &Service, call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(Action::AbortMultipartUpload)?;
+    let grant = call.grant(service, Action::AbortMultipartUpload)?;
     ack::check_bucket_suffices(service, &call, &grant).await?;
     service.objects.abort_upload(&grant, upload_id(&call)?).await?;
     Ok(reply_empty(StatusCode::NO_CONTENT))
@@ -136,7 +136,7 @@ pub(super) async fn abort(service: &Service, call: Call) -> Result<Reply, S3Erro
 
 /// ListMultipartUploads.
 pub(super) async fn list(service: &Service, call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(Action::ListBucketMultipartUploads)?;
+    let grant = call.grant(service, Action::ListBucketMultipartUploads)?;
     let text = |name| call.query.get(name).unwrap_or("");
     let optional = |name| call.query.get(name).filter(|t| !t.is_empty()).map(str::to_owned);
     let encoding = Encoding::of(&call)?;
@@ -176,11 +176,12 @@ pub(super) async fn list(service: &Service, call: Call) -> Result<Reply, S3Error
         xml.text("EncodingType", "url");
     }
     xml.plain("MaxUploads", max).plain("IsTruncated", page.truncated);
+    let owner = caller::bucket_owner(service, &call)?;
     for upload in &page.uploads {
         xml.open("Upload")
             .text("Key", &encoding.write(&upload.key))
             .text("UploadId", &upload.upload_id);
-        write_people(&mut xml, upload, &call);
+        write_people(&mut xml, upload, &owner);
         xml.text("StorageClass", "STANDARD").text("Initiated", &time::iso8601(upload.initiated));
         write_checksum(&mut xml, upload);
         xml.close();
@@ -192,12 +193,9 @@ pub(super) async fn list(service: &Service, call: Call) -> Result<Reply, S3Error
 }
 
 /// Who began an upload, and who owns what it makes.
-pub(super) fn write_people(xml: &mut Writer, upload: &Upload, head: &CallHead) {
-    xml.open("Initiator")
-        .text("ID", &head.principal.owner_id)
-        .text("DisplayName", &upload.initiator)
-        .close();
-    caller::write_owner(xml, "Owner", head);
+pub(super) fn write_people(xml: &mut Writer, upload: &Upload, owner: &str) {
+    xml.open("Initiator").text("ID", owner).text("DisplayName", &upload.initiator).close();
+    caller::write_owner(xml, "Owner", owner);
 }
 
 /// The checksum that an upload was begun with.
