@@ -109,8 +109,11 @@ fn overview(rows: &impl Rows, row: &EntityRow) -> Result<UserOverview> {
     })
 }
 
+/// Names and documents of inline policies.
+type Inline = Vec<(String, String)>;
+
 /// Splits policies into ARNs to be attached and inline policies with names.
-pub(crate) fn split(policies: &[PolicyText]) -> Result<(Vec<String>, Vec<(String, String)>)> {
+fn split(policies: &[PolicyText]) -> Result<(Vec<String>, Inline)> {
     if policies.len() > POLICIES_MAX {
         return Err(Error::InvalidInput(format!("a user has at most {POLICIES_MAX} policies")));
     }

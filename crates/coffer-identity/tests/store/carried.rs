@@ -79,7 +79,7 @@ fn check(store: &Store, names: &[(&str, &str)]) {
                 [PolicyText::Canned("readonly".to_owned()), PolicyText::Json(ALLOW_ALL.to_owned())];
             assert_eq!(user.policies, policies);
             let key = format!("{old}-key");
-            assert_eq!(user.access_keys, [key.clone()]);
+            assert_eq!(user.access_keys, std::slice::from_ref(&key));
             let now = Timestamp(200);
             let found = store.identity.credential(&key, None, now).await.unwrap().unwrap();
             assert_eq!(found.secret, format!("{old}-plain-secret"));
