@@ -1,5 +1,6 @@
 """`python -m bypass [OPERATION…]`: the search against COFFER_BIN, in a store of its own; all of it,
-or the rows of operations such as `s3:GetObject`. It ends with 1 if there are offending rows."""
+or the rows of operations such as `s3:GetObject`, and of `tricks`. It ends with 1 if there are
+offending rows."""
 
 import sys
 import tempfile
@@ -18,16 +19,15 @@ def main(operations: list) -> int:
         try:
             scene = Scene(store)
             if operations:
-                reports = (Search(scene).attack_all(operations),)
+                matrix = [name for name in operations if name != "tricks"]
+                runs = [lambda: Search(scene).attack_all(matrix)] if matrix else []
+                runs += [Tricks(scene).run] if "tricks" in operations else []
             else:
-                parts = (Search(scene).run, Tricks(scene).run)
-                reports = (
-                    run()
-                    for run in parts
-                    + tuple(lambda run=run: run(scene) for run in (controls, controls_of_people))
-                )
+                runs = [Search(scene).run, Tricks(scene).run]
+                runs += [lambda: controls(scene), lambda: controls_of_people(scene)]
             offending = 0
-            for report in reports:
+            for run in runs:
+                report = run()
                 print(report, flush=True)
                 offending += len(report.offending)
             store.assert_alive()

@@ -70,7 +70,13 @@ class People:
             self.key, self.find("SecretAccessKey", key), region=self.scene.root.region
         )
         iam("PutUserPolicy", UserName=self.victim, PolicyName="own", PolicyDocument=document(ALL))
-        law = iam("CreatePolicy", PolicyName=self.law, PolicyDocument=document(ALL))
+        secret = SECRET.decode()
+        law = iam(
+            "CreatePolicy",
+            PolicyName=self.law,
+            PolicyDocument=document(ALL),
+            Description=secret,
+        )
         assert self.find("Arn", law) == self.arn(f"policy/{self.law}")
         iam(
             "CreatePolicyVersion",
@@ -96,7 +102,7 @@ class People:
         iam("CreateUser", UserName=self.boss, Path="/staff/")
         for user in (self.victim, self.boss):
             iam(
-                "TagUser", UserName=user, Tags_member_1_Key="a", Tags_member_1_Value=SECRET.decode()
+                "TagUser", UserName=user, Tags_member_1_Key="a", Tags_member_1_Value=secret
             )
         trust["Principal"] = {"AWS": self.arn(f"user/staff/{self.boss}")}
         iam("CreateRole", RoleName=self.hermit, AssumeRolePolicyDocument=document(trust))

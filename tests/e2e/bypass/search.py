@@ -297,7 +297,7 @@ class Tricks:
             verdict, why = LET_IN, "(it tells a secret)"
         elif reply.status >= 500 and reply.status != 501:
             verdict = FAILED
-        return Row("a trick", trick.name, trick.request, reply, verdict, why)
+        return Row("tricks", trick.name, trick.request, reply, verdict, why)
 
     def trick(self, number: int):
         """The trick, made anew if the scene was: uploads have other ids then."""
