@@ -101,9 +101,7 @@ class People:
             )
         iam("CreateUser", UserName=self.boss, Path="/staff/")
         for user in (self.victim, self.boss):
-            iam(
-                "TagUser", UserName=user, Tags_member_1_Key="a", Tags_member_1_Value=secret
-            )
+            iam("TagUser", UserName=user, Tags_member_1_Key="a", Tags_member_1_Value=secret)
         trust["Principal"] = {"AWS": self.arn(f"user/staff/{self.boss}")}
         iam("CreateRole", RoleName=self.hermit, AssumeRolePolicyDocument=document(trust))
         iam(

@@ -161,14 +161,21 @@ class Scene:
     def settle(self, again: bool = False) -> dict:
         """The store's state before an attack. `again`: as it was at the beginning, whatever was
         done to it."""
-        if again and self.state() != self.baseline:
+        state = self.state() if again else self.baseline
+        changed = {
+            what
+            for what in state.keys() | self.baseline.keys()
+            if state.get(what) != self.baseline.get(what)
+        }
+        if any(not what.startswith("iam:") for what in changed):
             listed = self.must("GET", "/").body
             for name in re.findall(r"<Name>([^<]+)</Name>", listed.decode()):
                 self.clear(name)
             self.lay_out()
-            if self.people:
-                self.people.restore()
             self.refuse_by_bucket()
+        if any(what.startswith("iam:") for what in changed):
+            self.people.restore()
+        if changed:
             self.fresh()
         self.baseline = self.state()
         return self.baseline
