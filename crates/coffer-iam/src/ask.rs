@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use crate::action::Action;
 use crate::context::{self, Context};
 use crate::policy::Policy;
+use crate::policy::arn::Head;
 use crate::principal::Principal;
 use crate::resource::Resource;
 
@@ -57,6 +58,8 @@ pub(crate) struct Question<'a> {
     /// The action, if Coffer has it.
     pub(crate) known: Option<Action>,
     pub(crate) arn: &'a str,
+    /// The head of `arn`.
+    pub(crate) head: Head,
     pub(crate) owner: Option<&'a str>,
     pub(crate) resource_policy: Option<&'a Policy>,
     pub(crate) restrict_public: bool,

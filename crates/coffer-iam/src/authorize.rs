@@ -8,6 +8,7 @@ use crate::action::Action;
 use crate::ask::{Ask, Question};
 use crate::decide::{Answer, Layer, decide};
 use crate::explain::{StatementRef, locate};
+use crate::policy::arn::Head;
 use crate::principal::Principal;
 use crate::resource::Resource;
 
@@ -168,6 +169,7 @@ pub(crate) fn question<'a>(principal: &'a Principal, ask: &Ask<'a>, arn: &'a str
         action: ask.action.name(),
         known: Some(ask.action),
         arn,
+        head: Head::of(arn),
         owner: ask.owner,
         resource_policy: ask.resource_policy,
         restrict_public: ask.restrict_public,

@@ -98,9 +98,9 @@ impl Statement {
     fn has_resource(&self, q: &Question<'_>) -> bool {
         match &self.resources {
             Resources::Own => true,
-            Resources::These(patterns) => patterns.iter().any(|p| p.matches(q.arn, q)),
+            Resources::These(patterns) => patterns.iter().any(|p| p.matches_resource(q)),
             Resources::AllBut(patterns) => {
-                !patterns.iter().any(|p| p.matches(q.arn, q))
+                !patterns.iter().any(|p| p.matches_resource(q))
                     && (self.effect == Effect::Deny || patterns.iter().all(|p| p.resolves(q)))
             }
         }

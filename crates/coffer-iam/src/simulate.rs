@@ -7,6 +7,7 @@ use crate::ask::Question;
 use crate::context::Context;
 use crate::explain::{Explanation, explain_question};
 use crate::policy::Policy;
+use crate::policy::arn::Head;
 use crate::principal::{Attached, Principal};
 
 /// A question in names. Nothing is granted by its answer.
@@ -42,6 +43,7 @@ pub fn simulate(simulation: &Simulation<'_>) -> Simulated {
         action,
         known: Action::named(action),
         arn: resource,
+        head: Head::of(resource),
         owner,
         resource_policy,
         restrict_public: false,

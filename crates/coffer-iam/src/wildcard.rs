@@ -62,9 +62,9 @@ impl Glob {
         }
     }
 
-    /// Whether it matches everything.
-    pub fn is_any(&self) -> bool {
-        self.prefix.is_empty() && !self.rest.is_empty() && self.rest.iter().all(|t| *t == STAR)
+    /// What every name begins with that it matches.
+    pub fn prefix(&self) -> &[u8] {
+        &self.prefix
     }
 
     /// Whether it has no wildcard.

@@ -54,6 +54,38 @@ async fn a_user_may_do_what_the_policy_says_while_enabled() {
 }
 
 #[tokio::test]
+async fn temporary_credentials_need_their_token_and_end_with_their_key() {
+    let store = Store::start().await;
+    let mut root = store.client_with_bucket().await;
+    root.call("PUT", "/bkt/k", b"hello").await.expect(200);
+    let user = store.add_user("reader", "readonly").await;
+    let identity = &store.service.identity;
+    let issued = identity.session_token(&user.access_key, None).unwrap();
+    let other = identity.session_token(&user.access_key, None).unwrap();
+    let mut session = store.client_of(&issued.access_key, &issued.secret).await;
+    let mut get = async |token: &str| {
+        session.call_with("GET", "/bkt/k", &[("x-amz-security-token", token)], b"").await
+    };
+    assert_eq!(get(&issued.token).await.expect(200).body, b"hello");
+    get(&other.token).await.expect_error(400, "InvalidToken");
+    get("garbage").await.expect_error(400, "InvalidToken");
+    let token = issued.token.as_str();
+    let mut session = store.client_of(&issued.access_key, &issued.secret).await;
+    session.call("GET", "/bkt/k", b"").await.expect_error(403, "InvalidAccessKeyId");
+    let mut thief = store.client_of(&issued.access_key, &other.secret).await;
+    let stolen = thief.call_with("GET", "/bkt/k", &[("x-amz-security-token", token)], b"").await;
+    stolen.expect_error(403, "SignatureDoesNotMatch");
+    let put = session.call_with("PUT", "/bkt/k", &[("x-amz-security-token", token)], b"").await;
+    put.expect_error(403, "AccessDenied");
+    // A long-term key takes no token along.
+    let both = root.call_with("GET", "/bkt/k", &[("x-amz-security-token", token)], b"").await;
+    both.expect_error(400, "InvalidToken");
+    store.service.identity.remove_user(&store.admin(), "reader").await.unwrap();
+    let gone = session.call_with("GET", "/bkt/k", &[("x-amz-security-token", token)], b"").await;
+    gone.expect_error(403, "InvalidAccessKeyId");
+}
+
+#[tokio::test]
 async fn a_presigned_url_works_until_it_expires() {
     let store = Store::start().await;
     let mut root = store.client_with_bucket().await;

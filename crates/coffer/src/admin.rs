@@ -5,6 +5,7 @@
 //! every data directory: who may open it may read the credentials beside it as well.
 
 pub mod client;
+pub mod explain;
 pub mod facts;
 pub mod http;
 mod metrics;

@@ -6,7 +6,7 @@ use clap::{Args, Command, FromArgMatches};
 
 use crate::fault::Fault;
 use crate::settings::{self, Scope};
-use crate::{account, bench, config, fsck, index, scrub, serve, status, user};
+use crate::{account, bench, config, fsck, iam, index, scrub, serve, status, user};
 
 fn command() -> Command {
     let store = |name: &'static str, about: &'static str| {
@@ -40,6 +40,13 @@ fn command() -> Command {
                 .subcommand_required(true)
                 .arg_required_else_help(true)
                 .subcommands(user::commands()),
+        )
+        .subcommand(
+            Command::new("iam")
+                .about("Explains decisions about permissions, in a running server or offline")
+                .subcommand_required(true)
+                .arg_required_else_help(true)
+                .subcommands(iam::commands()),
         )
         .subcommand(
             Command::new("account")
@@ -102,6 +109,7 @@ fn run(matches: &clap::ArgMatches) -> anyhow::Result<ExitCode> {
         }
         Some(("user", m)) => user::run(m),
         Some(("account", m)) => account::run(m),
+        Some(("iam", m)) => iam::run(m),
         Some(("fsck", m)) => {
             fsck::run(&settings::from_matches(m)?, &fsck::Args::from_arg_matches(m)?)
         }

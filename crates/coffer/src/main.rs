@@ -33,6 +33,7 @@ mod failpoints;
 mod fault;
 mod fetch;
 mod fsck;
+mod iam;
 mod index;
 mod logging;
 mod roaming;

@@ -35,7 +35,7 @@ struct Found {
 }
 
 /// The key of the store on these drives. `sealed`: it has secrets that are sealed already. On
-/// return the key is where it is to be kept, durable.
+/// return the key is durable where it is to be kept; a new one on most drives at least.
 pub fn of_store(file: Option<&Path>, held: &[HeldDrive], sealed: bool) -> Result<SecretKey, Fault> {
     if let Some(path) = file {
         return in_file(path, sealed);
@@ -54,11 +54,22 @@ pub fn of_store(file: Option<&Path>, held: &[HeldDrive], sealed: bool) -> Result
         }
         None => SecretKey::random(&SystemRng),
     };
+    // A drive that fails does not keep the store from starting, as long as most of them have it.
+    let (mut have, mut failed) = (dirs.len() - found.lacking.len(), None);
     for i in found.lacking {
-        write(&*held[i].drive, &key)
-            .map_err(|e| Fault::Data(format!("{}: {e}", dirs[i].join(FILE).display())))?;
+        match write(&*held[i].drive, &key) {
+            Ok(()) => have += 1,
+            Err(error) => {
+                let path = dirs[i].join(FILE);
+                tracing::warn!(path = %path.display(), %error, "the key has no copy here");
+                failed.get_or_insert(Fault::Data(format!("{}: {error}", path.display())));
+            }
+        }
     }
-    Ok(key)
+    match failed {
+        Some(fault) if !sealed && 2 * have <= dirs.len() => Err(fault),
+        _ => Ok(key),
+    }
 }
 
 /// The key in the file that the settings name; made there if nothing is sealed yet.

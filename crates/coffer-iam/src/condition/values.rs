@@ -79,6 +79,9 @@ pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
 /// Reads the forms of a date that W3C's profile of ISO 8601 has, or seconds since the Unix epoch:
 /// milliseconds since the epoch.
 pub(crate) fn date_ms(text: &str) -> Option<i64> {
+    if let Some(ms) = usual_date_ms(text.as_bytes()) {
+        return Some(ms);
+    }
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.len() != 4 && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.is_empty() {
         return text.parse::<i64>().ok()?.checked_mul(1000);
@@ -110,6 +113,39 @@ pub(crate) fn date_ms(text: &str) -> Option<i64> {
         None => 0,
     };
     Some(days_from_1970(year, month, day) * 86_400_000 + in_day_ms)
+}
+
+/// The same of `2020-04-01T12:00:00Z` and `2020-04-01T12:00:00.000Z`, the forms that requests have,
+/// without a detour; `None` for whatever is not so or needs a second look.
+fn usual_date_ms(text: &[u8]) -> Option<i64> {
+    let millis_at = match text {
+        [.., b'Z'] if text.len() == 20 => None,
+        [.., b'Z'] if text.len() == 24 && text[19] == b'.' => Some(20),
+        _ => return None,
+    };
+    let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+    if marks.iter().any(|(at, mark)| text[*at] != *mark) {
+        return None;
+    }
+    let number = |at: usize, digits: usize| {
+        text[at..at + digits].iter().try_fold(0_i64, |n, byte| {
+            byte.is_ascii_digit().then(|| n * 10 + i64::from(byte - b'0'))
+        })
+    };
+    let (year, month, day) = (number(0, 4)?, number(5, 2)?, number(8, 2)?);
+    let (hour, minute, second) = (number(11, 2)?, number(14, 2)?, number(17, 2)?);
+    let millis = millis_at.map_or(Some(0), |at| number(at, 3))?;
+    // Days that only some months have are looked at twice.
+    let fits = (1..=12).contains(&month)
+        && (1..=28).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second < 60;
+    fits.then(|| {
+        days_from_1970(year, month, day) * 86_400_000
+            + ((hour * 60 + minute) * 60 + second) * 1000
+            + millis
+    })
 }
 
 /// Reads `hh:mm`, `hh:mm:ss`, `hh:mm:ss.sss`, each with `Z` or an offset.
@@ -271,6 +307,22 @@ mod tests {
             "2000-01-01T00:00:00+é:00",
         ] {
             assert_eq!(date_ms(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_usual_forms_are_read_the_same_both_ways() {
+        for day in ["2026-01-28", "1999-12-01", "1970-01-01", "2000-02-28"] {
+            for time in ["00:00:00", "23:59:59", "12:34:56"] {
+                let short = format!("{day}T{time}Z");
+                let read = usual_date_ms(short.as_bytes());
+                assert_eq!(read, date_ms(&format!("{day}T{time}+00:00")), "{short}");
+                let long = format!("{day}T{time}.789Z");
+                assert_eq!(usual_date_ms(long.as_bytes()), read.map(|ms| ms + 789), "{long}");
+            }
+        }
+        for wrong in ["2026-01-28T24:00:00Z", "2026-13-28T00:00:00Z", "2026-01-28T00:00:00,000Z"] {
+            assert_eq!(date_ms(wrong), None, "{wrong}");
         }
     }
 

@@ -118,6 +118,14 @@ impl Pattern {
         }
     }
 
+    /// What every string begins with that it matches, as far as that is known.
+    pub(crate) fn prefix(&self) -> &[u8] {
+        match self {
+            Pattern::Fixed(glob) => glob.prefix(),
+            Pattern::Variable(template) => &template.prefix,
+        }
+    }
+
     /// Whether it is one fixed string: without wildcard and without variable.
     pub(crate) fn is_fixed(&self) -> bool {
         matches!(self, Pattern::Fixed(glob) if glob.is_literal())

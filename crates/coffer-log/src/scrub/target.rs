@@ -395,8 +395,10 @@ impl Scrubber<'_> {
         }
         // A drive may need more than one try to put a bad sector elsewhere.
         const TRIES: usize = 2;
-        let mut read_back = None;
-        for _ in 0..TRIES {
+        let mut read_back: Option<AlignedBuf> = None;
+        for attempt in 0..TRIES {
+            // Other pages may have gone wrong since.
+            let stored = if attempt == 0 { stored } else { read_back.as_deref() };
             for run in differing_pages(expected, stored) {
                 let mut bytes = AlignedBuf::zeroed(run.len());
                 bytes.copy_from_slice(&expected[run.clone()]);

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::explain::Question;
+
 /// The socket in each data directory: any of them may be the one that is left.
 pub const SOCKET: &str = "admin.sock";
 
@@ -62,6 +64,11 @@ pub enum Request {
     AccountRemove {
         /// Its name or number.
         name: String,
+    },
+    /// Asks whether a request would be allowed, and why.
+    IamExplain {
+        /// The request.
+        question: Question,
     },
 }
 

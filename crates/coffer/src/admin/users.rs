@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::client::Request;
+use super::explain;
 
 /// A user, without its secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -122,6 +123,9 @@ pub async fn answer(
                 users: account.users,
             });
             Ok(serde_json::to_value(shown.collect::<Vec<_>>())?)
+        }
+        Request::IamExplain { question } => {
+            Ok(serde_json::to_value(explain::answer(objects, identity, &question)?)?)
         }
         Request::AccountRemove { name } => {
             remove_account(objects, identity, &accounts()?, &name).await?;
