@@ -348,7 +348,7 @@ def copy_source_added_unsigned(request, scene):
     if request.method != "PUT":
         return None
     unsigned = scene.root.sign(request.without("x-amz-copy-source"))
-    return unsigned.having(("x-amz-copy-source", f"/{scene.vault}/{scene.gold}"))
+    return unsigned.having(("x-amz-copy-source", scene.source))
 
 
 @_intruder(e.DENIED)

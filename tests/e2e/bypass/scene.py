@@ -143,9 +143,8 @@ class Scene:
         signers = ("root", "pauper", "disabled", "removed")
         known = {name: getattr(self, name).but(service=service) for name in signers}
         session = self.people.session(()).but(service=service) if self.people else None
-        return SimpleNamespace(
-            service=service, vault=self.vault, gold=self.gold, session=session, **known
-        )
+        source = f"/{self.cellar}/{self.silver}"
+        return SimpleNamespace(service=service, source=source, session=session, **known)
 
     def all_operations(self) -> list:
         """Every operation, with a request about what is there now."""

@@ -171,7 +171,7 @@ def add_all(scene: Scene, add):
     add("a form without a version", pauper.sign(form([p for p in harmful if p[0] != "Version"])))
 
     hermit = people.arn(f"role/{people.hermit}")
-    every = scene.user("may-all", [ALL]).but(service="sts")
+    every = scene.user("may-all", [ALL | {"Sid": "All"}]).but(service="sts")
     for arn in (
         hermit,
         hermit.upper(),
