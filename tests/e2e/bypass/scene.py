@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from running import ACCESS_KEY, REGION, SECRET_KEY, Store
 
 from .operations import Builder
-from .people import SECRET, People, document
+from .people import ALL, SECRET, People, document
 from .permissions import BUCKET, S3, SOURCE, STORE
 from .request import Request, encode_path
 from .signing import Signer
@@ -67,12 +67,10 @@ class Scene:
         self.life = 0
         self.uploads = {}
         self.lay_out()
-        # Users of the same policy are one user; these are to be two, who might do everything.
-        once, twice = ([{"Effect": "Allow", "Action": "*", "Resource": "*"}] * n for n in (1, 2))
         self.pauper = self.user("pauper", self.nothing)
-        self.disabled = self.user("disabled", once)
+        self.disabled = self.user("disabled", [ALL | {"Sid": "Disabled"}])
         store.run("user", "disable", f"disabled-{len(self.users) - 1}", "DIRS")
-        self.removed = self.user("removed", twice)
+        self.removed = self.user("removed", [ALL | {"Sid": "Removed"}])
         store.run("user", "remove", f"removed-{len(self.users) - 1}", "DIRS")
         self.people = People(self) if self.has_people() else None
         self.sessions = {}
