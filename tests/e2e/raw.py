@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import http.client
+import ssl
 import xml.etree.ElementTree as ElementTree
 import zlib
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from running import ACCESS_KEY, REGION, SECRET_KEY, Store
+from running import ACCESS_KEY, REGION, SECRET_KEY, Store, host_of
 
 
 @dataclass
@@ -55,7 +56,12 @@ def send_presigned(store: Store, method: str, path: str, query: str, body=b"") -
 
 def _send(store: Store, request: AWSRequest, body: bytes) -> Reply:
     method, url = request.method, request.url
-    connection = http.client.HTTPConnection(store.endpoint.removeprefix("http://"), timeout=60)
+    host = host_of(store.endpoint)
+    if store.ca:
+        trust = ssl.create_default_context(cafile=store.ca)
+        connection = http.client.HTTPSConnection(host, timeout=60, context=trust)
+    else:
+        connection = http.client.HTTPConnection(host, timeout=60)
     try:
         connection.putrequest(method, url.removeprefix(store.endpoint), skip_accept_encoding=True)
         for name, value in request.headers.items():

@@ -44,6 +44,8 @@ class Store:
         self.process = None
         self.endpoint = None
         self.admin = None
+        #: The file with the certificate to trust, of a server that speaks TLS.
+        self.ca = None
 
     def _environment(self) -> dict:
         environment = clean_environment()
@@ -54,7 +56,7 @@ class Store:
     def start(self, *flags, timeout_s: float = 120) -> "Store":
         """Starts the server and waits until it says that it listens."""
         assert self.process is None, "it runs already"
-        listen = self.endpoint.removeprefix("http://") if self.endpoint else "127.0.0.1:0"
+        listen = host_of(self.endpoint) if self.endpoint else "127.0.0.1:0"
         admin = self.admin.removeprefix("http://") if self.admin else "127.0.0.1:0"
         command = [binary(), "serve", "--listen", listen, "--admin-listen", admin]
         command += ["--log-format", "json", *self.flags, *flags, *self.drives]
@@ -174,6 +176,7 @@ class Store:
     def client(self, keys=None, **settings):
         """A boto3 client that never retries: what the server says is what the test sees."""
         access_key, secret_key = keys or (ACCESS_KEY, SECRET_KEY)
+        verify = settings.pop("verify", str(self.ca) if self.ca else None)
         settings.setdefault("retries", {"max_attempts": 0})
         settings.setdefault("read_timeout", 120)
         settings.setdefault("connect_timeout", 10)
@@ -187,6 +190,7 @@ class Store:
             region_name=REGION,
             aws_access_key_id=access_key,
             aws_secret_access_key=secret_key,
+            verify=verify,
             config=Config(**settings),
         )
 
@@ -207,8 +211,13 @@ class Store:
 
     def connect(self) -> socket.socket:
         """A bare connection to the S3 port."""
-        host, port = self.endpoint.removeprefix("http://").rsplit(":", 1)
+        host, port = host_of(self.endpoint).rsplit(":", 1)
         return socket.create_connection((host, int(port)), timeout=30)
+
+
+def host_of(endpoint: str) -> str:
+    """HOST:PORT of a URL."""
+    return endpoint.split("://", 1)[1]
 
 
 def with_scheme(address: str) -> str:

@@ -63,6 +63,7 @@ cargo xtask COMMAND
                      runs campaigns in full size (or F times that), all if none is named;
                      `soak --list` names them
   bench [ARGUMENTS]  measures beside SeaweedFS and writes target/bench; `bench --help`
+  bench tls [ARGUMENTS]  measures TLS beside nginx's
 ";
 
 fn main() -> ExitCode {

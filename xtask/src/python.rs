@@ -26,6 +26,16 @@ const PROGRAMS: &[Program] = &[
         without: "presigned URLs by curl (tests/e2e/test_clients.py)",
     },
     Program {
+        package: "openssl",
+        here: || shell::has("openssl"),
+        without: "certificates of every kind (tests/e2e/test_tls.py)",
+    },
+    Program {
+        package: "pebble",
+        here: || shell::has("pebble") && shell::has("pebble-challtestsrv"),
+        without: "certificates from an ACME server (tests/e2e/test_tls.py)",
+    },
+    Program {
         package: "rclone",
         here: || shell::has("rclone"),
         without: "rclone (tests/e2e/test_clients.py)",

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 
-use crate::serve::RequestBody;
+use crate::patience::RequestBody;
 
 /// Why a body broke off. A pause that was too long is an [`std::io::Error`] of kind `TimedOut`.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -15,7 +15,7 @@ pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 /// Something that answers requests, whatever the connection they come by.
 pub trait Answer: Send + Sync + 'static {
     /// The body of its replies.
-    type Body: Body<Data = Bytes, Error: Into<BodyError>> + Send + 'static;
+    type Body: Body<Data = Bytes, Error: Into<BodyError>> + Send + Unpin + 'static;
 
     /// Answers one request; its extensions have an [`Arrival`]. Whatever happens becomes a reply;
     /// an error of the reply's body cuts the reply off.

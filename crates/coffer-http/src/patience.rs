@@ -2,17 +2,21 @@
 
 use std::future::Future as _;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use coffer_base::net::Connection;
 use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use crate::answer::BodyError;
+use crate::streams::Beside;
 
 /// How long, and for how many bytes, a closed connection is still listened to. Closing with bytes
 /// unread would reset the connection, and the client might never see the reply that refused them.
@@ -45,23 +49,27 @@ impl Patience {
     }
 }
 
-/// A body whose next bytes must come in time.
-pub struct PatientBody<B> {
-    body: B,
+/// The body of a request: its next bytes must come in time.
+///
+/// One of HTTP/2 that is dropped before its end goes on being read for a while, and thrown away:
+/// a stream that is reset may cost its client the reply that refused it.
+pub struct RequestBody {
+    /// None from the drop on.
+    body: Option<Incoming>,
     patience: Patience,
+    ended: bool,
+    /// The connection's tasks, in HTTP/2.
+    beside: Option<Beside>,
 }
 
-impl<B> PatientBody<B> {
-    pub(crate) fn new(body: B, pause_max: Duration) -> Self {
-        Self { body, patience: Patience::new(pause_max) }
+impl RequestBody {
+    pub(crate) fn new(body: Incoming, pause_max: Duration, beside: Option<Beside>) -> Self {
+        let ended = body.is_end_stream();
+        Self { body: Some(body), patience: Patience::new(pause_max), ended, beside }
     }
 }
 
-impl<B> Body for PatientBody<B>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: Into<BodyError>,
-{
+impl Body for RequestBody {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -70,9 +78,13 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        match Pin::new(&mut this.body).poll_frame(cx) {
+        let Some(body) = &mut this.body else {
+            return Poll::Ready(None);
+        };
+        match Pin::new(body).poll_frame(cx) {
             Poll::Ready(frame) => {
                 this.patience.reset();
+                this.ended = !matches!(frame, Some(Ok(_)));
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
             Poll::Pending => this.patience.check(cx).map(|error| Some(Err(error.into()))),
@@ -80,11 +92,39 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        let (Some(body), Some(beside)) = (self.body.take(), self.beside.take()) else {
+            return;
+        };
+        if !self.ended && !body.is_end_stream() {
+            beside.spawn(throw_away(body));
+        }
+    }
+}
+
+/// Reads what still comes. What is left after that is reset.
+async fn throw_away(mut body: Incoming) {
+    let until = sleep(LINGER_TIME_MAX);
+    let mut until = pin!(until);
+    let mut bytes = 0;
+    while bytes <= LINGER_BYTES_MAX {
+        let frame = std::future::poll_fn(|cx| match Pin::new(&mut body).poll_frame(cx) {
+            Poll::Pending => until.as_mut().poll(cx).map(|()| None),
+            ready => ready,
+        });
+        match frame.await {
+            Some(Ok(frame)) => bytes += frame.data_ref().map_or(0, Bytes::len),
+            Some(Err(_)) | None => return,
+        }
     }
 }
 
@@ -94,6 +134,17 @@ pub(crate) struct PatientConnection {
     connection: Box<dyn Connection>,
     patience: Patience,
     closing: Closing,
+    written: WrittenCount,
+}
+
+/// How many writes of a connection got on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WrittenCount(Arc<AtomicU64>);
+
+impl WrittenCount {
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 enum Closing {
@@ -108,7 +159,23 @@ enum Closing {
 
 impl PatientConnection {
     pub(crate) fn new(connection: Box<dyn Connection>, pause_max: Duration) -> Self {
-        Self { connection, patience: Patience::new(pause_max), closing: Closing::Not }
+        Self {
+            connection,
+            patience: Patience::new(pause_max),
+            closing: Closing::Not,
+            written: WrittenCount::default(),
+        }
+    }
+
+    /// The count of its writes, which goes on.
+    pub(crate) fn written_count(&self) -> WrittenCount {
+        self.written.clone()
+    }
+
+    fn count(&self, result: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(1..)) = result {
+            self.written.0.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Passes on what a write gave, or the error of having waited too long.
@@ -145,6 +212,7 @@ impl AsyncWrite for PatientConnection {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.connection).poll_write(cx, buf);
+        this.count(&result);
         this.written(result, cx)
     }
 
@@ -155,6 +223,7 @@ impl AsyncWrite for PatientConnection {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.connection).poll_write_vectored(cx, bufs);
+        this.count(&result);
         this.written(result, cx)
     }
 

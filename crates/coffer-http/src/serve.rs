@@ -1,26 +1,22 @@
-//! Connections: accepting, timeouts, draining.
+//! Accepting, and stopping.
 //!
 //! A connection's memory is its read buffer, which starts small and grows with what comes, up to
 //! [`Limits::buffer_bytes_max`]; replies are pulled from the store as fast as the client takes
 //! them.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coffer_base::net::{Accepted, Connection, Listener};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use coffer_base::net::{Accepted, Listener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::answer::{Answer, Arrival};
-use crate::patience::{PatientBody, PatientConnection};
+use crate::answer::Answer;
+use crate::talk::Talk;
+use crate::tls::{Certificates, Tls};
 use crate::traffic::Traffic;
 
 /// How long to wait after an error of accepting; what is short then (file descriptors) comes back
@@ -30,6 +26,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How patient the server is, and how much it takes on.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// For a TLS handshake, from the first byte that is waited for.
+    pub handshake_time_max: Duration,
+    /// TLS handshakes at a time; more of them end the oldest.
+    pub handshakes_max: usize,
     /// For a request's head to arrive, counted from the end of the last request.
     pub head_time_max: Duration,
     /// For the next bytes of a body to arrive.
@@ -42,17 +42,22 @@ pub struct Limits {
     pub connections_max: usize,
     /// A connection's read buffer; a request's head fits in it or is refused.
     pub buffer_bytes_max: usize,
+    /// Requests at a time on one connection of HTTP/2.
+    pub streams_max: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Limits {
+            handshake_time_max: Duration::from_secs(10),
+            handshakes_max: 2048,
             head_time_max: Duration::from_secs(30),
             body_pause_max: Duration::from_secs(60),
             reply_pause_max: Duration::from_secs(60),
             drain_time_max: Duration::from_secs(20),
             connections_max: 16_384,
             buffer_bytes_max: 64 << 10,
+            streams_max: 128,
         }
     }
 }
@@ -64,10 +69,9 @@ pub struct Setup {
     pub limits: Limits,
     /// Where it counts.
     pub traffic: Arc<Traffic>,
+    /// What it shows; without, it speaks plain HTTP, and with it, nothing but TLS.
+    pub certificates: Option<Arc<Certificates>>,
 }
-
-/// The body of a request.
-pub type RequestBody = PatientBody<Incoming>;
 
 /// Serves what comes to `listeners` until `shutdown` ends. Then no connection is accepted any
 /// more, idle ones are closed, requests under way may end within the drain time, and what is left
@@ -77,8 +81,12 @@ pub async fn serve<A: Answer>(
     answer: Arc<A>,
     shutdown: impl Future<Output = ()>,
     setup: Setup,
-) -> usize {
-    let Setup { limits, traffic } = setup;
+) -> Result<usize, rustls::Error> {
+    let Setup { limits, traffic, certificates } = setup;
+    let tls = match certificates {
+        Some(shown) => Some(Tls::new(shown, limits.handshake_time_max, limits.handshakes_max)?),
+        None => None,
+    };
     let (stop, stopping) = watch::channel(());
     let mut shutdown = pin!(shutdown);
     let mut connections = JoinSet::new();
@@ -94,13 +102,18 @@ pub async fn serve<A: Answer>(
             }
             accepted = accept_any(&listeners), if !full => match accepted {
                 Ok((connection, peer)) => {
-                    let arrival = Arrival { peer, secure: false };
-                    let (answer, stopping) = (answer.clone(), stopping.clone());
                     let presence = traffic.connection();
+                    let talk = Talk {
+                        answer: answer.clone(),
+                        peer,
+                        tls: tls.clone(),
+                        limits,
+                        traffic: traffic.clone(),
+                        stopping: stopping.clone(),
+                    };
                     connections.spawn(async move {
                         let _presence = presence;
-                        let talk = converse(connection, arrival, answer, stopping, limits);
-                        if let Err(error) = talk.await {
+                        if let Err(error) = talk.run(connection).await {
                             tracing::debug!(%peer, "the connection broke: {error}");
                         }
                     });
@@ -119,7 +132,7 @@ pub async fn serve<A: Answer>(
     while let Ok(Some(_)) = timeout_at(deadline, connections.join_next()).await {}
     let cut_off = connections.len();
     connections.shutdown().await;
-    cut_off
+    Ok(cut_off)
 }
 
 /// The next connection of any listener.
@@ -129,36 +142,4 @@ async fn accept_any(listeners: &[Box<dyn Listener>]) -> std::io::Result<Accepted
         ready.find(std::task::Poll::is_ready).unwrap_or(std::task::Poll::Pending)
     })
     .await
-}
-
-/// Serves one connection to its end. `stopping` closes when the server stops: the request under
-/// way is the last one then.
-async fn converse<A: Answer>(
-    connection: Box<dyn Connection>,
-    arrival: Arrival,
-    answer: Arc<A>,
-    mut stopping: watch::Receiver<()>,
-    limits: Limits,
-) -> Result<(), hyper::Error> {
-    let answer = service_fn(|request: hyper::Request<Incoming>| {
-        let answer = answer.clone();
-        async move {
-            let mut request = request.map(|body| PatientBody::new(body, limits.body_pause_max));
-            request.extensions_mut().insert(arrival);
-            Ok::<_, Infallible>(answer.answer(request).await)
-        }
-    });
-    let io = TokioIo::new(PatientConnection::new(connection, limits.reply_pause_max));
-    let conversation = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_time_max)
-        .max_buf_size(limits.buffer_bytes_max)
-        .half_close(true)
-        .serve_connection(io, answer);
-    let mut conversation = pin!(conversation);
-    tokio::select! {
-        ended = &mut conversation => return ended,
-        _ = stopping.changed() => conversation.as_mut().graceful_shutdown(),
-    }
-    conversation.await
 }

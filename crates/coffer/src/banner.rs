@@ -8,8 +8,10 @@ use crate::settings::Origin;
 
 /// What the banner tells.
 pub struct Banner<'a> {
-    /// `http://HOST:PORT` of S3.
+    /// `http://HOST:PORT` of S3, or `https://`.
     pub endpoint: &'a str,
+    /// The certificate, with TLS.
+    pub tls: Option<TlsLine<'a>>,
     /// The same of the admin port.
     pub admin: &'a str,
     /// Region of the store.
@@ -22,10 +24,20 @@ pub struct Banner<'a> {
     pub source: &'a Source,
 }
 
+/// What the banner tells of a certificate.
+pub struct TlsLine<'a> {
+    /// Where it is from.
+    pub source: &'a str,
+    /// SHA-256 of it.
+    pub fingerprint: &'a str,
+    /// The file that clients need to trust it, when nobody vouches for it.
+    pub public_file: Option<&'a Path>,
+}
+
 impl Banner<'_> {
     /// The text, several lines, ending in an empty one.
     pub fn text(&self) -> String {
-        let Banner { endpoint, admin, region, drives, root, source } = self;
+        let Banner { endpoint, tls, admin, region, drives, root, source } = self;
         let mut out = String::new();
         let mut line = |text: &str| {
             let _ = writeln!(out, "{text}");
@@ -33,6 +45,10 @@ impl Banner<'_> {
         line(&format!("Coffer {} on {drives}", env!("CARGO_PKG_VERSION")));
         line("");
         line(&format!("  S3          {endpoint}  (region {region})"));
+        if let Some(tls) = tls {
+            line(&format!("  TLS         {}", tls.source));
+            line(&format!("              SHA-256 fingerprint {}", tls.fingerprint));
+        }
         line(&format!("  Admin       {admin}/health  /ready  /metrics"));
         line(&format!("  Access key  {}", root.access_key));
         let access = quote(&root.access_key);
@@ -61,9 +77,14 @@ impl Banner<'_> {
         line("");
         line(&format!("    export AWS_ACCESS_KEY_ID={access} AWS_SECRET_ACCESS_KEY={secret} \\"));
         line(&format!("      AWS_DEFAULT_REGION={}", quote(region)));
+        let trust = match tls.as_ref().and_then(|tls| tls.public_file) {
+            Some(file) => format!(" --ca-bundle {}", quote(&file.display().to_string())),
+            None => String::new(),
+        };
+        let aws = format!("aws --endpoint-url {endpoint}{trust}");
         line(&format!(
-            "    aws --endpoint-url {endpoint} s3 mb s3://demo && \
-             echo hello | aws --endpoint-url {endpoint} s3 cp - s3://demo/hello.txt"
+            "    {aws} s3 mb s3://demo && \
+             echo hello | {aws} s3 cp - s3://demo/hello.txt"
         ));
         line("");
         line("  Ctrl-C stops.");
@@ -96,6 +117,7 @@ mod tests {
         let root = Credentials { access_key: "KEY".into(), secret_key: "the-secret".into() };
         let banner = Banner {
             endpoint: "http://127.0.0.1:9000",
+            tls: None,
             admin: "http://127.0.0.1:9001",
             region: "us-east-1",
             drives: "1 drive, 1+0",
@@ -115,6 +137,28 @@ mod tests {
         ] {
             assert!(!banner(&source).contains("the-secret"));
         }
+    }
+
+    #[test]
+    fn a_certificate_is_shown_with_its_fingerprint() {
+        let root = Credentials { access_key: "KEY".into(), secret_key: "the-secret".into() };
+        let text = Banner {
+            endpoint: "https://127.0.0.1:9000",
+            tls: Some(TlsLine {
+                source: "self-signed",
+                fingerprint: "AA:BB",
+                public_file: Some(Path::new("d/a b.crt")),
+            }),
+            admin: "http://127.0.0.1:9001",
+            region: "us-east-1",
+            drives: "1 drive, 1+0",
+            root: &root,
+            source: &Source::File("d/credentials.toml".into()),
+        }
+        .text();
+        assert!(text.contains("SHA-256 fingerprint AA:BB"), "{text}");
+        let pasted = "aws --endpoint-url https://127.0.0.1:9000 --ca-bundle 'd/a b.crt' s3 mb";
+        assert!(text.contains(pasted), "{text}");
     }
 
     #[test]

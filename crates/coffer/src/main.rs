@@ -10,6 +10,7 @@
 //! | `credentials` | root's access key and secret |
 //! | `serve`, `banner`, `logging` | a running server and what it says |
 //! | `faces`, `fetch` | who answers on the one port; what identity providers publish |
+//! | `tls` | which certificate is shown, and what keeps it fresh |
 //! | `admin` | the admin port and the admin socket |
 //! | `status`, `user`, `fsck`, `index`, `config` | a subcommand each |
 //! | `scrub` | passes over the drives, in a server and by themselves |
@@ -43,6 +44,7 @@ mod serve;
 mod settings;
 mod status;
 mod store;
+mod tls;
 mod user;
 
 fn main() -> std::process::ExitCode {

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use crate::admin::facts::{Facts, Readiness};
 use crate::admin::http::{self, Watched};
 use crate::admin::socket::Socket;
-use crate::banner::Banner;
+use crate::banner::{Banner, TlsLine};
 use crate::credentials::{self, Credentials, Source};
 use crate::faces::Faces;
 use crate::fault::Fault;
@@ -28,7 +28,9 @@ use crate::fetch::HttpsFetch;
 use crate::logging;
 use crate::scrub::{self, Keeper, Plan, Scrubbing};
 use crate::settings::{Address, Settings};
+use crate::status::TlsReport;
 use crate::store::{self, HeldDrive, Looked, Purpose, Store};
+use crate::tls;
 
 /// Threads for work that blocks: reading from drives, hashing.
 const BLOCKING_THREADS_MAX: usize = 64;
@@ -39,6 +41,8 @@ const USES_INTERVAL: Duration = Duration::from_secs(3600);
 /// Runs the server to its end.
 pub fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     settings.scheme()?;
+    let tls = tls::plan::Plan::of(&settings)?;
+    tls.check()?;
     let given = credentials::from_settings(&settings)?;
     let looked = store::look(&settings)?;
     if given.is_none() {
@@ -51,7 +55,7 @@ pub fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()?;
-    let code = runtime.block_on(serve(settings, looked, given))?;
+    let code = runtime.block_on(serve(settings, looked, given, tls))?;
     // What still blocks is no longer waited for: the log is closed.
     runtime.shutdown_background();
     Ok(code)
@@ -71,18 +75,21 @@ async fn serve(
     settings: Settings,
     looked: Looked,
     given: Option<(Credentials, crate::settings::Origin)>,
+    tls_plan: tls::plan::Plan,
 ) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
-    let listeners = listen(&settings)?;
+    let listeners = listen(&settings, &tls_plan)?;
     let admin = listen_admin(&settings.admin_listen).await?;
-    let endpoint = endpoint_of(listeners[0].local_addr()?);
-    let admin_endpoint = endpoint_of(admin.local_addr()?);
+    let scheme = if tls_plan.is_secure() { "https" } else { "http" };
+    let endpoint = endpoint_of(scheme, listeners[0].local_addr()?);
+    let admin_endpoint = endpoint_of("http", admin.local_addr()?);
     let (readiness, watched) = watch::channel(Readiness::Starting);
     tokio::spawn(http::serve(admin, Watched::new(watched)));
 
     let opening = {
         let (settings, handle) = (settings.clone(), Handle::current());
-        tokio::task::spawn_blocking(move || open(&settings, &looked, given, &handle))
+        let tls_plan = tls_plan.clone();
+        tokio::task::spawn_blocking(move || open(&settings, &looked, given, &tls_plan, &handle))
     };
     let opened = tokio::select! {
         opened = opening => opened??,
@@ -92,7 +99,7 @@ async fn serve(
             std::process::exit(0);
         }
     };
-    let Opened { store, identity, root, source, sockets } = opened;
+    let Opened { store, identity, root, source, sockets, shown } = opened;
     coffer_base::failpoint::pass("serve.opened");
 
     let service = Arc::new(Service::new(
@@ -113,10 +120,12 @@ async fn serve(
     let scrubber = Scrubbing::start(store.objects.catalog().clone(), plan, keeper)?;
     let limits =
         Limits { drain_time_max: Duration::from_secs(settings.drain_secs), ..Limits::default() };
-    let setup = Setup { limits, ..Setup::default() };
+    let certificates = shown.as_ref().map(|shown| shown.certificates.clone());
+    let setup = Setup { limits, certificates, ..Setup::default() };
     let facts = Arc::new(Facts::new(
         service.clone(),
         setup.traffic.clone(),
+        shown.clone(),
         scrubber.scrubbing().clone(),
         store.index_health.clone(),
     ));
@@ -134,7 +143,11 @@ async fn serve(
             }
         }
     });
-    tell_listening(&settings, &store, &root, &source, &endpoint, &admin_endpoint);
+    let shown_now = shown.as_ref().map(|shown| (&**shown, shown.report()));
+    tell_listening(&settings, &store, &root, &source, &endpoint, &admin_endpoint, shown_now);
+    if let Some(shown) = &shown {
+        tls::keep_fresh(tls_plan, shown, &store.held, &mut talking);
+    }
 
     let told_to_stop = async {
         signals.next().await;
@@ -154,7 +167,7 @@ async fn serve(
         Arc::new(HttpsFetch::default()),
     );
     let faces = Arc::new(Faces { s3: service.clone(), query });
-    let cut_off = coffer_http::serve(listeners, faces, told_to_stop, setup).await;
+    let cut_off = coffer_http::serve(listeners, faces, told_to_stop, setup).await?;
     if cut_off > 0 {
         tracing::warn!(cut_off, "connections were cut off");
     }
@@ -201,10 +214,11 @@ impl Signals {
     }
 }
 
-fn listen(settings: &Settings) -> anyhow::Result<Vec<Box<dyn Listener>>> {
+fn listen(settings: &Settings, tls: &tls::plan::Plan) -> anyhow::Result<Vec<Box<dyn Listener>>> {
     let mut listeners = Vec::new();
     for address in &settings.listen {
         for resolved in resolve(address)? {
+            tls.check_address(resolved, settings)?;
             let listener = RealNet.listen(resolved);
             listeners.push(listener.map_err(|e| address_fault(address, &e))?);
         }
@@ -238,7 +252,7 @@ fn address_fault(address: &Address, error: &io::Error) -> Fault {
 }
 
 /// The URL under which a listener is reached from this machine.
-fn endpoint_of(address: std::net::SocketAddr) -> String {
+fn endpoint_of(scheme: &str, address: std::net::SocketAddr) -> String {
     let mut reached = address;
     if address.ip().is_unspecified() {
         reached.set_ip(match address {
@@ -246,7 +260,7 @@ fn endpoint_of(address: std::net::SocketAddr) -> String {
             std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
         });
     }
-    format!("http://{reached}")
+    format!("{scheme}://{reached}")
 }
 
 struct Opened {
@@ -255,6 +269,8 @@ struct Opened {
     root: Credentials,
     source: Source,
     sockets: Vec<Socket>,
+    /// The certificate, with TLS.
+    shown: Option<Arc<tls::Shown>>,
 }
 
 /// Everything that blocks: recovering the log, bringing the index up to it.
@@ -262,6 +278,7 @@ fn open(
     settings: &Settings,
     looked: &Looked,
     given: Option<(Credentials, crate::settings::Origin)>,
+    tls_plan: &tls::plan::Plan,
     handle: &Handle,
 ) -> anyhow::Result<Opened> {
     if let Some(dir) = &settings.index_dir {
@@ -292,7 +309,8 @@ fn open(
     let store = store::open_serving(log, settings, handle)?;
     let key = RootKey { access_key: root.access_key.clone(), secret: root.secret_key.clone() };
     let identity = store::open_identity(&store, settings, Some(key), handle)?;
-    Ok(Opened { store, identity, root, source, sockets })
+    let shown = tls::open(tls_plan, settings, &store.held)?;
+    Ok(Opened { store, identity, root, source, sockets, shown })
 }
 
 /// The keys in the drive directories, made now if there are none, in every directory on return.
@@ -322,6 +340,7 @@ fn tell_listening(
     source: &Source,
     endpoint: &str,
     admin: &str,
+    shown: Option<(&tls::Shown, TlsReport)>,
 ) {
     let scheme = store.objects.catalog().log().status().geometry;
     if !logging::is_for_people(settings) {
@@ -337,6 +356,8 @@ fn tell_listening(
             position = store.recovery.end.position.0,
             access_key = root.access_key,
             credentials = %credentials_place(source),
+            tls = shown.as_ref().map(|(_, report)| report.source.as_str()),
+            fingerprint = shown.as_ref().map(|(_, report)| report.fingerprint.as_str()),
             "serving S3"
         );
         return;
@@ -345,8 +366,13 @@ fn tell_listening(
         1 => format!("1 drive ({scheme}): {}", settings.dirs()),
         n => format!("{n} drives ({scheme}): {}", settings.dirs()),
     };
-    let banner =
-        Banner { endpoint, admin, region: &settings.region, drives: &drives, root, source };
+    let tls = shown.as_ref().map(|(shown, report)| TlsLine {
+        source: &report.source,
+        fingerprint: &report.fingerprint,
+        public_file: shown.public_file.as_deref(),
+    });
+    let region = &settings.region;
+    let banner = Banner { endpoint, tls, admin, region, drives: &drives, root, source };
     print!("{}", banner.text());
 }
 

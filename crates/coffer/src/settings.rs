@@ -19,7 +19,7 @@ mod value;
 mod tests;
 
 pub use scheme::{Erasure, erasure_for};
-pub use value::{Address, LogFormat};
+pub use value::{Address, LogFormat, TlsMode};
 
 use value::{Kind, Value};
 
@@ -194,6 +194,22 @@ settings! {
     listen: Vec<Address> = "127.0.0.1:9000" in Serve;
     /// Address for health, readiness and metrics.
     admin_listen: Address = "127.0.0.1:9001" in Serve;
+    /// How S3 is served: auto (TLS if tls_cert or acme_domain is set), self-signed (TLS with a certificate that is made once), off.
+    tls: TlsMode = "auto" in Serve;
+    /// File with the certificate chain, PEM; read again when it changes and on SIGHUP.
+    tls_cert: Option<PathBuf> = "" in Serve;
+    /// File with its private key, PEM; by default the same file.
+    tls_key: Option<PathBuf> = "" in Serve;
+    /// Serve S3 without TLS also where other machines reach it; whoever is on the way reads and changes everything.
+    allow_plaintext: bool = "false" in Serve;
+    /// Domain to get a certificate for from an ACME server, whose terms are thereby agreed to; give it again for more.
+    acme_domain: Vec<String> = "" in Serve;
+    /// Directory URL of the ACME server.
+    acme_directory: String = "https://acme-v02.api.letsencrypt.org/directory" in Serve;
+    /// Where the ACME server's operator may write to.
+    acme_email: Option<String> = "" in Serve;
+    /// File with the certificates to trust the ACME server by, PEM; by default the system's.
+    acme_ca: Option<PathBuf> = "" in Serve;
     /// The region that buckets are in and that requests are signed for.
     region: String = "us-east-1" in Serve;
     /// Base domain of virtual-host addressing (BUCKET.DOMAIN); give it again for more.

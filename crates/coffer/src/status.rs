@@ -11,7 +11,9 @@ use crate::store;
 mod report;
 mod table;
 
-pub use report::{Drive as DriveReport, Index, Report, Segments as SegmentsReport, Usage};
+pub use report::{
+    Drive as DriveReport, Index, Report, Segments as SegmentsReport, Tls as TlsReport, Usage,
+};
 pub use table::bytes;
 
 /// Its flags.

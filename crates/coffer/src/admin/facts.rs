@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use coffer_http::Traffic;
+use coffer_http::{Event, Traffic};
 use coffer_identity::Identity;
 use coffer_objects::Objects;
 use coffer_s3::Service;
@@ -12,6 +12,7 @@ use coffer_s3::Service;
 use crate::roaming::Health;
 use crate::scrub::Scrubbing;
 use crate::status::{DriveReport, Index, Report, SegmentsReport, Usage};
+use crate::tls::Shown;
 
 /// How far a server is.
 #[derive(Clone)]
@@ -28,6 +29,7 @@ pub enum Readiness {
 pub struct Facts {
     service: Arc<Service>,
     traffic: Arc<Traffic>,
+    tls: Option<Arc<Shown>>,
     scrubbing: Arc<Scrubbing>,
     index_health: Arc<Health>,
     started: Instant,
@@ -38,10 +40,11 @@ impl Facts {
     pub fn new(
         service: Arc<Service>,
         traffic: Arc<Traffic>,
+        tls: Option<Arc<Shown>>,
         scrubbing: Arc<Scrubbing>,
         index_health: Arc<Health>,
     ) -> Facts {
-        Facts { service, traffic, scrubbing, index_health, started: Instant::now() }
+        Facts { service, traffic, tls, scrubbing, index_health, started: Instant::now() }
     }
 
     /// What looks for damage.
@@ -62,6 +65,11 @@ impl Facts {
     /// The counters of requests, as Prometheus text.
     pub fn requests(&self) -> String {
         self.service.metrics.render()
+    }
+
+    /// What happened to connections, by name.
+    pub fn connection_events(&self) -> Vec<(&'static str, u64)> {
+        Event::ALL.iter().map(|event| (event.name(), self.traffic.count(*event))).collect()
     }
 
     /// Why nothing can be written, if so; else why the set is not whole. Blocks.
@@ -148,6 +156,7 @@ impl Facts {
                 uploads: usage.uploads,
             },
             connections: self.traffic.connections(),
+            tls: self.tls.as_ref().map(|shown| shown.report()),
             memory_bytes: memory_bytes(),
         })
     }

@@ -106,7 +106,9 @@ async fn answer(
             Ok(facts) => {
                 // Asking drives for their space blocks.
                 let text = tokio::task::spawn_blocking(move || {
-                    facts.report().map(|report| metrics::render(&report, &facts.requests()))
+                    facts.report().map(|report| {
+                        metrics::render(&report, &facts.requests(), &facts.connection_events())
+                    })
                 });
                 match text.await {
                     Ok(Ok(text)) => {

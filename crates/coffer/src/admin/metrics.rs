@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::status::Report;
 
 /// The store's own families after those of `requests`.
-pub fn render(report: &Report, requests: &str) -> String {
+pub fn render(report: &Report, requests: &str, events: &[(&'static str, u64)]) -> String {
     let mut out = String::from(requests);
     let mut family = |name: &str, kind: &str, help: &str, values: &[(String, f64)]| {
         let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
@@ -19,6 +19,18 @@ pub fn render(report: &Report, requests: &str) -> String {
     family("coffer_info", "gauge", "Version and store.", &[(info, 1.0)]);
     let connections = one(report.connections);
     family("coffer_s3_connections", "gauge", "Open connections.", &connections);
+    let events: Vec<_> =
+        events.iter().map(|(name, n)| (labels(&[("event", name)]), *n as f64)).collect();
+    let help = "What happened to connections: handshakes, refusals, requests by protocol.";
+    family("coffer_connection_events_total", "counter", help, &events);
+    if let Some(tls) = &report.tls {
+        let until = vec![(String::new(), tls.valid_until_secs as f64)];
+        let help = "Until when the certificate is valid, since 1970.";
+        family("coffer_tls_valid_until_seconds", "gauge", help, &until);
+        let refused = one(u64::from(tls.refused.is_some()));
+        let help = "1 if a newer certificate could not be taken.";
+        family("coffer_tls_certificate_refused", "gauge", help, &refused);
+    }
     family("coffer_uptime_seconds", "gauge", "Since the start.", &one(report.uptime_secs));
     family(
         "coffer_degraded",

@@ -76,7 +76,7 @@ macro_rules! single {
     )*};
 }
 
-single!(String, Address, u64, u8, LogFormat);
+single!(String, Address, u64, u8, LogFormat, TlsMode);
 
 impl<T: Text> Value for Option<T> {
     const KIND: Kind = Kind::One(T::NAME);
@@ -114,7 +114,7 @@ impl Text for String {
 }
 
 impl Text for PathBuf {
-    const NAME: &'static str = "DIR";
+    const NAME: &'static str = "PATH";
     const SEPARATOR: char = ':';
     fn read(text: &str) -> Result<Self, String> {
         match text {
@@ -154,6 +154,14 @@ impl Address {
     pub fn resolve(&self) -> std::io::Result<Vec<SocketAddr>> {
         use std::net::ToSocketAddrs;
         Ok(self.0.to_socket_addrs()?.collect())
+    }
+}
+
+impl Address {
+    /// What stands before the port, without the brackets of IPv6.
+    pub fn host(&self) -> &str {
+        let host = self.0.rsplit_once(':').map_or(&*self.0, |(host, _)| host);
+        host.trim_start_matches('[').trim_end_matches(']')
     }
 }
 
@@ -198,6 +206,29 @@ impl Text for LogFormat {
             "text" => Ok(LogFormat::Text),
             "json" => Ok(LogFormat::Json),
             _ => Err(format!("{text:?} is neither auto, text nor json")),
+        }
+    }
+}
+
+/// How the S3 port speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsMode {
+    /// TLS if the settings say where a certificate is from, else plainly.
+    Auto,
+    /// TLS with a certificate that is made.
+    SelfSigned,
+    /// Plainly.
+    Off,
+}
+
+impl Text for TlsMode {
+    const NAME: &'static str = "MODE";
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(TlsMode::Auto),
+            "self-signed" => Ok(TlsMode::SelfSigned),
+            "off" => Ok(TlsMode::Off),
+            _ => Err(format!("{text:?} is neither auto, self-signed nor off")),
         }
     }
 }

@@ -45,8 +45,24 @@ pub struct Report {
     pub usage: Usage,
     /// Open S3 connections.
     pub connections: u64,
+    /// What the S3 port shows; none without TLS.
+    #[serde(default)]
+    pub tls: Option<Tls>,
     /// Memory of the process, in bytes.
     pub memory_bytes: u64,
+}
+
+/// The certificate of the S3 port.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Tls {
+    /// Where it is from.
+    pub source: String,
+    /// SHA-256 of it, in pairs of hex digits.
+    pub fingerprint: String,
+    /// Until when it is valid, in seconds since 1970.
+    pub valid_until_secs: i64,
+    /// Why a newer one could not be taken, if so.
+    pub refused: Option<String>,
 }
 
 /// A drive.

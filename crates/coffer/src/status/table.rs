@@ -37,6 +37,13 @@ pub fn render(report: &Report) -> String {
         bytes(report.memory_bytes),
         count(report.connections, "connection")
     ));
+    if let Some(tls) = &report.tls {
+        line(format!("tls       {}", tls.source));
+        line(format!("          SHA-256 {}", tls.fingerprint));
+        if let Some(why) = &tls.refused {
+            line(format!("          A NEWER CERTIFICATE WAS REFUSED: {why}"));
+        }
+    }
     let usage = &report.usage;
     line(format!(
         "stored    {} in {} and {}, {} under way",
