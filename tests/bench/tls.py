@@ -32,7 +32,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for figures")
     parser.add_argument("--pairs", type=int, default=8)
-    parser.add_argument("--seconds", type=int, default=5, help="of each half of a pair")
+    parser.add_argument("--requests", type=int, default=192, help="in each half of a pair")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--objects", type=int, default=16)
     parser.add_argument("--mib", type=int, default=16, help="size of an object")
@@ -107,13 +107,13 @@ def compare(root, options, cert, key, files, coffer, cipher) -> dict:
     try:
         wait_for(port, nginx)
         for side in (coffer, urls):
-            load(side, options, cipher, seconds=2)  # warm, not counted
+            load(side, options, cipher)  # warm, not counted
         pairs = []
         for i in range(options.pairs):
             order = [("coffer", coffer), ("nginx", urls)]
             if i % 2:
                 order.reverse()
-            pair = {name: load(side, options, cipher, options.seconds) for name, side in order}
+            pair = {name: load(side, options, cipher) for name, side in order}
             pair["ratio"] = pair["coffer"] / pair["nginx"]
             pairs.append(pair)
             print(
@@ -147,28 +147,29 @@ def wait_for(port: int, process):
             time.sleep(0.05)
 
 
-def load(urls: Path, options, cipher: str, seconds: int) -> float:
+def load(urls: Path, options, cipher: str) -> float:
     """Bytes of bodies a second."""
     command = ["h2load", "-i", urls, "-c", options.clients, "-t", options.threads, "-m", 1,
-               "-D", seconds, "--tls13-ciphers", cipher, "-w", 24, "-W", 26]
+               "-n", options.requests, "--tls13-ciphers", cipher, "-w", 24, "-W", 26]
     if not options.h2:
         command.append("--h1")
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True,
+                          timeout=300)
     text = done.stdout
     failed = re.search(r"(\d+) failed, (\d+) errored, (\d+) timeout", text)
     codes = re.search(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", text)
-    data = re.search(r"traffic: .*?, (?:[\d.]+[KMGT]?B )?\((\d+)\) data", text)
     took = re.search(r"finished in ([\d.]+)(ms|s)", text)
     protocol = re.search(r"Cipher: (\S+)", text)
-    if not (codes and data and took and protocol) or done.returncode:
+    if not (codes and failed and took and protocol) or done.returncode:
         raise SystemExit(f"h2load: {done.returncode}\n{text}\n{done.stderr}")
-    if any(int(n) for n in codes.groups()[1:]) or not int(codes[1]):
+    if any(int(n) for n in codes.groups()[1:]) or int(codes[1]) != options.requests:
         raise SystemExit(f"not every request was answered well:\n{text}")
-    if failed and any(int(n) for n in failed.groups()):
+    if any(int(n) for n in failed.groups()):
         raise SystemExit(f"requests failed:\n{text}")
     if protocol[1] != cipher:
         raise SystemExit(f"the cipher is {protocol[1]}")
-    return int(data[1]) / seconds
+    seconds = float(took[1]) / (1000 if took[2] == "ms" else 1)
+    return options.requests * (options.mib << 20) / seconds
 
 
 if __name__ == "__main__":

@@ -14,18 +14,13 @@ import threading
 import urllib.error
 import urllib.parse
 import urllib.request
-import warnings
 
+import oidc_provider_mock
 import werkzeug.serving
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-
-with warnings.catch_warnings():
-    # Its libraries warn of each other.
-    warnings.simplefilter("ignore")
-    import oidc_provider_mock
 
 REDIRECT = "https://client.example/back"
 

@@ -175,8 +175,8 @@ class Store:
 
     def client(self, keys=None, **settings):
         """A boto3 client that never retries: what the server says is what the test sees."""
-        access_key, secret_key = keys or (ACCESS_KEY, SECRET_KEY)
         verify = settings.pop("verify", str(self.ca) if self.ca else None)
+        access_key, secret_key = keys or (ACCESS_KEY, SECRET_KEY)
         settings.setdefault("retries", {"max_attempts": 0})
         settings.setdefault("read_timeout", 120)
         settings.setdefault("connect_timeout", 10)

@@ -8,9 +8,10 @@ from replies import fill, keys_of, refusal
 
 BUILT = """
     AbortMultipartUpload CompleteMultipartUpload CopyObject CreateBucket CreateMultipartUpload DeleteBucket
-    DeleteObject DeleteObjects GetBucketLocation GetBucketVersioning GetObject HeadBucket HeadObject
-    ListBuckets ListDirectoryBuckets ListMultipartUploads ListObjects ListObjectsV2 ListParts PutObject
-    UploadPart UploadPartCopy
+    DeleteBucketPolicy DeleteObject DeleteObjects DeletePublicAccessBlock GetBucketLocation GetBucketPolicy
+    GetBucketPolicyStatus GetBucketVersioning GetObject GetPublicAccessBlock HeadBucket HeadObject
+    ListBuckets ListDirectoryBuckets ListMultipartUploads ListObjects ListObjectsV2 ListParts PutBucketPolicy
+    PutObject PutPublicAccessBlock UploadPart UploadPartCopy
 """.split()
 
 

@@ -231,5 +231,5 @@ def test_who_a_key_belongs_to(store, iam):
     key = make_user(iam)
     assert sts.get_access_key_info(AccessKeyId=key["AccessKeyId"])["Account"] == account
     denied(client(store, "sts", key).get_access_key_info, AccessKeyId=key["AccessKeyId"])
-    url = sts.generate_presigned_url("get_caller_identity", ExpiresIn=60)
+    url = sts.generate_presigned_url("get_caller_identity", ExpiresIn=60, HttpMethod="GET")
     assert account.encode() in store_get(url)

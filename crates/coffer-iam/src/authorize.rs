@@ -83,7 +83,7 @@ impl Grant {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// A statement denies it.
-    Explicit(StatementRef),
+    Explicit(Box<StatementRef>),
     /// This kind of policy would have had to allow it.
     Implicit(Layer),
     /// The action is not one on this kind of resource (a bucket action with a key, say).
@@ -159,7 +159,7 @@ pub fn authorize(principal: &Principal, ask: &Ask<'_>) -> Result<Grant, Denied> 
             resource: ask.resource.clone(),
             bucket_id: ask.bucket_id,
         }),
-        Answer::Denied(found) => Err(denied(Reason::Explicit(locate(&question, found)))),
+        Answer::Denied(found) => Err(denied(Reason::Explicit(Box::new(locate(&question, found))))),
         Answer::NotAllowed(layer) => Err(denied(Reason::Implicit(layer))),
     }
 }

@@ -21,13 +21,17 @@ pub(crate) fn namespace(service: Service) -> &'static str {
     found.map_or(INTERFACES[0].2, |(_, _, namespace)| namespace)
 }
 
-/// Whether a request is for this face: a form posted to `/`, a GET of `/` that names an action and
-/// a version, or anything that is signed for `iam` or `sts`. Everything else is S3's.
+/// Whether a request is for this face: one that is signed for `iam` or `sts`, and of those that
+/// are signed for nothing a form posted to `/`, and a GET of `/` that names an action and a
+/// version. Everything else is S3's, also forms that are signed for it (`POST /?delete` of a bucket
+/// that the host names).
 pub fn is_query(parts: &Parts) -> bool {
     // What can't be decoded is S3's to refuse, unless its signature says otherwise.
     let query = Query::parse(parts.uri.query().unwrap_or("")).unwrap_or_default();
-    if matches!(Service::claimed(&parts.headers, &query), Some(Service::Iam | Service::Sts)) {
-        return true;
+    match Service::claimed(&parts.headers, &query) {
+        Some(Service::Iam | Service::Sts) => return true,
+        Some(Service::S3) => return false,
+        None => {}
     }
     let is_form = |value: &HeaderValue| {
         let text = value.as_bytes();
@@ -95,6 +99,8 @@ mod tests {
         assert!(is("PUT", "/b/k", &[("authorization", &signed("sts"))]));
         assert!(is("GET", "/?X-Amz-Credential=A%2F1%2Fr%2Fiam%2Faws4_request", &[]));
         assert!(!is("POST", "/bucket", &[form]), "a form to a bucket is S3's");
+        let of_s3 = [form, ("authorization", &signed("s3"))];
+        assert!(!is("POST", "/?delete", &of_s3), "the host may name a bucket");
         assert!(!is("POST", "/", &[("content-type", "multipart/form-data; boundary=a")]));
         assert!(!is("POST", "/", &[]));
         assert!(!is("GET", "/", &[]));

@@ -104,7 +104,8 @@ impl Store {
         };
         let setup = Setup { limits, ..Setup::default() };
         let traffic = setup.traffic.clone();
-        let serving = tokio::spawn(serve(vec![listener], service.clone(), shutdown, setup));
+        let served = serve(vec![listener], service.clone(), shutdown, setup);
+        let serving = tokio::spawn(async { served.await.expect("it needs no certificate") });
         Store { addr, service, traffic, stop: Some(stop), serving, _dir: dir }
     }
 

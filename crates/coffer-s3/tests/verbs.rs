@@ -74,8 +74,7 @@ async fn buckets_come_and_go() {
     client.call("DELETE", "/bkt", b"").await.expect_error(409, "BucketNotEmpty");
     client.call("DELETE", "/bkt/k", b"").await.expect(204);
     client.call("DELETE", "/bkt", b"").await.expect(204);
-    for target in ["/bkt?acl", "/bkt?cors", "/bkt?website", "/bkt/k?tagging", "/bkt/k?retention"]
-    {
+    for target in ["/bkt?acl", "/bkt?cors", "/bkt?website", "/bkt/k?tagging", "/bkt/k?retention"] {
         client.call("GET", target, b"").await.expect_error(501, "NotImplemented");
     }
     let form = [("content-type", "multipart/form-data; boundary=x")];

@@ -90,7 +90,7 @@ fn check_one(statement: &Statement, bucket: &str) -> Result<(), String> {
             None => key.eq_ignore_ascii_case(known),
         };
         let global = key.get(..4).is_some_and(|service| service.eq_ignore_ascii_case("aws:"));
-        if !global && !S3_KEYS.iter().any(|k| known(&k)) {
+        if !global && !S3_KEYS.iter().any(known) {
             return Err("Policy has an invalid condition key".to_owned());
         }
     }

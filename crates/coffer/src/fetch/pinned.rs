@@ -81,7 +81,7 @@ impl ServerCertVerifier for Pinned {
             rustls::client::verify_server_name(&parsed, name)?;
             return Ok(ServerCertVerified::assertion());
         }
-        for authority in intermediates.iter().filter(|certificate| self.is_pinned(certificate)) {
+        if let Some(authority) = intermediates.iter().find(|shown| self.is_pinned(shown)) {
             let mut roots = RootCertStore::empty();
             roots.add(authority.clone().into_owned())?;
             let below = verifier(Arc::new(roots), &self.provider)

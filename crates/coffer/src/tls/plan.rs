@@ -1,7 +1,7 @@
 //! What the settings ask for.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 
 use crate::fault::Fault;
 use crate::settings::{Settings, TlsMode};
@@ -82,12 +82,14 @@ impl Plan {
 }
 
 /// A path among the settings, for messages.
-pub(super) fn shown(path: &PathBuf) -> String {
+pub(super) fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn settings(said: &[(&str, &str)]) -> Settings {
