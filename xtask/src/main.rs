@@ -12,6 +12,7 @@
 //! | [`tidy`] | rules that the compiler does not check |
 //! | [`failpoints`] | the build that can kill itself at named points |
 //! | [`schedules`] | the commit path's primitives under many schedules |
+//! | [`bypass`] | the search for ways past authorisation, and those it must find |
 //! | [`sim`] | the simulation's campaigns, and the bugs they must find |
 //! | [`planted`] | bugs in a copy of the tree, for campaigns to find |
 //! | [`ledger`] | long campaigns that ended |
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 mod bench;
+mod bypass;
 mod count;
 mod failpoints;
 mod ledger;
@@ -52,6 +54,9 @@ cargo xtask COMMAND
   schedules [--planted [NAME…]]
                      the commit path under a few hundred schedules; or mistakes in a copy of the
                      tree, each of which must make its tests fail
+  bypass [--planted [NAME…]]
+                     every operation, asked by everybody who must not get in, with a release build;
+                     or ways in planted in a copy of the tree, each of which must be found
   ledger CAMPAIGN RANGE STATES HOURS RESULT
                      adds a line to docs/reliability/ledger.csv
   soak [NAME…] [--scale F]
@@ -85,6 +90,7 @@ fn run() -> Result<()> {
         "tidy" => tidy::run(),
         "sim" => sim::run(&rest),
         "schedules" => schedules::command(&rest),
+        "bypass" => bypass::command(&rest),
         "ledger" => ledger::run(&rest),
         "soak" => soak::run(&rest),
         "bench" => bench::run(&rest),

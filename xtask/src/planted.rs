@@ -109,11 +109,11 @@ fn patches(folder: &str) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{schedules, sim};
+    use crate::{bypass, schedules, sim};
 
     #[test]
     fn every_planted_bug_still_applies_and_says_what_it_is() {
-        for (folder, least) in [(sim::PLANTED, 10), (schedules::PLANTED, 6)] {
+        for (folder, least) in [(sim::PLANTED, 10), (schedules::PLANTED, 6), (bypass::PLANTED, 6)] {
             let patches = patches(folder).unwrap();
             assert!(patches.len() >= least, "only {} in {folder}", patches.len());
             for patch in patches {

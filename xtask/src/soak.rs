@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::count::{self, Count};
-use crate::{failpoints, python, schedules, shell, test};
+use crate::{bypass, failpoints, python, schedules, shell, test};
 
 /// A campaign: tests in another size, or tests of their own.
 struct Campaign {
@@ -110,6 +110,12 @@ const CAMPAIGNS: &[Campaign] = &[
         settings: &[("COFFER_REBUILD_OBJECTS", 1_000_000.0)],
     },
     Campaign {
+        name: "bypass",
+        what: "every operation × everybody who must not get in, and bypasses that must be found",
+        tests: "tests/e2e/test_bypass.py",
+        settings: &[("COFFER_BYPASS_SHARE_PERCENT", 100.0)],
+    },
+    Campaign {
         name: "sdk-rust",
         what: "the AWS SDK for Rust, unmodified",
         tests: "tests/soak/test_sdk_rust.py",
@@ -196,5 +202,9 @@ fn run_one(
         let fractional = name.ends_with("_GB") || name.ends_with("_GIB") || name.ends_with("_MB");
         command.env(name, if fractional { scaled.to_string() } else { whole.to_string() });
     }
-    count::run(&mut command, count::pytest_line)
+    let mut count = count::run(&mut command, count::pytest_line)?;
+    if campaign.name == "bypass" {
+        count.add(bypass::planted_all(python, &[])?);
+    }
+    Ok(count)
 }

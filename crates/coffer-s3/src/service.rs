@@ -188,8 +188,11 @@ impl Service {
         // A preflight has no credentials by its nature, and a form upload has them in its body:
         // both go on, to be refused by the operations that are meant.
         let open_to_nobody = matches!(operation, Operation::PostObject | Operation::OptionsObject);
-        if head.principal.is_anonymous() && !open_to_nobody && !self.has_policy(&head)? {
-            return Err(S3Error::new(Code::AccessDenied));
+        if head.principal.is_anonymous() && !open_to_nobody {
+            // What is not built is not even told to nobody.
+            if !operation.is_built() || !self.has_policy(&head)? {
+                return Err(S3Error::new(Code::AccessDenied));
+            }
         }
         let payload = Payload::of(&head.headers, payload_hash.as_deref())?;
         let mut body = Body::over(supply, &head.headers, payload, signer)?;
