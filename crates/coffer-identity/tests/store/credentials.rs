@@ -397,3 +397,23 @@ fn users_made_either_way_are_the_same_users() {
     });
     store.check();
 }
+
+#[test]
+fn a_change_whose_caller_went_away_counts_too() {
+    let store = Store::new();
+    let i = &store.identity;
+    run(async {
+        i.add_user(&on_all(Action::AdminUsers), add("anna")).await.unwrap();
+        assert!(may(&store, "anna-key", None, Action::GetObject).await);
+        store.catalog.gather();
+        let update = on(Action::UpdateAccessKey, Kind::User, "anna");
+        let mut change =
+            Box::pin(i.update_access_key(&update, Some("anna"), "anna-key", false));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(change.as_mut().poll(&mut context).is_pending());
+        drop(change);
+        assert!(may(&store, "anna-key", None, Action::GetObject).await, "it is kept again");
+        store.catalog.run_gathered();
+        assert!(!may(&store, "anna-key", None, Action::GetObject).await);
+    });
+}
