@@ -226,3 +226,27 @@ fn a_new_name_is_asked_for_with_the_tags_of_the_user() {
     rename("ours").ok();
     rename("theirs").refused("AccessDenied");
 }
+
+#[test]
+fn a_key_that_nobody_has_is_refused_before_its_form_is_read() {
+    /// A body that must not be asked for.
+    struct Unread;
+    impl http_body::Body for Unread {
+        type Data = bytes::Bytes;
+        type Error = std::convert::Infallible;
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, Self::Error>>> {
+            panic!("the body was read");
+        }
+    }
+    let world = World::new();
+    let claim = "AWS4-HMAC-SHA256 Credential=NOBODY/20231114/us-east-1/iam/aws4_request, \
+                 SignedHeaders=host, Signature=00";
+    let request = http::Request::post("http://coffer/").header("authorization", claim);
+    let came = coffer_query::service::Came { peer: None, secure: false };
+    let reply = run(world.service.handle(request.body(Unread).unwrap(), came));
+    assert_eq!(reply.status(), 403);
+    assert_eq!(reply.headers()["connection"], "close");
+}
