@@ -238,8 +238,7 @@ impl Identity {
     ) -> Result<()> {
         let subject = subject(grant, Action::DeleteAccessKey)?;
         let (user, access_key) = (user.map(str::to_owned), access_key.to_owned());
-        self.uses().remove(&access_key);
-        let this = self.clone();
+        let (this, removed) = (self.clone(), access_key.clone());
         self.change(move |txn| {
             let mut holder = Holder::find(&this, &subject, txn, user.as_deref())?;
             holder.key(txn, &access_key)?;
@@ -248,7 +247,10 @@ impl Identity {
             remove_key(txn, &access_key);
             Ok(())
         })
-        .await
+        .await?;
+        // Only now: before, it may not have been the caller's.
+        self.uses().remove(&removed);
+        Ok(())
     }
 
     /// When an access key was last used, and the name of its user; `None`: not yet.

@@ -5,6 +5,9 @@
 //! becomes an entity of the default account in one commit, which seals its secrets and removes
 //! its old rows; a crash between two commits leaves the others for the next opening.
 //!
+//! A document that today's grammar refuses even when it is repaired (see `document`) stays as it
+//! is, and its user is disabled until somebody has replaced or deleted it.
+//!
 //! The log goes on holding the old commits with the plain secrets until the segments they are in
 //! are rewritten.
 
@@ -21,6 +24,8 @@ use crate::identity::Identity;
 use crate::ids::{AccountId, Kind, random_id};
 use crate::rows::entity::{Detail, EntityRow};
 use crate::rows::{AccessKeyRow, Row, Rows, boolean};
+
+mod document;
 
 const USER: u8 = b'I';
 const ACCESS_KEY: u8 = b'K';
@@ -147,15 +152,21 @@ pub(crate) async fn forward(identity: &Identity) -> Result<usize> {
                 return Err(Error::Corrupt(format!("an old user has the key {key:?}")));
             };
             let this = identity.clone();
-            identity.change(move |txn| one(&this, txn, &name)).await?;
+            let notes = identity.change(move |txn| one(&this, txn, &name)).await?;
+            for note in notes {
+                tracing::warn!(event = "user_carried", "{note}");
+            }
             carried += 1;
         }
     }
 }
 
-fn one(identity: &Identity, txn: &mut Txn<'_>, name: &str) -> Result<()> {
+/// Carries one user forward; what the operator should know of it.
+fn one(identity: &Identity, txn: &mut Txn<'_>, name: &str) -> Result<Vec<String>> {
     let at = user_key(name);
-    let Some(old) = txn.row::<OldUser>(&at)? else { return Ok(()) };
+    let Some(old) = txn.row::<OldUser>(&at)? else { return Ok(Vec::new()) };
+    let (mut notes, mut enabled) = (Vec::new(), old.enabled);
+    let new_name = free_name(txn, identity.default_account(), name)?;
     let account = identity.default_account();
     let (mut attached, mut inline) = (Vec::new(), Vec::new());
     for policy in old.policies {
@@ -170,25 +181,47 @@ fn one(identity: &Identity, txn: &mut Txn<'_>, name: &str) -> Result<()> {
                 }
             }
             OldPolicy::Json(document) => {
-                inline.push((format!("policy-{:02}", inline.len() + 1), document));
+                let policy = format!("policy-{:02}", inline.len() + 1);
+                let mut note = |what: &str| {
+                    notes.push(format!("the inline policy {policy} of the user {new_name} {what}"));
+                };
+                let document = match document::carried(&document) {
+                    Ok(found) => {
+                        if found.narrowed {
+                            note(
+                                "allowed all actions: as before these are S3's and Coffer's own, \
+                                 not those of IAM and STS; its text says so now",
+                            );
+                        }
+                        if found.rules_identities {
+                            note("allows actions of IAM or STS, which work now");
+                        }
+                        found.document
+                    }
+                    Err(error) => {
+                        note(&format!(
+                            "can't be read any more ({error}): the user is disabled until the \
+                             policy is replaced or deleted and the user is enabled again"
+                        ));
+                        enabled = false;
+                        document
+                    }
+                };
+                inline.push((policy, document));
             }
         }
     }
     let row = EntityRow {
         account,
         id: random_id(identity.rng(), Kind::User),
-        name: free_name(txn, account, name)?,
+        name: new_name,
         path: "/".to_owned(),
         created: old.created,
         tags: Vec::new(),
         inline,
         attached,
         boundary: None,
-        detail: Detail::User {
-            enabled: old.enabled,
-            groups: Vec::new(),
-            access_keys: old.access_keys.clone(),
-        },
+        detail: Detail::User { enabled, groups: Vec::new(), access_keys: old.access_keys.clone() },
     };
     add(txn, &row)?;
     for access_key in &old.access_keys {
@@ -208,7 +241,7 @@ fn one(identity: &Identity, txn: &mut Txn<'_>, name: &str) -> Result<()> {
         txn.delete(&at);
     }
     txn.delete(&at);
-    Ok(())
+    Ok(notes)
 }
 
 /// Old names could differ in case alone; now the second of such a pair gets a number.

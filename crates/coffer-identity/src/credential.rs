@@ -150,8 +150,7 @@ impl Identity {
             None => (root_of(&snapshot, key_row.account)?, true),
             Some(id) => {
                 let user = by_id(&snapshot, id)?;
-                let enabled = is_enabled(&user);
-                (principal_of(&snapshot, &user)?, enabled)
+                (principal_of_user(&snapshot, &user)?, is_enabled(&user))
             }
         };
         let enabled = enabled && key_row.active;
@@ -206,12 +205,14 @@ impl Identity {
         session: &Session,
     ) -> Result<Option<(Principal, bool)>> {
         match &session.subject {
+            Subject::Operator { access_key, secret_mac } => {
+                let is_same = self.operator().is_some_and(|root| {
+                    root.access_key == *access_key && self.seals().is_mac_of(root, secret_mac)
+                });
+                let is_own = is_same && session.account == self.default_account();
+                Ok(is_own.then(|| (self.operator_principal(), true)))
+            }
             Subject::Root { access_key } => {
-                let is_operator =
-                    self.operator().is_some_and(|root| root.access_key == *access_key);
-                if is_operator && session.account == self.default_account() {
-                    return Ok(Some((self.operator_principal(), true)));
-                }
                 let key: Option<AccessKeyRow> = rows.row(&keys::access_key(access_key))?;
                 let Some(key) =
                     key.filter(|key| key.user.is_none() && key.account == session.account)
@@ -226,7 +227,7 @@ impl Identity {
                     return Ok(None);
                 };
                 let user = by_id(rows, id)?;
-                Ok(Some((principal_of(rows, &user)?, key.active && is_enabled(&user))))
+                Ok(Some((principal_of_user(rows, &user)?, key.active && is_enabled(&user))))
             }
             Subject::Role { id, session: name } => {
                 let Some(role) = rows.row::<EntityRow>(&keys::entity(id))? else {
@@ -274,6 +275,22 @@ fn root_of(rows: &impl Rows, id: AccountId) -> Result<Principal> {
 
 fn is_enabled(row: &EntityRow) -> bool {
     matches!(row.detail, Detail::User { enabled: true, .. })
+}
+
+/// The principal of a user. A disabled one may have documents that nobody can read (see `carry`):
+/// it can do nothing, and none are read.
+fn principal_of_user(rows: &impl Rows, row: &EntityRow) -> Result<Principal> {
+    match is_enabled(row) {
+        true => principal_of(rows, row),
+        false => {
+            let mut bare = row.clone();
+            (bare.inline, bare.attached, bare.boundary) = (Vec::new(), Vec::new(), None);
+            if let Detail::User { groups, .. } = &mut bare.detail {
+                groups.clear();
+            }
+            principal_of(rows, &bare)
+        }
+    }
 }
 
 /// The principal of a user, a role (without a session yet), or for simulations a group.

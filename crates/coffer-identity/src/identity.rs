@@ -210,11 +210,14 @@ impl Identity {
         T: Send + 'static,
         P: Fn(&mut Txn<'_>) -> Result<T> + Send + Sync + 'static,
     {
+        // Not only here: a caller that goes away while the commit is under way does not come back,
+        // and the commit is made all the same. Its value is dropped by whoever has it then, after
+        // the change is visible or has failed, and empties the cache.
+        let this = self.clone();
+        let plan = move |txn: &mut Txn<'_>| plan(txn).map(|value| (value, Forget(this.clone())));
         let outcome = self.write(plan).await;
         coffer_base::failpoint::pass("users.committed");
-        // Whatever came of it: a change whose outcome is unknown may have been made.
-        self.cache().forget_all();
-        outcome
+        outcome.map(|(value, _forget)| value)
     }
 
     /// Commits what changes nobody's rights.
@@ -235,6 +238,15 @@ impl Identity {
                 Err(error) => return Err(of_commit(error)),
             }
         }
+    }
+}
+
+/// Goes with the value of a change, and empties the cache when it goes.
+struct Forget(Identity);
+
+impl Drop for Forget {
+    fn drop(&mut self) {
+        self.0.cache().forget_all();
     }
 }
 

@@ -86,5 +86,6 @@ pub use rows::keys::Use;
 pub use seal::{SECRET_KEY_BYTES, SecretKey};
 pub use sessions::{AssumeRole, Issued, session_arn};
 pub use simple::{AddUser, NewUser, PolicyText, UserOverview};
+pub use tags::Described;
 pub use token::TOKEN_CHARS_MAX;
 pub use users::{CreateUser, User};

@@ -11,6 +11,8 @@ use coffer_base::Rng;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac;
 
+use crate::identity::RootKey;
+
 #[cfg(test)]
 mod tests;
 
@@ -64,6 +66,7 @@ impl SecretKey {
 pub(crate) struct Seals {
     secrets: Sealer,
     tokens: Sealer,
+    macs: hmac::Key,
 }
 
 impl Seals {
@@ -71,7 +74,24 @@ impl Seals {
         Seals {
             secrets: Sealer(key.derived("coffer: secrets at rest, 1")),
             tokens: Sealer(key.derived("coffer: session tokens, 1")),
+            macs: {
+                let purpose = "coffer: the operator's secret, 1".as_bytes();
+                let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key.0), purpose);
+                hmac::Key::new(hmac::HMAC_SHA256, tag.as_ref())
+            },
         }
+    }
+
+    /// What the operator's key pair is known by in tokens, without telling its secret.
+    pub(crate) fn mac_of(&self, root: &RootKey) -> [u8; 32] {
+        let mut mac = [0; 32];
+        mac.copy_from_slice(hmac::sign(&self.macs, pair(root).as_bytes()).as_ref());
+        mac
+    }
+
+    /// Whether it is that of this key pair.
+    pub(crate) fn is_mac_of(&self, root: &RootKey, mac: &[u8; 32]) -> bool {
+        hmac::verify(&self.macs, pair(root).as_bytes(), mac).is_ok()
     }
 
     /// For secrets at rest.
@@ -83,6 +103,11 @@ impl Seals {
     pub(crate) fn tokens(&self) -> &Sealer {
         &self.tokens
     }
+}
+
+/// Access keys have no line breaks.
+fn pair(root: &RootKey) -> String {
+    format!("{}\n{}", root.access_key, root.secret)
 }
 
 /// Seals for one purpose.

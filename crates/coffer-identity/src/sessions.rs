@@ -127,7 +127,15 @@ impl Identity {
             (account, subject, format!("arn:aws:iam::{account}:root"), account.to_string())
         };
         let (account, subject, arn, id) = match row {
-            None if is_operator => root(self.default_account()),
+            None if is_operator => {
+                let (account, mut subject, arn, id) = root(self.default_account());
+                if let Some(key) = self.operator() {
+                    let (access_key, secret_mac) =
+                        (key.access_key.clone(), self.seals().mac_of(key));
+                    subject = Subject::Operator { access_key, secret_mac };
+                }
+                (account, subject, arn, id)
+            }
             None => {
                 return Err(Error::InvalidInput(
                     "Only long-term credentials get a session token.".to_owned(),
@@ -140,7 +148,7 @@ impl Identity {
                 (account, subject, user.arn(), id)
             }
         };
-        let is_root = matches!(subject, Subject::Root { .. });
+        let is_root = matches!(subject, Subject::Root { .. } | Subject::Operator { .. });
         let (default, max) = match is_root {
             true => (ROOT_SESSION_SECS_MAX, ROOT_SESSION_SECS_MAX),
             false => (43_200, USER_SESSION_SECS_MAX),

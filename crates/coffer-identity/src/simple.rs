@@ -208,6 +208,12 @@ impl Identity {
         let name = name.to_owned();
         self.change(move |txn| {
             let mut row = need(txn, account, Kind::User, &name)?;
+            for (name, document) in row.inline.iter().filter(|_| on) {
+                documents::identity(document).map_err(|error| {
+                    let what = format!("replace or delete the policy {name} first: {error}");
+                    Error::MalformedPolicyDocument(what)
+                })?;
+            }
             if let Detail::User { enabled, .. } = &mut row.detail {
                 *enabled = on;
             }

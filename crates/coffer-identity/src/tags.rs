@@ -2,11 +2,11 @@
 
 use coffer_iam::{Action, Grant};
 
-use crate::entities::{Subject, put, subject};
+use crate::entities::{Subject, find, put, subject};
 use crate::error::{Error, Result};
 use crate::form::{check_tags, merge_tags};
 use crate::identity::Identity;
-use crate::ids::Kind;
+use crate::ids::{Kind, parse_arn};
 use crate::paging::{Page, Paging};
 use crate::rows::Rows;
 use crate::rows::entity::EntityRow;
@@ -31,7 +31,30 @@ fn by_kind(kind: Kind, actions: [Action; 4]) -> Action {
     }
 }
 
+/// What conditions may ask about an entity that something is done to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Described {
+    /// Its tags.
+    pub tags: Vec<(String, String)>,
+    /// The ARN of its permissions boundary.
+    pub boundary: Option<String>,
+}
+
 impl Identity {
+    /// Tags and boundary of what has this ARN, of whatever kind; none of what is not there. No
+    /// policy is read, so whoever has one that can't be read is described all the same.
+    pub fn described_by_arn(&self, arn: &str) -> Result<Described> {
+        let Some((Some(account), kind, _, name)) = parse_arn(arn) else {
+            return Ok(Described::default());
+        };
+        let row = find(&self.snapshot(), account, kind, name)?;
+        let row = row.filter(|row| row.arn() == arn);
+        Ok(row.map_or_else(Described::default, |row| Described {
+            tags: row.tags,
+            boundary: row.boundary,
+        }))
+    }
+
     /// Adds tags; those with a key that is there are replaced. `which` is the name of a user or
     /// role, the ARN of a policy or provider.
     pub async fn tag(

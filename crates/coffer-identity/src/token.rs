@@ -32,6 +32,8 @@ pub(crate) enum Subject {
     User { id: String, access_key: String },
     /// A role.
     Role { id: String, session: String },
+    /// The store's operator, by its key pair: another secret is another operator.
+    Operator { access_key: String, secret_mac: [u8; 32] },
 }
 
 /// What a token says.
@@ -71,6 +73,11 @@ impl Session {
                 text.put_u8(2);
                 text.put_bytes(id.as_bytes());
                 text.put_bytes(session.as_bytes());
+            }
+            Subject::Operator { access_key, secret_mac } => {
+                text.put_u8(3);
+                text.put_bytes(access_key.as_bytes());
+                text.put_bytes(secret_mac);
             }
         }
         text.put_u8(u8::from(self.policies.is_some()));
@@ -116,6 +123,9 @@ impl Session {
             0 => Subject::Root { access_key: text(r)? },
             1 => Subject::User { id: text(r)?, access_key: text(r)? },
             2 => Subject::Role { id: text(r)?, session: text(r)? },
+            3 => {
+                Subject::Operator { access_key: text(r)?, secret_mac: r.bytes()?.try_into().ok()? }
+            }
             _ => return None,
         };
         let policies = match r.u8()? {

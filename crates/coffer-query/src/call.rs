@@ -112,22 +112,17 @@ impl Call<'_> {
         resource_arn: &str,
         extra: Extra,
     ) -> Result<Grant, QueryError> {
-        let mut all = Extra::new();
-        if let Some(provider) = self.identity.provider_by_arn(resource_arn)? {
-            all.extend(resource_tags(&provider.tags));
-        }
+        let mut all = self.of_entity(resource_arn)?;
         all.extend(extra);
         self.grant(action, resource_arn, all)
     }
 
-    /// What conditions may ask about a user or role: its tags, its boundary.
-    fn of_entity(&self, entity_arn: &str) -> Result<Extra, QueryError> {
-        let Some(entity) = self.identity.principal_by_arn(entity_arn)? else {
-            return Ok(Extra::new());
-        };
-        let mut keys = resource_tags(&entity.tags);
-        if let Some(boundary) = &entity.boundary {
-            keys.push(("iam:PermissionsBoundary".to_owned(), vec![boundary.name.to_string()]));
+    /// What conditions may ask about what is there: its tags, its boundary.
+    pub(crate) fn of_entity(&self, entity_arn: &str) -> Result<Extra, QueryError> {
+        let described = self.identity.described_by_arn(entity_arn)?;
+        let mut keys = resource_tags(&described.tags);
+        if let Some(boundary) = described.boundary {
+            keys.push(("iam:PermissionsBoundary".to_owned(), vec![boundary]));
         }
         Ok(keys)
     }

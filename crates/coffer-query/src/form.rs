@@ -14,6 +14,8 @@ mod tests;
 
 /// The longest form that is read.
 pub const FORM_BYTES_MAX: usize = 1 << 20;
+/// The longest form of a request that nobody has signed: a token of 20,000 characters, a policy.
+pub const UNSIGNED_FORM_BYTES_MAX: usize = 64 << 10;
 /// The most parameters of a call.
 pub const PARAMETERS_MAX: usize = 4096;
 /// The most entries of one list.
@@ -35,6 +37,11 @@ impl Parameters {
             ));
         }
         let form = std::str::from_utf8(form).map_err(|_| malformed("The form is not UTF-8."))?;
+        // Before they are decoded, which costs many times their length.
+        let pairs = form.split('&').filter(|pair| !pair.is_empty());
+        if pairs.take(PARAMETERS_MAX + 1).count() > PARAMETERS_MAX {
+            return Err(malformed("There are too many parameters."));
+        }
         let form =
             Query::parse(form.trim_end()).map_err(|_| malformed("The form can't be decoded."))?;
         let mut all = BTreeMap::new();

@@ -11,6 +11,7 @@
 //! | [`dispatch`] | which requests are for this face, and for which operation |
 //! | [`table`] | every operation of IAM and STS, built or refused by name |
 //! | [`form`] | parameters: bounded, AWS's lists and structures |
+//! | `forms` | taking them in, all within one bound |
 //! | `call` | a call whose caller is known; how it asks for grants |
 //! | `ops` | the operations, one file a family |
 //! | `document`, `shapes` | the XML of replies |
@@ -34,6 +35,7 @@ pub mod dispatch;
 mod document;
 pub mod error;
 pub mod form;
+mod forms;
 pub mod oidc;
 mod ops;
 pub mod service;

@@ -2,31 +2,29 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use coffer_base::{Clock, Rng, Timestamp};
 use coffer_iam::{Context, Principal, PrincipalKind};
 use coffer_identity::Identity;
-use coffer_sigv4::{Claim, Expected, Query, Service, SignedHead, SigningKeys, time};
+use coffer_sigv4::{Claim, Expected, Query, Service, SignedHead, SigningKeys, claimed_key, time};
 use http::header::{CONNECTION, CONTENT_TYPE, DATE, HOST, REFERER, SERVER, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use sha2::{Digest as _, Sha256};
 
 use crate::call::Call;
 use crate::dispatch::{namespace, operation};
 use crate::document::{self, Document, seconds};
 use crate::error::{Code, QueryError};
-use crate::form::{FORM_BYTES_MAX, Parameters};
+use crate::form::Parameters;
+use crate::forms::Forms;
 use crate::oidc::fetch::Fetch;
 use crate::oidc::issuers::Issuers;
 use crate::ops;
 use crate::table::Operation;
 
-/// How long a form may take to come.
-const FORM_TIME_MAX: Duration = Duration::from_secs(30);
 /// The region that clients of IAM and STS sign for when they are not told another.
 const GLOBAL_REGION: &str = "us-east-1";
 
@@ -54,6 +52,7 @@ pub struct QueryService {
     rng: Arc<dyn Rng>,
     keys: SigningKeys,
     issuers: Issuers,
+    forms: Forms,
 }
 
 impl QueryService {
@@ -66,7 +65,8 @@ impl QueryService {
         fetch: Arc<dyn Fetch>,
     ) -> QueryService {
         let issuers = Issuers::new(fetch, clock.clone());
-        QueryService { identity, settings, clock, rng, keys: SigningKeys::default(), issuers }
+        let (keys, forms) = (SigningKeys::default(), Forms::default());
+        QueryService { identity, settings, clock, rng, keys, issuers, forms }
     }
 
     /// Answers one request. Whatever happens becomes a reply.
@@ -86,8 +86,13 @@ impl QueryService {
             parts.headers.insert(HOST, host);
         }
         let mut course = Course::default();
-        let (result, is_read) = match read(body).await {
-            Ok(form) => (self.serve(&parts, &form, came, now, &mut course).await, true),
+        let form = match self.is_from_somebody(&parts, now).await {
+            Ok(true) => self.forms.of_somebody(body).await,
+            Ok(false) => self.forms.of_anybody(body).await,
+            Err(error) => Err(error),
+        };
+        let (result, is_read) = match form {
+            Ok(form) => (self.serve(&parts, &form.bytes, came, now, &mut course).await, true),
             Err(error) => (Err(error), false),
         };
         let service = course.operation.map_or_else(|| claimed(&parts), Operation::service);
@@ -135,10 +140,24 @@ impl QueryService {
         reply
     }
 
+    /// Whether the request says that it is signed with a key that somebody has. One that nobody
+    /// has is refused.
+    async fn is_from_somebody(&self, parts: &Parts, now: Timestamp) -> Result<bool, QueryError> {
+        let query = Query::parse(parts.uri.query().unwrap_or(""))?;
+        let Some((access_key, token)) = claimed_key(&parts.headers, &query) else {
+            return Ok(false);
+        };
+        let found = self.identity.credential(access_key, token, now).await?;
+        match found.is_some_and(|found| found.enabled) {
+            true => Ok(true),
+            false => Err(QueryError::unknown_caller()),
+        }
+    }
+
     async fn serve(
         &self,
         parts: &Parts,
-        form: &Bytes,
+        form: &[u8],
         came: Came,
         now: Timestamp,
         course: &mut Course,
@@ -173,7 +192,7 @@ impl QueryService {
         &self,
         parts: &Parts,
         query: &Query,
-        form: &Bytes,
+        form: &[u8],
         operation: Operation,
         now: Timestamp,
     ) -> Result<Caller, QueryError> {
@@ -275,30 +294,6 @@ fn claimed(parts: &Parts) -> Service {
     let query = Query::parse(parts.uri.query().unwrap_or("")).unwrap_or_default();
     let claimed = Service::claimed(&parts.headers, &query);
     claimed.filter(|service| *service == Service::Sts).unwrap_or(Service::Iam)
-}
-
-/// Takes in a form, within bounds.
-async fn read<B>(body: B) -> Result<Bytes, QueryError>
-where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let reading = Limited::new(body, FORM_BYTES_MAX).collect();
-    match tokio::time::timeout(FORM_TIME_MAX, reading).await {
-        Ok(Ok(read)) => Ok(read.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(QueryError::new(
-            Code::RequestEntityTooLarge,
-            format!("The request must not be longer than {FORM_BYTES_MAX} bytes."),
-        )),
-        Ok(Err(error)) => {
-            Err(QueryError::new(Code::MalformedQueryString, "The request's body broke off.")
-                .caused_by(error))
-        }
-        Err(_) => Err(QueryError::new(
-            Code::RequestTimeout,
-            "The request's body was not sent within the timeout period.",
-        )),
-    }
 }
 
 /// As AWS's: a random UUID.

@@ -168,3 +168,85 @@ fn hostile_requests_are_refused_and_never_panic() {
         }
     }
 }
+
+#[test]
+fn conditions_see_the_tags_of_managed_policies() {
+    let world = World::new();
+    let root = world.root();
+    let document = allow("s3:GetObject", "*");
+    let policy = |name: &str, team: &str| {
+        let parameters = [
+            ("PolicyName", name),
+            ("PolicyDocument", document.as_str()),
+            ("Tags.member.1.Key", "team"),
+            ("Tags.member.1.Value", team),
+        ];
+        root.call("CreatePolicy", &parameters).ok().text("Arn").to_owned()
+    };
+    let (ours, theirs) = (policy("ours", "a"), policy("theirs", "b"));
+    let deny = |key: &str| {
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"iam:*","Resource":"*"}},{{"Effect":"Deny","Action":"iam:*","Resource":"*","Condition":{{"StringEquals":{{"{key}/team":"b"}}}}}}]}}"#
+        )
+    };
+    for (i, key) in ["aws:ResourceTag", "iam:ResourceTag"].into_iter().enumerate() {
+        let anna = world.user(&format!("anna{i}"), &[&deny(key)]);
+        for (action, more) in [
+            ("CreatePolicyVersion", Some(("PolicyDocument", document.as_str()))),
+            ("SetDefaultPolicyVersion", Some(("VersionId", "v1"))),
+            ("TagPolicy", Some(("Tags.member.1.Key", "x"))),
+            ("GetPolicy", None),
+            ("DeletePolicy", None),
+        ] {
+            let mut parameters = vec![("PolicyArn", theirs.as_str())];
+            parameters.extend(more);
+            if action == "TagPolicy" {
+                parameters.push(("Tags.member.1.Value", "y"));
+            }
+            anna.call(action, &parameters).refused("AccessDenied");
+        }
+        anna.call("GetPolicy", &[("PolicyArn", &ours)]).ok();
+    }
+}
+
+#[test]
+fn a_new_name_is_asked_for_with_the_tags_of_the_user() {
+    let world = World::new();
+    let root = world.root();
+    for (name, team) in [("ours", "a"), ("theirs", "b")] {
+        let parameters =
+            [("UserName", name), ("Tags.member.1.Key", "team"), ("Tags.member.1.Value", team)];
+        root.call("CreateUser", &parameters).ok();
+    }
+    let only_a = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iam:UpdateUser","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/team":"a"}}}}"#;
+    let anna = world.user("anna", &[only_a]);
+    let rename = |name: &str| {
+        anna.call("UpdateUser", &[("UserName", name), ("NewUserName", &format!("{name}2"))])
+    };
+    rename("ours").ok();
+    rename("theirs").refused("AccessDenied");
+}
+
+#[test]
+fn a_key_that_nobody_has_is_refused_before_its_form_is_read() {
+    /// A body that must not be asked for.
+    struct Unread;
+    impl http_body::Body for Unread {
+        type Data = bytes::Bytes;
+        type Error = std::convert::Infallible;
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, Self::Error>>> {
+            panic!("the body was read");
+        }
+    }
+    let world = World::new();
+    let claim = "AWS4-HMAC-SHA256 Credential=NOBODY/20231114/us-east-1/iam/aws4_request, \
+                 SignedHeaders=host, Signature=00";
+    let request = http::Request::post("http://coffer/").header("authorization", claim);
+    let came = coffer_query::service::Came { peer: None, secure: false };
+    let reply = run(world.service.handle(request.body(Unread).unwrap(), came));
+    assert_eq!(reply.status(), 403);
+    assert_eq!(reply.headers()["connection"], "close");
+}

@@ -121,10 +121,35 @@ fn an_issuer_that_is_away_is_told_apart() {
     let documents = std::mem::take(&mut *world.web.0.lock().unwrap());
     assume(&world, &role, &issuer.token(|_| {})).refused("IDPCommunicationError");
     *world.web.0.lock().unwrap() = documents;
+    assume(&world, &role, &issuer.token(|_| {})).refused("IDPCommunicationError");
+    world.clock.move_by(30);
     assume(&world, &role, &issuer.token(|_| {})).ok();
     // The keys are kept for a while.
     world.web.0.lock().unwrap().clear();
     assume(&world, &role, &issuer.token(|_| {})).ok();
     world.clock.move_by(300);
     assume(&world, &role, &issuer.token(|_| {})).ok();
+    // And longer when the issuer is away, but not for ever.
+    let later = |seconds: u64| issuer.token(|c| c["exp"] = json!(1_700_000_600 + seconds));
+    world.clock.move_by(3600);
+    assume(&world, &role, &later(3600)).ok();
+    world.clock.move_by(3 * 3600);
+    assume(&world, &role, &later(4 * 3600)).refused("IDPCommunicationError");
+}
+
+#[test]
+fn nothing_is_fetched_for_a_role_that_would_not_be_given() {
+    let world = World::new();
+    let issuer = Issuer::new(&world, "https://idp.example/realm");
+    let url = [("Url", issuer.url.as_str()), ("ClientIDList.member.1", "coffer")];
+    world.root().call("CreateOpenIDConnectProvider", &url).ok();
+    let condition = r#"{"StringEquals":{"idp.example/realm:sub":"repo:b"}}"#;
+    let role = world.root().role("web", &web_trust(condition), &allow("*", "*"));
+    // Its server would not answer, and is not asked.
+    world.web.0.lock().unwrap().clear();
+    assume(&world, &role, &issuer.token(|_| {})).refused("AccessDenied");
+    let none = "arn:aws:iam::111122223333:role/none";
+    assume(&world, none, &issuer.token(|_| {})).refused("AccessDenied");
+    assume(&world, &role, &issuer.token(|c| c["sub"] = json!("repo:b")))
+        .refused("IDPCommunicationError");
 }

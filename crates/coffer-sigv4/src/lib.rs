@@ -46,7 +46,7 @@ pub use claim::Claim;
 pub use error::Error;
 pub use key::{SigningKey, SigningKeys};
 pub use query::Query;
-pub use service::{Expected, Service};
+pub use service::{Expected, Service, claimed_key};
 pub use verify::SignedHead;
 
 /// The only algorithm.

@@ -39,15 +39,30 @@ impl Service {
     /// Which service a request says it is signed for, before any of it is believed. `None`: it
     /// says nothing, or something else.
     pub fn claimed(headers: &HeaderMap, query: &Query) -> Option<Service> {
-        let credential = match headers.get(AUTHORIZATION) {
-            Some(value) => {
-                let (_, fields) = value.to_str().ok()?.trim().split_once(' ')?;
-                fields.split(',').find_map(|field| field.trim().strip_prefix("Credential="))?
-            }
-            None => query.get("X-Amz-Credential")?,
-        };
-        Service::named(credential.trim().rsplit('/').nth(1)?)
+        Service::named(claimed_credential(headers, query)?.rsplit('/').nth(1)?)
     }
+}
+
+fn claimed_credential<'a>(headers: &'a HeaderMap, query: &'a Query) -> Option<&'a str> {
+    let credential = match headers.get(AUTHORIZATION) {
+        Some(value) => {
+            let (_, fields) = value.to_str().ok()?.trim().split_once(' ')?;
+            fields.split(',').find_map(|field| field.trim().strip_prefix("Credential="))?
+        }
+        None => query.get("X-Amz-Credential")?,
+    };
+    Some(credential.trim())
+}
+
+/// Whose key a request says it is signed with, and the token that comes with it, before any of it
+/// is believed: for refusing what nobody can have signed before its body is read.
+pub fn claimed_key<'a>(
+    headers: &'a HeaderMap,
+    query: &'a Query,
+) -> Option<(&'a str, Option<&'a str>)> {
+    let access_key = claimed_credential(headers, query)?.rsplitn(5, '/').nth(4)?;
+    let in_header = headers.get("x-amz-security-token").and_then(|value| value.to_str().ok());
+    Some((access_key, in_header.or_else(|| query.get("X-Amz-Security-Token"))))
 }
 
 /// What the scope of a signature must say, and what the payload's hash must be.

@@ -31,6 +31,10 @@ fn a_token_says_what_was_put_into_it_to_its_own_store_only() {
             ..session()
         },
         Session { subject: Subject::Root { access_key: "K".to_owned() }, ..session() },
+        Session {
+            subject: Subject::Operator { access_key: "K".to_owned(), secret_mac: [7; 32] },
+            ..session()
+        },
     ];
     for session in variants {
         let token = session.seal(ours.tokens(), &rng, "ASIA1").unwrap();

@@ -133,3 +133,72 @@ fn a_power_cut_at_any_step_of_carrying_forward_loses_nobody() {
     }
     assert!(cuts > 10, "only {cuts} steps were cut");
 }
+
+/// An old user with one key and one document.
+fn with_document(name: &str, document: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut rows = old_rows(&[name]);
+    let text = |text: &str| [&[text.len() as u8][..], text.as_bytes()].concat();
+    let mut user = vec![1, 100, 1];
+    user.extend(text(OWNER));
+    user.push(1);
+    user.extend(text(&format!("{name}-key")));
+    user.extend([1, 1, (document.len() as u8 & 0x7f) | 0x80, (document.len() >> 7) as u8]);
+    user.extend(document.as_bytes());
+    rows[0].1 = user;
+    rows
+}
+
+fn carried(documents: &[(&str, &str)]) -> Store {
+    let world = SimWorld::new(3);
+    let engine: Arc<dyn Engine> = Arc::new(MemEngine::new());
+    let (rng, clock) = (Arc::new(SeededRng::new(1)), Arc::new(TickingClock::default()));
+    let catalog = open_catalog(&world, &engine, &rng, &clock).unwrap();
+    for (name, document) in documents {
+        put(&catalog, with_document(name, &format!("{document:<200}")));
+    }
+    catalog.close().unwrap();
+    Store::over(world).unwrap()
+}
+
+#[test]
+fn documents_of_an_older_grammar_lock_nobody_out() {
+    let statement = |sid: &str, action: &str| {
+        format!(r#"{{"Sid":"{sid}","Effect":"Allow","Action":"{action}","Resource":"*"}}"#)
+    };
+    let of = |statements: &str| format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#);
+    let sid = of(&statement("read-all", "s3:Get*"));
+    let twice = of(&format!("{},{}", statement("a", "s3:Get*"), statement("a", "s3:List*")));
+    let all = of(&statement("a", "*:*"));
+    let odd = of(&statement("a", "s3 Get"));
+    let store = carried(&[("sid", &sid), ("twice", &twice), ("all", &all), ("odd", &odd)]);
+    store.check();
+    run(async {
+        let i = &store.identity;
+        let may = async |user: &str, action: Action| {
+            let key = format!("{user}-key");
+            let found = i.credential(&key, None, Timestamp(200)).await.unwrap().unwrap();
+            let on_user = coffer_iam::Resource::iam(coffer_iam::Scope::User, "*");
+            let resource = match action.service() {
+                "iam" => on_user,
+                _ => coffer_iam::Resource::object("b", "k"),
+            };
+            let ask = coffer_iam::Ask::new(action, &resource);
+            found.enabled && coffer_iam::authorize(&found.principal, &ask).is_ok()
+        };
+        for user in ["sid", "twice", "all"] {
+            assert!(may(user, Action::GetObject).await, "{user}");
+            assert!(!may(user, Action::CreateUser).await, "{user} was no administrator");
+        }
+        assert!(!may("odd", Action::GetObject).await, "what can't be read allows nothing");
+        // It is not thrown away, and counts again when it is mended.
+        let admin = on_all(Action::AdminUsers);
+        let error = refused(i.set_user_enabled(&admin, "odd", true).await);
+        assert!(error.to_string().contains("policy-01"), "{error}");
+        i.set_user_policies(&admin, "odd", &[PolicyText::Json(ALLOW_ALL.to_owned())])
+            .await
+            .unwrap();
+        i.set_user_enabled(&admin, "odd", true).await.unwrap();
+        assert!(may("odd", Action::GetObject).await);
+    });
+    store.check();
+}

@@ -1,5 +1,7 @@
 //! What access keys stand for, and how soon they stop.
 
+use std::future::Future as _;
+
 use coffer_base::{Clock, Timestamp};
 use coffer_iam::{Action, Ask, Grant, Policy, Principal, Resource, Scope, authorize};
 use coffer_identity::{
@@ -396,4 +398,67 @@ fn users_made_either_way_are_the_same_users() {
         assert_eq!(names, ["anna", "carla"]);
     });
     store.check();
+}
+
+#[test]
+fn a_change_whose_caller_went_away_counts_too() {
+    let store = Store::new();
+    let i = &store.identity;
+    run(async {
+        i.add_user(&on_all(Action::AdminUsers), add("anna")).await.unwrap();
+        assert!(may(&store, "anna-key", None, Action::GetObject).await);
+        store.catalog.gather();
+        let update = on(Action::UpdateAccessKey, Kind::User, "anna");
+        let mut change = Box::pin(i.update_access_key(&update, Some("anna"), "anna-key", false));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(change.as_mut().poll(&mut context).is_pending());
+        drop(change);
+        assert!(may(&store, "anna-key", None, Action::GetObject).await, "it is kept again");
+        store.catalog.run_gathered();
+        assert!(!may(&store, "anna-key", None, Action::GetObject).await);
+    });
+}
+
+#[test]
+fn a_session_of_the_operator_ends_with_its_secret() {
+    let store = Store::new();
+    let issued = store.identity.session_token(ROOT_KEY, None).unwrap();
+    let found = |i: &coffer_identity::Identity| {
+        run(i.credential(&issued.access_key, Some(&issued.token), NOW)).unwrap()
+    };
+    assert!(found(&store.identity).unwrap().principal.is_root());
+    let root = |access_key: &str, secret: &str| {
+        let root = coffer_identity::RootKey {
+            access_key: access_key.to_owned(),
+            secret: secret.to_owned(),
+        };
+        let default = coffer_identity::DefaultAccount { root: Some(root), ..default_account() };
+        let seams = coffer_identity::IdentitySeams {
+            clock: store.clock.clone(),
+            rng: std::sync::Arc::new(coffer_base::rng::SeededRng::new(5)),
+        };
+        let key = key(7);
+        let open = coffer_identity::Identity::open(store.catalog.clone(), &key, seams, default);
+        run(open).unwrap()
+    };
+    assert!(found(&root(ROOT_KEY, "operator-secret")).is_some(), "a restart ends nothing");
+    assert!(found(&root(ROOT_KEY, "another-secret")).is_none());
+    assert!(found(&root("OTHER", "operator-secret")).is_none());
+}
+
+#[test]
+fn a_refused_deletion_of_a_key_forgets_no_last_use() {
+    let store = Store::new();
+    let i = &store.identity;
+    run(async {
+        let admin = on_all(Action::AdminUsers);
+        i.add_user(&admin, add("anna")).await.unwrap();
+        i.add_user(&admin, add("berta")).await.unwrap();
+        i.note_use("anna-key", "s3", "mars-1", NOW);
+        let delete = on(Action::DeleteAccessKey, Kind::User, "berta");
+        refused(i.delete_access_key(&delete, Some("berta"), "anna-key").await);
+        let ask = on(Action::GetAccessKeyLastUsed, Kind::User, "anna");
+        let (_, last) = i.access_key_last_used(&ask, "anna-key").await.unwrap();
+        assert_eq!(last.unwrap().at, NOW);
+    });
 }

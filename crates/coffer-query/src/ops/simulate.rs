@@ -29,7 +29,7 @@ pub(super) async fn custom(call: &Call<'_>, xml: &mut Document) -> Done {
 
 pub(super) async fn principal(call: &Call<'_>, xml: &mut Document) -> Done {
     let arn = call.parameters.need("PolicySourceArn")?;
-    call.grant(Action::SimulatePrincipalPolicy, arn, Extra::new())?;
+    call.grant_arn(Action::SimulatePrincipalPolicy, arn, Extra::new())?;
     let account = call.account()?;
     let is_own = matches!(
         parse_arn(arn),

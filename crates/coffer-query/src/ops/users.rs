@@ -74,7 +74,7 @@ pub(super) async fn update(call: &Call<'_>) -> Done {
             new_path.as_deref().unwrap_or(old_path),
             new_name.as_deref().unwrap_or(old_name),
         );
-        call.grant(Action::UpdateUser, &becomes, Extra::new())?;
+        call.grant(Action::UpdateUser, &becomes, call.of_entity(&of_now)?)?;
     }
     call.identity.update_user(&grant, name, new_name, new_path).await?;
     Ok(())

@@ -106,3 +106,69 @@ async fn keys_are_kept_and_asked_for_again_in_time() {
     assert!(asked_at(130).await, "an unknown key, later");
     assert!(!asked_at(131).await);
 }
+
+/// Never answers until it is let go, and counts how often it was asked.
+#[derive(Default)]
+struct Silent {
+    asked: Mutex<usize>,
+    go: tokio::sync::Notify,
+}
+
+impl Fetch for Silent {
+    fn get<'a>(&'a self, _: &'a str, _: &'a [String]) -> Fetching<'a> {
+        *self.asked.lock().unwrap() += 1;
+        Box::pin(async move {
+            self.go.notified().await;
+            Err(FetchError("no answer".to_owned()))
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_silent_issuer_is_asked_once_for_all_that_wait() {
+    let (silent, clock) = (Arc::new(Silent::default()), Arc::new(Set::default()));
+    let issuers = Arc::new(Issuers::new(silent.clone(), clock.clone()));
+    let check = || {
+        let issuers = issuers.clone();
+        tokio::spawn(async move { issuers.check_signature(&token(), &[]).await.unwrap_err().code })
+    };
+    let waiting: Vec<_> = (0..20).map(|_| check()).collect();
+    // A caller that goes away does not end the fetch.
+    let gone = check();
+    tokio::task::yield_now().await;
+    gone.abort();
+    while *silent.asked.lock().unwrap() == 0 {
+        tokio::task::yield_now().await;
+    }
+    silent.go.notify_one();
+    for waiting in waiting {
+        assert_eq!(waiting.await.unwrap(), Code::IDPCommunicationError);
+    }
+    // And the failure is remembered for a while.
+    assert_eq!(check().await.unwrap(), Code::IDPCommunicationError);
+    assert_eq!(*silent.asked.lock().unwrap(), 1);
+    assert_eq!(issuers.signed_by_kept(&token(), &[]), Some(false));
+    *clock.0.lock().unwrap() = REFETCHED_MIN;
+    silent.go.notify_one();
+    assert_eq!(check().await.unwrap(), Code::IDPCommunicationError);
+    assert_eq!(*silent.asked.lock().unwrap(), 2);
+}
+
+#[tokio::test]
+async fn only_so_many_issuers_are_asked_at_once() {
+    let silent = Arc::new(Silent::default());
+    let issuers = Arc::new(Issuers::new(silent.clone(), Arc::new(Set::default())));
+    let check = |i: usize| {
+        let issuers = issuers.clone();
+        let thumbprints = vec![i.to_string()];
+        tokio::spawn(async move { issuers.check_signature(&token(), &thumbprints).await })
+    };
+    let waiting: Vec<_> = (0..FETCHES_MAX).map(check).collect();
+    while *silent.asked.lock().unwrap() < FETCHES_MAX {
+        tokio::task::yield_now().await;
+    }
+    let error = check(FETCHES_MAX).await.unwrap().unwrap_err();
+    assert_eq!(error.code, Code::IDPCommunicationError);
+    assert_eq!(*silent.asked.lock().unwrap(), FETCHES_MAX);
+    waiting.iter().for_each(tokio::task::JoinHandle::abort);
+}
