@@ -201,7 +201,8 @@ pub(crate) struct Cidr {
 }
 
 impl Cidr {
-    /// Reads `203.0.113.0/24`, `2001:db8::/32`, or one address.
+    /// Reads `203.0.113.0/24`, `2001:db8::/32`, or one address. A range of IPv4 addresses in IPv6
+    /// is that of IPv4, as a request's address is; one that holds others as well is none.
     pub(crate) fn read(text: &str) -> Option<Cidr> {
         let (address_text, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
@@ -216,7 +217,16 @@ impl Cidr {
                 if fits { bits.parse().ok()? } else { return None }
             }
         };
-        (prefix_bits <= width).then_some(Cidr { network, prefix_bits })
+        if prefix_bits > width {
+            return None;
+        }
+        match network {
+            IpAddr::V6(v6) if let Some(v4) = v6.to_ipv4_mapped() => {
+                let prefix_bits = u32::checked_sub(prefix_bits, 96)?;
+                Some(Cidr { network: v4.into(), prefix_bits })
+            }
+            _ => Some(Cidr { network, prefix_bits }),
+        }
     }
 
     /// Whether the address is in it.
@@ -235,11 +245,11 @@ impl Cidr {
         }
     }
 
-    /// Whether S3 counts it as everyone: wider than /8 of IPv4 or /32 of IPv6, private ranges
-    /// aside.
+    /// Whether S3 counts it as everyone: wider than /8 of IPv4 or /32 of IPv6. No such range is
+    /// within the private ones, wherever it begins.
     pub(crate) fn is_wide(&self) -> bool {
         match self.network {
-            IpAddr::V4(network) => self.prefix_bits < 8 && !network.is_private(),
+            IpAddr::V4(_) => self.prefix_bits < 8,
             IpAddr::V6(_) => self.prefix_bits < 32,
         }
     }
@@ -336,14 +346,16 @@ mod tests {
         assert!(has("203.0.113.0/24", "::ffff:203.0.113.7"), "IPv4 in IPv6");
         assert!(has("2001:db8::/32", "2001:db8:1::1") && !has("2001:db8::/32", "2001:db9::1"));
         assert!(has("::/0", "2001:db8::1"));
-        for wrong in
-            ["", "1.2.3", "1.2.3.4/33", "1.2.3.4/", "1.2.3.4/+1", "::/129", "a/8", "1.2.3.4/8/8"]
-        {
+        assert!(has("::ffff:203.0.113.0/120", "203.0.113.9"), "IPv4 in IPv6, in the policy");
+        assert!(!has("::ffff:203.0.113.0/120", "203.0.114.9"));
+        let wrong = ["", "1.2.3", "1.2.3.4/33", "1.2.3.4/", "1.2.3.4/+1", "::/129", "a/8"];
+        for wrong in wrong.into_iter().chain(["1.2.3.4/8/8", "::ffff:1.2.3.4/95"]) {
             assert!(Cidr::read(wrong).is_none(), "{wrong:?}");
         }
-        for (range, wide) in
-            [("0.0.0.0/1", true), ("8.0.0.0/8", false), ("10.0.0.0/8", false), ("::/0", true)]
-        {
+        let wide = ["0.0.0.0/1", "::/0", "10.0.0.0/7", "10.0.0.0/0", "172.16.0.0/1"];
+        let narrow = ["8.0.0.0/8", "10.0.0.0/8", "2001:db8::/32"];
+        let ranges = wide.map(|range| (range, true)).into_iter();
+        for (range, wide) in ranges.chain(narrow.map(|range| (range, false))) {
             assert_eq!(Cidr::read(range).unwrap().is_wide(), wide, "{range}");
         }
     }

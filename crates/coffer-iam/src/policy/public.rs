@@ -52,8 +52,10 @@ fn ties(condition: &Condition) -> bool {
     if !TYING_KEYS.iter().any(|known| key.eq_ignore_ascii_case(known)) {
         return false;
     }
+    // What nobody in particular has in such a key.
+    let is_nobodys = |value: &Pattern| value.prefix().eq_ignore_ascii_case(b"anonymous");
     match &condition.test {
-        Test::Strings { values, .. } => values.iter().all(Pattern::is_fixed),
+        Test::Strings { values, .. } => values.iter().all(|v| v.is_fixed() && !is_nobodys(v)),
         Test::Arns(values) => values.iter().all(ArnPattern::is_fixed),
         _ => false,
     }

@@ -277,7 +277,8 @@ fn public_is_what_is_not_tied_to_someone() {
     for (condition, public) in [
         (r#""IpAddress": {"aws:SourceIp": "203.0.113.0/24"}"#, false),
         (r#""IpAddress": {"aws:SourceIp": ["203.0.113.0/24", "0.0.0.0/1"]}"#, true),
-        (r#""IpAddress": {"aws:SourceIp": "10.0.0.0/7"}"#, false),
+        (r#""IpAddress": {"aws:SourceIp": "10.0.0.0/8"}"#, false),
+        (r#""IpAddress": {"aws:SourceIp": "10.0.0.0/0"}"#, true),
         (r#""IpAddress": {"aws:SourceIp": "2001:db8::/31"}"#, true),
         (r#""IpAddressIfExists": {"aws:SourceIp": "203.0.113.0/24"}"#, true),
         (r#""NotIpAddress": {"aws:SourceIp": "203.0.113.0/24"}"#, true),
@@ -289,6 +290,11 @@ fn public_is_what_is_not_tied_to_someone() {
         (r#""ArnEquals": {"aws:PrincipalArn": "arn:aws:iam::111122223333:user/a"}"#, false),
         (r#""ArnLike": {"aws:PrincipalArn": "arn:aws:iam::111122223333:user/*"}"#, true),
         (r#""StringEquals": {"aws:userid": "AIDAEXAMPLE"}"#, false),
+        (r#""StringEquals": {"aws:userid": "anonymous"}"#, true),
+        (
+            r#""StringEqualsIgnoreCase": {"aws:PrincipalAccount": ["111122223333", "ANONYMOUS"]}"#,
+            true,
+        ),
         (r#""StringLike": {"aws:userid": "AROAEXAMPLE:*"}"#, true),
         (r#""StringEquals": {"aws:userid": "${aws:username}"}"#, true),
         (r#""StringEquals": {"aws:UserAgent": "secret"}"#, true),

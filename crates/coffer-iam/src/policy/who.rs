@@ -142,7 +142,7 @@ impl Named {
             "AWS" => read_aws(text),
             "CanonicalUser" => {
                 let fits = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
-                fits.then(|| Named::Canonical(text.to_owned()))
+                fits.then(|| Named::Canonical(text.to_ascii_lowercase()))
             }
             "Federated" => {
                 let host = |b: u8| b.is_ascii_alphanumeric() || b".-_:/%".contains(&b);
