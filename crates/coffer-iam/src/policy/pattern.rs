@@ -150,7 +150,11 @@ impl Template {
             return false;
         };
         let mut tokens: Vec<Token> = Vec::with_capacity(left.len() + 8);
+        // What a policy says is short, but what variables bring in need not be: it is put together
+        // no further than it can match.
+        let mut bytes_left = left.len();
         for piece in &self.rest {
+            let start = tokens.len();
             match piece {
                 Piece::Tokens(more) => tokens.extend_from_slice(more),
                 Piece::Key { key, default } => match value(key, default.as_deref(), q) {
@@ -160,6 +164,10 @@ impl Template {
                     Some(value) => wildcard::push_literal(&mut tokens, &value),
                     None => return false,
                 },
+            }
+            match bytes_left.checked_sub(wildcard::bytes_min(&tokens[start..])) {
+                Some(bytes) => bytes_left = bytes,
+                None => return false,
             }
         }
         matches_tokens(&tokens, left)
