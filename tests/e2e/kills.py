@@ -428,9 +428,13 @@ class Field:
         return self.store.died(name, 0.5)
 
     def play_damaged(self, name, nth) -> bool:
+        """The index is damaged where it is; when that is its second home, it is back in its first
+        after this, and the next time removed there."""
         self.warm_up()
         index = self.store.drives[0] / "index"
-        (index / "DAMAGED").write_text("by a test")
+        whole = [home for home in (index, index / "second") if (home / "tree").is_dir()]
+        for home in whole or [index]:
+            (home / "DAMAGED").write_text("by a test")
         return not self.store.start_armed(name, nth)
 
     def play_unindexed(self, name, nth) -> bool:
