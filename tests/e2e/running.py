@@ -51,6 +51,8 @@ class Store:
         environment = clean_environment()
         environment["COFFER_ROOT_ACCESS_KEY"] = ACCESS_KEY
         environment["COFFER_ROOT_SECRET_KEY"] = SECRET_KEY
+        # The issuer of the tests is on this machine.
+        environment["COFFER_OIDC_PRIVATE_ADDRESSES"] = "true"
         return environment
 
     def start(self, *flags, timeout_s: float = 120) -> "Store":

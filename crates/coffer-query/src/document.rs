@@ -19,6 +19,11 @@ impl Document {
         Document::default()
     }
 
+    /// How long it is so far.
+    pub(crate) fn bytes(&self) -> usize {
+        self.out.len()
+    }
+
     /// Opens an element.
     pub(crate) fn open(&mut self, tag: &'static str) -> &mut Self {
         self.push(format_args!("<{tag}>"));

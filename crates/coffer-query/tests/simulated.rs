@@ -75,3 +75,40 @@ fn a_users_policies_are_tried_without_the_user() {
     let wrong = [put[0], put[1], ("PolicyInputList.member.1", "{")];
     root.call("SimulatePrincipalPolicy", &wrong).refused("MalformedPolicyDocument");
 }
+
+#[test]
+fn a_reply_is_bounded_and_the_rest_comes_in_others() {
+    let world = World::new();
+    let root = world.root();
+    let statement = r#"{"Effect":"Allow","Action":"s3:*","Resource":"*"}"#;
+    let policy =
+        format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, vec![statement; 200].join(","));
+    let resources: Vec<(String, String)> = (1..=400)
+        .map(|i| (format!("ResourceArns.member.{i}"), format!("arn:aws:s3:::b/{i}")))
+        .collect();
+    let mut ask: Vec<(&str, &str)> = vec![
+        ("PolicyInputList.member.1", &policy),
+        ("ActionNames.member.1", "s3:GetObject"),
+        ("MaxItems", "1000"),
+    ];
+    ask.extend(resources.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let (mut seen, mut marker) = (0, None::<String>);
+    loop {
+        let mut page = ask.clone();
+        page.extend(marker.as_deref().map(|marker| ("Marker", marker)));
+        let answer = root.call("SimulateCustomPolicy", &page).ok();
+        assert!(answer.xml.len() < 4 << 20, "{}", answer.xml.len());
+        let decisions = answer.texts("EvalDecision").len();
+        assert!((1..=100).contains(&decisions), "{decisions}");
+        seen += decisions;
+        if answer.text("IsTruncated") == "false" {
+            break;
+        }
+        marker = Some(answer.text("Marker").to_owned());
+    }
+    assert_eq!(seen, 400);
+    let long = format!("arn:aws:s3:::{}", "x".repeat(2048));
+    let mut ask = ask[..2].to_vec();
+    ask.push(("ResourceArns.member.1", &long));
+    root.call("SimulateCustomPolicy", &ask).refused("ValidationError");
+}

@@ -15,6 +15,9 @@ const SIGNED_FAMILIES: &[&str] = &["x-amz-", "x-coffer-"];
 /// canonical request whatever the signed headers are.
 const UNSIGNED_BY_RIGHT: &str = "x-amz-content-sha256";
 
+/// The longest life of a presigned URL of another service than S3.
+const OTHERS_SECONDS_MAX: u64 = 900;
+
 /// A signature with everything needed to check it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
@@ -163,6 +166,13 @@ impl Claim {
                 return Err(wrong(format!(
                     "X-Amz-Expires must be less than a week (in seconds); that is, the given \
                      X-Amz-Expires must be less than {EXPIRES_SECONDS_MAX} seconds"
+                )));
+            }
+            // A URL of S3 is handed on; one of the others acts as its signer, on identities.
+            Ok(seconds) if service != Service::S3 && seconds as u64 > OTHERS_SECONDS_MAX => {
+                return Err(wrong(format!(
+                    "X-Amz-Expires must be at most {OTHERS_SECONDS_MAX} seconds for {}",
+                    service.name()
                 )));
             }
             Ok(seconds) => seconds as u64,

@@ -571,3 +571,21 @@ fn the_service_of_a_claim_is_seen_before_it_is_read() {
     assert_eq!(Service::claimed(&HeaderMap::new(), &query), Some(Service::S3));
     assert_eq!(Service::claimed(&HeaderMap::new(), &none), None);
 }
+
+#[test]
+fn presigned_urls_of_identities_live_a_quarter_of_an_hour() {
+    let uri: http::Uri = "http://coffer/?Action=GetUser".parse().unwrap();
+    let read = |service: Service, seconds: u64| {
+        let signer = Signer::new("AKID", "secret", "us-east-1").for_service(service);
+        let signed = signer.presign(&Method::GET, &uri, seconds, NOW).unwrap();
+        let signed: http::Uri = signed.to_string().parse().unwrap();
+        let query = Query::parse(signed.query().unwrap()).unwrap();
+        let expected = Expected { service, regions: &["us-east-1"], body_sha256: None };
+        Claim::read(&HeaderMap::new(), &query, expected)
+    };
+    for service in [Service::Iam, Service::Sts] {
+        read(service, 900).unwrap().unwrap();
+        assert!(matches!(read(service, 901), Err(Error::Malformed { .. })));
+    }
+    read(Service::S3, 604_800).unwrap().unwrap();
+}

@@ -89,16 +89,23 @@ fn in_file(path: &Path, sealed: bool) -> Result<SecretKey, Fault> {
     }
 }
 
-/// Makes a file that is not there, durable on return.
+/// Makes a file that is not there: whole or not at all, durable on return. What is there meanwhile
+/// is not replaced.
 fn create(path: &Path, key: &SecretKey) -> std::io::Result<()> {
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    let written = file.write_all(text(key).as_bytes()).and_then(|()| file.sync_all());
-    if let Err(error) = written {
-        // Half a key would be taken for a wrong one at the next start.
-        let _ = std::fs::remove_file(path);
-        return Err(error);
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    match std::fs::remove_file(&beside) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
     }
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    file.write_all(text(key).as_bytes())?;
+    file.sync_all()?;
+    // Unlike a rename it fails if the name is taken.
+    std::fs::hard_link(&beside, path)?;
+    std::fs::remove_file(&beside)?;
     let dir = match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),

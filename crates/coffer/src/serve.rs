@@ -164,7 +164,7 @@ async fn serve(
         QuerySettings { region: settings.region.clone() },
         Arc::new(SystemClock),
         Arc::new(SystemRng),
-        Arc::new(HttpsFetch::default()),
+        Arc::new(HttpsFetch::new(settings.oidc_private_addresses)),
     );
     let faces = Arc::new(Faces { s3: service.clone(), query });
     let cut_off = coffer_http::serve(listeners, faces, told_to_stop, setup).await?;

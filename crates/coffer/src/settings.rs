@@ -220,6 +220,8 @@ settings! {
     root_secret_key: Option<String> = "" in Serve, secret;
     /// The file that holds the key of the secrets of users; by default secrets.key in each data directory.
     secrets_key_file: Option<PathBuf> = "" in Store;
+    /// Ask identity providers also at addresses of this machine and of private networks.
+    oidc_private_addresses: bool = "false" in Serve;
     /// Writes stop when fewer drives are live; by default the K of the erasure scheme.
     write_floor: Option<u8> = "" in Serve;
     /// A drive that does not answer for so long while others do is given up until the next start, in seconds.

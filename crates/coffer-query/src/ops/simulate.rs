@@ -2,6 +2,8 @@
 //! see what the request says (`ContextEntries`) and what follows from the principal, and nothing
 //! else: not the time, not the caller's address.
 
+use std::cell::Cell;
+
 use coffer_iam::{
     Action, Attached, Context, Decision, Effect, Explanation, Kind as DocumentKind, Layer, Policy,
     Principal, PrincipalKind, Simulation, StatementRef,
@@ -13,6 +15,15 @@ use crate::call::{Call, Extra};
 use crate::document::Document;
 use crate::error::{Code, QueryError};
 use crate::form::{Parameters, invalid};
+
+/// The most statements that are gone through for one reply: tenths of a second.
+const STATEMENTS_MAX: usize = 20_000;
+/// When a reply is so long, the rest is left to the next one.
+const REPLY_BYTES: usize = 1 << 20;
+/// The longest ARN of a resource, as AWS has it.
+const RESOURCE_CHARS_MAX: usize = 2048;
+/// The longest name of an action, as AWS has it.
+const ACTION_CHARS_MAX: usize = 128;
 
 pub(super) async fn custom(call: &Call<'_>, xml: &mut Document) -> Done {
     call.grant_account(Action::SimulateCustomPolicy)?;
@@ -91,6 +102,15 @@ fn simulate(call: &Call<'_>, mut principal: Principal, xml: &mut Document) -> Do
     }
     let resources = p.list("ResourceArns")?.filter(|arns| !arns.is_empty());
     let resources = resources.unwrap_or_else(|| vec!["*".to_owned()]);
+    for (name, texts, max) in [
+        ("ActionNames", &actions, ACTION_CHARS_MAX),
+        ("ResourceArns", &resources, RESOURCE_CHARS_MAX),
+    ] {
+        if texts.iter().any(|text| text.len() > max) {
+            let what = format!("Member must have length less than or equal to {max}");
+            return Err(invalid(name, &what));
+        }
+    }
     let resource_policy = match p.get("ResourcePolicy").filter(|text| !text.is_empty()) {
         Some(document) => Some(parse(document, DocumentKind::Resource)?),
         None => None,
@@ -106,8 +126,15 @@ fn simulate(call: &Call<'_>, mut principal: Principal, xml: &mut Document) -> Do
         }
     };
     let count = actions.len() * resources.len();
-    let end = begin.saturating_add(paging.items_max).min(count);
-    xml.members("EvaluationResults", begin..end, |xml, i| {
+    // Each evaluation goes through all statements and may tell of them all.
+    let policies = principal.policies.iter().chain(&principal.boundary).map(|a| &*a.policy);
+    let statements: usize =
+        policies.chain(&resource_policy).map(|policy| policy.statements().len()).sum();
+    let items_max = paging.items_max.min((STATEMENTS_MAX / statements.max(1)).max(1));
+    let last = begin.saturating_add(items_max).min(count);
+    let (end, bytes) = (Cell::new(begin.min(count)), Cell::new(0));
+    let within = (begin..last).take_while(|_| bytes.get() < REPLY_BYTES);
+    xml.members("EvaluationResults", within, |xml, i| {
         let action = &actions[i / resources.len()];
         let resource = &resources[i % resources.len()];
         let simulated = coffer_iam::simulate(&Simulation {
@@ -121,7 +148,10 @@ fn simulate(call: &Call<'_>, mut principal: Principal, xml: &mut Document) -> Do
         xml.text("EvalActionName", action).text("EvalResourceName", resource);
         explanation(xml, &simulated.explanation);
         xml.texts("MissingContextValues", &simulated.missing_context);
+        bytes.set(xml.bytes());
+        end.set(i + 1);
     });
+    let end = end.get();
     xml.plain("IsTruncated", end < count);
     if end < count {
         xml.plain("Marker", end);

@@ -81,7 +81,8 @@ impl ServerCertVerifier for Pinned {
             rustls::client::verify_server_name(&parsed, name)?;
             return Ok(ServerCertVerified::assertion());
         }
-        if let Some(authority) = intermediates.iter().find(|shown| self.is_pinned(shown)) {
+        // The first of them decides: which one it is, is the operator's choice.
+        if let Some(authority) = intermediates.iter().find(|found| self.is_pinned(found)) {
             let mut roots = RootCertStore::empty();
             roots.add(authority.clone().into_owned())?;
             let below = verifier(Arc::new(roots), &self.provider)

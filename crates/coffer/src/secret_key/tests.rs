@@ -49,6 +49,18 @@ fn a_named_file_is_made_once_and_then_needed() {
 }
 
 #[test]
+fn a_named_file_is_whole_or_not_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, beside) = (dir.path().join("a.key"), dir.path().join("a.key.new"));
+    // As a kill leaves it.
+    std::fs::write(&beside, "").unwrap();
+    let made = in_file(&path, false).unwrap();
+    assert!(!beside.exists());
+    assert!(create(&path, &key(9)).is_err(), "one that is there is not replaced");
+    assert_eq!(in_file(&path, true).unwrap(), made);
+}
+
+#[test]
 fn a_file_that_others_can_read_or_that_is_not_understood_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(FILE);
