@@ -60,7 +60,7 @@ pub(crate) async fn dispatch(
     refuse::take_query_for_headers(&mut call.head)?;
     refuse::check(&call)?;
     caller::check_owner(service, &call, "x-amz-expected-bucket-owner", call.bucket.as_deref())?;
-    call.head.context = context::of(service, operation, &call.head);
+    call.head.context = context::of(&service.settings.region, operation, &call.head);
     match operation {
         Operation::ListBuckets => buckets::list(service, call).await,
         Operation::CreateBucket => buckets::create(service, call).await,

@@ -42,6 +42,7 @@ pub(super) async fn one(service: &Service, call: Call) -> Result<Reply, S3Error>
 
 /// DeleteObjects: each key is authorised, deleted and answered for itself.
 pub(super) async fn many(service: &Service, mut call: Call) -> Result<Reply, S3Error> {
+    refuse_conditions(&call)?;
     service.check_bucket_exists(call.bucket()?)?;
     let document =
         documents::read(service, &mut call, DOCUMENT_BYTES_MAX, Digest::Required).await?;
@@ -70,6 +71,15 @@ pub(super) async fn many(service: &Service, mut call: Call) -> Result<Reply, S3E
         return Err(error.clone());
     }
     Ok(reply_xml(StatusCode::OK, result(&asked, &outcomes)))
+}
+
+/// Conditions among the headers are none on the keys of DeleteObjects: who sends one must not
+/// believe that it holds.
+fn refuse_conditions(call: &CallHead) -> Result<(), S3Error> {
+    match ["if-match", "if-none-match"].into_iter().find(|name| call.headers.contains_key(*name)) {
+        Some(name) => Err(unbuilt(&format!("{name} on DeleteObjects"))),
+        None => Ok(()),
+    }
 }
 
 fn grant(service: &Service, call: &CallHead, key: &str) -> Result<Grant, S3Error> {
