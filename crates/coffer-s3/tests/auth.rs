@@ -301,3 +301,26 @@ async fn nobody_has_a_body_read_that_no_policy_lets_in() {
     let deleted = anybody.answer(false).await.expect(200);
     assert!(deleted.text().contains("<Deleted>"), "{}", deleted.text());
 }
+
+#[tokio::test]
+async fn a_condition_that_is_ignored_lets_nobody_delete() {
+    let store = Store::start().await;
+    let mut root = store.client_with_bucket().await;
+    root.call("PUT", "/bkt/k", b"hello").await.expect(200);
+    let policy = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+        "Action": ["s3:DeleteObject", "s3:GetObject"], "Resource": "arn:aws:s3:::bkt/*",
+        "Condition": {"Null": {"s3:if-match": "false"}}}]}"#;
+    let user = store.add_user("careful", policy).await;
+    let mut careful = store.client_of(&user.access_key, &user.secret).await;
+    let document = b"<Delete><Object><Key>k</Key></Object></Delete>";
+    let md5 = BASE64_STANDARD.encode(Md5::digest(document));
+    let many = [("content-md5", md5.as_str()), ("if-match", "x")];
+    let refused = careful.call_with("POST", "/bkt?delete", &many, document).await;
+    refused.expect_error(501, "NotImplemented");
+    let without = careful.call_with("POST", "/bkt?delete", &many[..1], document).await.expect(200);
+    assert!(without.text().contains("<Code>AccessDenied</Code>"), "{}", without.text());
+    careful.call("DELETE", "/bkt/k", b"").await.expect_error(403, "AccessDenied");
+    let wrong = careful.call_with("DELETE", "/bkt/k", &[("if-match", "\"x\"")], b"").await;
+    wrong.expect_error(412, "PreconditionFailed");
+    careful.call_with("DELETE", "/bkt/k", &[("if-match", "*")], b"").await.expect(204);
+}

@@ -350,3 +350,23 @@ fn truncated_documents_are_errors() {
         assert!(Policy::parse(&FULL[..cut], Kind::Identity).is_err(), "cut at {cut}");
     }
 }
+
+#[test]
+fn who_is_not_known_is_reached_by_everyone_and_by_exceptions() {
+    for (principal, expected) in [
+        (r#""Principal": "*""#, true),
+        (r#""Principal": {"AWS": ["111122223333", "*"]}"#, true),
+        (r#""Principal": {"AWS": "111122223333"}"#, false),
+        (r#""Principal": {"AWS": "arn:aws:iam::111122223333:user/a"}"#, false),
+        (r#""NotPrincipal": {"AWS": "111122223333"}"#, true),
+    ] {
+        // NotPrincipal comes with Deny alone.
+        let effect = if principal.contains("Not") { "Deny" } else { "Allow" };
+        let json = format!(
+            r#"{{"Version": "2012-10-17", "Statement": [{{"Effect": "{effect}", {principal},
+            "Action": "s3:GetObject", "Resource": "arn:aws:s3:::pics/*"}}]}}"#
+        );
+        let policy = Policy::parse(&json, Kind::Resource).unwrap();
+        assert_eq!(policy.statements()[0].reaches_anonymous(), expected, "{principal}");
+    }
+}
