@@ -25,6 +25,7 @@ mod tests;
 
 use actions::ActionSet;
 use arn::ArnPattern;
+pub use bucket::S3_KEYS;
 pub(crate) use who::{Reach, Who};
 
 /// The longest document that is read.
@@ -88,6 +89,11 @@ impl Statement {
     /// Whether it is about an action, on whatever resource and under whatever conditions.
     pub fn is_about(&self, action: Action) -> bool {
         self.actions.has_known(action)
+    }
+
+    /// Whether it is about who is not known, too.
+    pub fn reaches_anonymous(&self) -> bool {
+        self.who.reaches_anonymous()
     }
 
     /// Whether the rule is about the question's action and resource, and its conditions hold.

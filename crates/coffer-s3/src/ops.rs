@@ -19,7 +19,7 @@
 
 mod ack;
 mod buckets;
-mod caller;
+pub(crate) mod caller;
 mod checksums;
 mod conditions;
 mod context;
@@ -59,8 +59,8 @@ pub(crate) async fn dispatch(
     }
     refuse::take_query_for_headers(&mut call.head)?;
     refuse::check(&call)?;
-    caller::check_owner(service, &call, "x-amz-expected-bucket-owner", call.bucket.as_deref())?;
-    call.head.context = context::of(service, operation, &call.head);
+    caller::check_owner(service, &call)?;
+    call.head.context = context::of(&service.settings.region, operation, &call.head);
     match operation {
         Operation::ListBuckets => buckets::list(service, call).await,
         Operation::CreateBucket => buckets::create(service, call).await,
@@ -97,4 +97,4 @@ pub(crate) async fn dispatch(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use coffer_base::Timestamp;
 use coffer_http::Arrival;
 use coffer_iam::{Action, Ask, Context, Denied, Grant, Policy, Principal, Resource};
+use coffer_objects::BucketFacts;
 pub use coffer_sigv4::Query;
 use http::header::AsHeaderName;
 use http::{HeaderMap, Method};
 
 use crate::body::Body;
 use crate::error::{Code, S3Error};
+use crate::ops::caller::{BUCKET_OWNER, SOURCE_OWNER, check_expected};
 use crate::service::Service;
 
 /// Everything about a request but its body.
@@ -88,20 +90,65 @@ impl CallHead {
         bucket: &str,
         key: Option<&str>,
     ) -> Result<Grant, S3Error> {
+        let own = self.bucket.as_deref() == Some(bucket);
+        self.grant_expecting(service, action, bucket, key, own.then_some(BUCKET_OWNER))
+    }
+
+    /// The same for the source of a copy.
+    pub(crate) fn grant_source(
+        &self,
+        service: &Service,
+        action: Action,
+        bucket: &str,
+        key: &str,
+    ) -> Result<Grant, S3Error> {
+        self.grant_expecting(service, action, bucket, Some(key), Some(SOURCE_OWNER))
+    }
+
+    fn grant_expecting(
+        &self,
+        service: &Service,
+        action: Action,
+        bucket: &str,
+        key: Option<&str>,
+        expected: Option<&'static str>,
+    ) -> Result<Grant, S3Error> {
         let resource = Resource::addressed(Some(bucket), key);
         let ask = Ask::new(action, &resource).with_context(&self.context);
         if bucket.is_empty() || action == Action::CreateBucket {
             return self.ask(&ask);
         }
-        let Some(facts) = service.objects.bucket_facts(bucket)? else {
-            return self.ask(&ask).and(Err(S3Error::new(Code::NoSuchBucket)));
+        match service.objects.bucket_facts(bucket)? {
+            Some(facts) => {
+                let account = service.account_of(&facts.bucket);
+                self.grant_in(Some((&facts, &account)), &ask, expected)
+            }
+            None => self.grant_in(None, &ask, expected),
+        }
+    }
+
+    /// Asks iam about a bucket of which these facts are known and whose account this is. The owner
+    /// that the header `expected` names is compared with the very facts that the grant is made
+    /// from.
+    fn grant_in(
+        &self,
+        found: Option<(&BucketFacts, &str)>,
+        ask: &Ask<'_>,
+        expected: Option<&'static str>,
+    ) -> Result<Grant, S3Error> {
+        if let Some(name) = expected {
+            let owner = found.map(|(facts, account)| (facts.bucket.owner.as_str(), account));
+            check_expected(self, name, owner)?;
+        }
+        let Some((facts, account)) = found else {
+            return self.ask(ask).and(Err(S3Error::new(Code::NoSuchBucket)));
         };
         self.ask(&Ask {
-            owner: Some(&service.account_of(&facts.bucket)),
+            owner: Some(account),
             bucket_id: Some(facts.bucket.id.0),
             resource_policy: facts.policy.as_deref(),
             restrict_public: facts.is_restricted(),
-            ..ask
+            ..*ask
         })
     }
 
@@ -163,3 +210,6 @@ impl Deref for Call {
         &self.head
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use coffer_base::{Clock, Rng, Timestamp};
-use coffer_iam::{Context, Principal};
+use coffer_iam::{Action, Context, Effect, Principal};
 use coffer_identity::Identity;
 use coffer_objects::{Bucket, Objects};
 use coffer_sigv4::{ChunkSigner, Claim, Expected, SignedHead, SigningKeys};
@@ -190,7 +190,7 @@ impl Service {
         let open_to_nobody = matches!(operation, Operation::PostObject | Operation::OptionsObject);
         if head.principal.is_anonymous() && !open_to_nobody {
             // What is not built is not even told to nobody.
-            if !operation.is_built() || !self.has_policy(&head)? {
+            if !operation.is_built() || !self.may_let_in_nobody(&head, operation)? {
                 return Err(S3Error::new(Code::AccessDenied));
             }
         }
@@ -240,14 +240,23 @@ impl Service {
         })
     }
 
-    /// Whether the bucket of a request is there and has a policy. Without one nobody unknown may
-    /// do anything, nor learn anything.
-    fn has_policy(&self, head: &CallHead) -> Result<bool, S3Error> {
+    /// Whether the bucket of a request has a policy with a statement that may let in who is not
+    /// known. Without one nobody unknown may do anything, nor learn anything, nor have a body read.
+    fn may_let_in_nobody(&self, head: &CallHead, operation: Operation) -> Result<bool, S3Error> {
         let Some(bucket) = &head.bucket else {
             return Ok(false);
         };
         let facts = self.objects.bucket_facts(bucket)?;
-        Ok(facts.is_some_and(|facts| facts.policy.is_some()))
+        let Some(policy) = facts.as_ref().and_then(|facts| facts.policy.as_ref()) else {
+            return Ok(false);
+        };
+        // DeleteObjects reads its document before it can ask about the keys in it.
+        let deletes = operation == Operation::DeleteObjects;
+        Ok(policy.statements().iter().any(|statement| {
+            statement.effect() == Effect::Allow
+                && statement.reaches_anonymous()
+                && (!deletes || statement.is_about(Action::DeleteObject))
+        }))
     }
 
     /// Refuses a request about a bucket that does not exist before its body is taken in: for

@@ -1,7 +1,10 @@
 //! Who is let in.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use coffer_base::{Clock, SystemClock, Timestamp};
 use http::{Method, Uri};
+use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
 use crate::client::{Answer, Client};
@@ -256,4 +259,68 @@ async fn all_users_are_one_account() {
             assert_eq!(listed.element("ID").as_deref(), Some("root-owner"));
         }
     }
+}
+
+#[tokio::test]
+async fn nobody_has_a_body_read_that_no_policy_lets_in() {
+    let store = Store::start().await;
+    let mut root = store.client_with_bucket().await;
+    root.call("PUT", "/bkt/k", b"hello").await.expect(200);
+    let mut set_policy = async |principal: &str, action: &str| {
+        let policy = format!(
+            r#"{{"Version": "2012-10-17", "Statement": [{{"Effect": "Allow",
+            "Principal": {principal}, "Action": "{action}", "Resource": "arn:aws:s3:::bkt/*"}}]}}"#
+        );
+        root.call("PUT", "/bkt?policy", policy.as_bytes()).await.expect(204);
+    };
+    let post = |length: usize, extra: &str| {
+        format!(
+            "POST /bkt?delete HTTP/1.1\r\nhost: h\r\ncontent-md5: 1B2M2Y8AsgTpgAmY7PhCfg==\r\n\
+             content-length: {length}\r\n{extra}\r\n"
+        )
+    };
+    let waiting = post(8 << 20, "expect: 100-continue\r\n");
+    for (principal, action) in [(r#"{"AWS": "000000000000"}"#, "s3:*"), (r#""*""#, "s3:GetObject")]
+    {
+        set_policy(principal, action).await;
+        let mut anybody = store.client().await;
+        anybody.send(waiting.as_bytes()).await;
+        anybody.answer(false).await.expect_error(403, "AccessDenied");
+    }
+    set_policy(r#""*""#, "s3:DeleteObject").await;
+    // One who may delete may not send a large document.
+    let mut anybody = store.client().await;
+    anybody.send(post((64 << 10) + 1, "expect: 100-continue\r\n").as_bytes()).await;
+    anybody.answer(false).await.expect_error(400, "MaxMessageLengthExceeded");
+    let document = "<Delete><Object><Key>k</Key></Object></Delete>";
+    let md5 = "content-md5: 1B2M2Y8AsgTpgAmY7PhCfg==";
+    let summed = format!("content-md5: {}", BASE64_STANDARD.encode(Md5::digest(document)));
+    let mut anybody = store.client().await;
+    anybody.send(post(document.len(), "").replace(md5, &summed).as_bytes()).await;
+    anybody.send(document.as_bytes()).await;
+    let deleted = anybody.answer(false).await.expect(200);
+    assert!(deleted.text().contains("<Deleted>"), "{}", deleted.text());
+}
+
+#[tokio::test]
+async fn a_condition_that_is_ignored_lets_nobody_delete() {
+    let store = Store::start().await;
+    let mut root = store.client_with_bucket().await;
+    root.call("PUT", "/bkt/k", b"hello").await.expect(200);
+    let policy = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+        "Action": ["s3:DeleteObject", "s3:GetObject"], "Resource": "arn:aws:s3:::bkt/*",
+        "Condition": {"Null": {"s3:if-match": "false"}}}]}"#;
+    let user = store.add_user("careful", policy).await;
+    let mut careful = store.client_of(&user.access_key, &user.secret).await;
+    let document = b"<Delete><Object><Key>k</Key></Object></Delete>";
+    let md5 = BASE64_STANDARD.encode(Md5::digest(document));
+    let many = [("content-md5", md5.as_str()), ("if-match", "x")];
+    let refused = careful.call_with("POST", "/bkt?delete", &many, document).await;
+    refused.expect_error(501, "NotImplemented");
+    let without = careful.call_with("POST", "/bkt?delete", &many[..1], document).await.expect(200);
+    assert!(without.text().contains("<Code>AccessDenied</Code>"), "{}", without.text());
+    careful.call("DELETE", "/bkt/k", b"").await.expect_error(403, "AccessDenied");
+    let wrong = careful.call_with("DELETE", "/bkt/k", &[("if-match", "\"x\"")], b"").await;
+    wrong.expect_error(412, "PreconditionFailed");
+    careful.call_with("DELETE", "/bkt/k", &[("if-match", "*")], b"").await.expect(204);
 }

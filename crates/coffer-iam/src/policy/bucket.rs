@@ -5,9 +5,10 @@ use crate::action::{Action, Scope};
 use crate::resource::ARN_PREFIX;
 use crate::wildcard::Glob;
 
-/// Condition keys of S3 that requests to a general purpose bucket can have.
+/// Condition keys of S3 that the policy of a general purpose bucket may ask about. Not among them are
+/// those that requests have in S3 and not here: a policy that relied on one would not hold.
 /// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html>
-const S3_KEYS: &[&str] = &[
+pub const S3_KEYS: &[&str] = &[
     "s3:AccessGrantsInstanceArn",
     "s3:AccessPointNetworkOrigin",
     "s3:authType",
@@ -22,7 +23,6 @@ const S3_KEYS: &[&str] = &[
     "s3:if-none-match",
     "s3:InventoryAccessibleOptionalFields",
     "s3:JobSuspendedCause",
-    "s3:locationconstraint",
     "s3:max-keys",
     "s3:object-lock-legal-hold",
     "s3:object-lock-mode",
@@ -35,7 +35,6 @@ const S3_KEYS: &[&str] = &[
     "s3:ResourceAccount",
     "s3:signatureAge",
     "s3:signatureversion",
-    "s3:TlsVersion",
     "s3:versionid",
     "s3:x-amz-acl",
     "s3:x-amz-content-sha256",

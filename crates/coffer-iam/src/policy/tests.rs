@@ -250,6 +250,19 @@ fn a_bucket_policy_is_about_its_bucket() {
             "invalid condition key",
         ),
         (r#""s3:GetObject""#, keys, r#""StringEquals": {"iam:x": "x"}"#, "invalid condition key"),
+        // Keys that S3 has and that no request has here.
+        (
+            r#""s3:GetObject""#,
+            keys,
+            r#""NumericLessThan": {"s3:TlsVersion": "1.2"}"#,
+            "invalid condition key",
+        ),
+        (
+            r#""s3:GetObject""#,
+            keys,
+            r#""StringEquals": {"s3:locationconstraint": "x"}"#,
+            "invalid condition key",
+        ),
     ] {
         let error = check(action, resource, condition).unwrap_err();
         assert!(error.contains(expected), "{action} {resource}: {error}");
@@ -341,5 +354,25 @@ fn garbage_is_an_error() {
 fn truncated_documents_are_errors() {
     for cut in 0..FULL.len() {
         assert!(Policy::parse(&FULL[..cut], Kind::Identity).is_err(), "cut at {cut}");
+    }
+}
+
+#[test]
+fn who_is_not_known_is_reached_by_everyone_and_by_exceptions() {
+    for (principal, expected) in [
+        (r#""Principal": "*""#, true),
+        (r#""Principal": {"AWS": ["111122223333", "*"]}"#, true),
+        (r#""Principal": {"AWS": "111122223333"}"#, false),
+        (r#""Principal": {"AWS": "arn:aws:iam::111122223333:user/a"}"#, false),
+        (r#""NotPrincipal": {"AWS": "111122223333"}"#, true),
+    ] {
+        // NotPrincipal comes with Deny alone.
+        let effect = if principal.contains("Not") { "Deny" } else { "Allow" };
+        let json = format!(
+            r#"{{"Version": "2012-10-17", "Statement": [{{"Effect": "{effect}", {principal},
+            "Action": "s3:GetObject", "Resource": "arn:aws:s3:::pics/*"}}]}}"#
+        );
+        let policy = Policy::parse(&json, Kind::Resource).unwrap();
+        assert_eq!(policy.statements()[0].reaches_anonymous(), expected, "{principal}");
     }
 }

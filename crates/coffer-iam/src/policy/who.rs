@@ -60,6 +60,15 @@ impl Who {
             Who::AllBut(named) => (!excepts(named, q)).then_some(Reach::Everyone),
         }
     }
+
+    /// Whether it is about who is not known.
+    pub(crate) fn reaches_anonymous(&self) -> bool {
+        match self {
+            Who::Bearer => true,
+            Who::These(named) => named.contains(&Named::Everyone),
+            Who::AllBut(named) => !named.contains(&Named::Everyone),
+        }
+    }
 }
 
 /// Whether the caller is excepted from a NotPrincipal: AWS validates the account, then the role,

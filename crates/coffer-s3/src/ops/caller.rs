@@ -5,30 +5,40 @@ use crate::request::CallHead;
 use crate::service::Service;
 use crate::xml::Writer;
 
-/// The header that says whose bucket a copy's source is expected to be in.
-pub(super) const SOURCE_OWNER: &str = "x-amz-source-expected-bucket-owner";
+/// The header that says whose the bucket of a request is expected to be.
+pub(crate) const BUCKET_OWNER: &str = "x-amz-expected-bucket-owner";
 
-/// Refuses a request whose header `name` expects another owner of `bucket` than it has: by the
-/// number of an account, or by its canonical id. One of a bucket that is not there is refused for
-/// that later.
-pub(super) fn check_owner(
-    service: &Service,
+/// The header that says whose bucket a copy's source is expected to be in.
+pub(crate) const SOURCE_OWNER: &str = "x-amz-source-expected-bucket-owner";
+
+/// Refuses a request whose header expects another owner of its bucket than it has: before its body
+/// is read, and also where no grant is asked that would.
+pub(super) fn check_owner(service: &Service, head: &CallHead) -> Result<(), S3Error> {
+    if !head.headers.contains_key(BUCKET_OWNER) {
+        return Ok(());
+    }
+    let facts = match &head.bucket {
+        Some(bucket) => service.objects.bucket_facts(bucket)?,
+        None => None,
+    };
+    let found = facts.as_ref().map(|f| (&f.bucket, service.account_of(&f.bucket)));
+    check_expected(head, BUCKET_OWNER, found.as_ref().map(|(b, a)| (b.owner.as_str(), a.as_ref())))
+}
+
+/// Refuses a request whose header `name` expects another owner than `owner`, a canonical id and the
+/// number of the account: it may say either. One of a bucket that is not there, and so without
+/// an owner, is refused for that later.
+pub(crate) fn check_expected(
     head: &CallHead,
     name: &'static str,
-    bucket: Option<&str>,
+    owner: Option<(&str, &str)>,
 ) -> Result<(), S3Error> {
     let Some(expected) = head.header(name)? else {
         return Ok(());
     };
-    let facts = match bucket {
-        Some(bucket) => service.objects.bucket_facts(bucket)?,
-        None => None,
-    };
-    let (account, owner) = match &facts {
-        Some(facts) => (service.account_of(&facts.bucket), &facts.bucket.owner),
-        None => (head.principal.account.as_str().into(), &head.principal.owner_id),
-    };
-    if expected.is_empty() || (expected != account.as_ref() && expected != owner) {
+    let own = (head.principal.owner_id.as_str(), head.principal.account.as_str());
+    let (id, account) = owner.unwrap_or(own);
+    if expected.is_empty() || (expected != account && expected != id) {
         return Err(S3Error::new(Code::AccessDenied));
     }
     Ok(())

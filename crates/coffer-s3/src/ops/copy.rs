@@ -4,7 +4,6 @@ use coffer_iam::Action;
 use coffer_objects::{Copy, Headers};
 use http::StatusCode;
 
-use super::caller::{self, SOURCE_OWNER};
 use super::copy_source::CopySource;
 use super::get::told;
 use super::{ack, checksums, conditions, stored};
@@ -18,9 +17,8 @@ use crate::xml::Writer;
 /// CopyObject.
 pub(super) async fn copy(service: &Service, call: Call) -> Result<Reply, S3Error> {
     let source = CopySource::of(&call)?;
-    caller::check_owner(service, &call, SOURCE_OWNER, Some(&source.bucket))?;
     let write = call.grant(service, Action::PutObject)?;
-    let read = call.grant_on(service, Action::GetObject, &source.bucket, Some(&source.key))?;
+    let read = call.grant_source(service, Action::GetObject, &source.bucket, &source.key)?;
     check_tagging_directive(&call)?;
     let headers = replacing_headers(&call)?;
     let onto_itself = call.bucket()? == source.bucket && call.key()? == source.key;

@@ -15,6 +15,10 @@ use crate::xml::{Element, Writer};
 /// Most keys of one DeleteObjects.
 const KEYS_MAX: usize = 1000;
 
+/// How many keys are authorised before other requests get their turn: a long policy takes its time
+/// for each.
+const KEYS_PER_TURN: usize = 16;
+
 /// Longest document of DeleteObjects, in bytes: a thousand of the longest keys, each character
 /// escaped.
 const DOCUMENT_BYTES_MAX: usize = 8 << 20;
@@ -42,16 +46,23 @@ pub(super) async fn one(service: &Service, call: Call) -> Result<Reply, S3Error>
 
 /// DeleteObjects: each key is authorised, deleted and answered for itself.
 pub(super) async fn many(service: &Service, mut call: Call) -> Result<Reply, S3Error> {
+    refuse_conditions(&call)?;
     service.check_bucket_exists(call.bucket()?)?;
-    let document =
-        documents::read(service, &mut call, DOCUMENT_BYTES_MAX, Digest::Required).await?;
+    // It is read before any permission is asked: who is not known gets no share of the few large
+    // documents that there is room for.
+    let anonymous = call.principal.is_anonymous();
+    let bytes_max = if anonymous { documents::SMALL_BYTES_MAX } else { DOCUMENT_BYTES_MAX };
+    let document = documents::read(service, &mut call, bytes_max, Digest::Required).await?;
     let document = document.ok_or_else(|| S3Error::new(Code::MissingRequestBody))?;
     let asked = Asked::read(&document)?;
     drop(document);
 
     let mut outcomes: Vec<Result<(), S3Error>> = Vec::with_capacity(asked.keys.len());
     let mut grants: Vec<Grant> = Vec::new();
-    for key in &asked.keys {
+    for (i, key) in asked.keys.iter().enumerate() {
+        if i % KEYS_PER_TURN == KEYS_PER_TURN - 1 {
+            tokio::task::yield_now().await;
+        }
         let granted =
             key.refusal.clone().map_or(Ok(()), Err).and_then(|()| grant(service, &call, &key.name));
         outcomes.push(granted.map(|grant| grants.push(grant)));
@@ -70,6 +81,15 @@ pub(super) async fn many(service: &Service, mut call: Call) -> Result<Reply, S3E
         return Err(error.clone());
     }
     Ok(reply_xml(StatusCode::OK, result(&asked, &outcomes)))
+}
+
+/// Conditions among the headers are none on the keys of DeleteObjects: who sends one must not
+/// believe that it holds.
+fn refuse_conditions(call: &CallHead) -> Result<(), S3Error> {
+    match ["if-match", "if-none-match"].into_iter().find(|name| call.headers.contains_key(*name)) {
+        Some(name) => Err(unbuilt(&format!("{name} on DeleteObjects"))),
+        None => Ok(()),
+    }
 }
 
 fn grant(service: &Service, call: &CallHead, key: &str) -> Result<Grant, S3Error> {

@@ -15,7 +15,7 @@ use crate::service::Service;
 use crate::xml::{self, Element};
 
 /// Longest document that is read without a permit, in bytes.
-const SMALL_BYTES_MAX: u64 = 64 << 10;
+pub(super) const SMALL_BYTES_MAX: usize = 64 << 10;
 
 /// How long a client has to send a longer one, since others wait for its permit.
 const LARGE_TIME_MAX: Duration = Duration::from_secs(60);
@@ -103,7 +103,7 @@ async fn read_bytes(
 ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), S3Error> {
     let md5 = checksums::content_md5(&call.head.headers)?;
     let length = call.body.decoded_length().unwrap_or(u64::MAX);
-    let (bytes, permit) = if length.min(bytes_max as u64) <= SMALL_BYTES_MAX {
+    let (bytes, permit) = if length.min(bytes_max as u64) <= SMALL_BYTES_MAX as u64 {
         (call.body.read_to_end(bytes_max).await?, None)
     } else {
         let permit = service.documents.clone().acquire_owned().await;

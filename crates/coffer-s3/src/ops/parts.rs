@@ -4,7 +4,7 @@ use coffer_iam::Action;
 use coffer_objects::{ByteRange, PAGE_MAX};
 use http::StatusCode;
 
-use super::caller::{self, SOURCE_OWNER};
+use super::caller;
 use super::copy_source::CopySource;
 use super::get::told;
 use super::uploads::{upload_id, write_checksum, write_people};
@@ -38,9 +38,8 @@ pub(super) async fn upload(service: &Service, mut call: Call) -> Result<Reply, S
 /// UploadPartCopy.
 pub(super) async fn copy(service: &Service, call: Call) -> Result<Reply, S3Error> {
     let source = CopySource::of(&call)?;
-    caller::check_owner(service, &call, SOURCE_OWNER, Some(&source.bucket))?;
     let write = call.grant(service, Action::PutObject)?;
-    let read = call.grant_on(service, Action::GetObject, &source.bucket, Some(&source.key))?;
+    let read = call.grant_source(service, Action::GetObject, &source.bucket, &source.key)?;
     ack::check_bucket_suffices(service, &call, &write).await?;
     let number = part_number(&call)?;
     let range = source_range(&call)?;

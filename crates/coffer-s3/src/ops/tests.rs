@@ -10,7 +10,7 @@ use super::Operation;
 use crate::request::{CallHead, Query};
 
 /// The head of a request by root, path style.
-pub(super) fn head(method: &str, target: &str, headers: HeaderMap) -> CallHead {
+pub(crate) fn head(method: &str, target: &str, headers: HeaderMap) -> CallHead {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let path_parts = path.trim_start_matches('/');
     let (bucket, key) = path_parts.split_once('/').unwrap_or((path_parts, ""));
@@ -32,7 +32,7 @@ pub(super) fn head(method: &str, target: &str, headers: HeaderMap) -> CallHead {
 }
 
 /// Headers from names and values.
-pub(super) fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+pub(crate) fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in pairs {
         headers.append(
@@ -44,7 +44,7 @@ pub(super) fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
 }
 
 /// The head of a GET of a key with headers.
-pub(super) fn with(pairs: &[(&str, &str)]) -> CallHead {
+pub(crate) fn with(pairs: &[(&str, &str)]) -> CallHead {
     head("GET", "/bucket/key", headers(pairs))
 }
 

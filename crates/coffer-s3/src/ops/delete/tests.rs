@@ -1,4 +1,5 @@
 use super::*;
+use crate::ops::tests::with;
 use crate::xml;
 
 fn asked(text: &str) -> Result<Asked, S3Error> {
@@ -65,4 +66,14 @@ fn answers() {
     assert!(text.contains(error), "{text}");
     let quiet = result(&Asked { quiet: true, ..asked }, &outcomes);
     assert!(!quiet.contains("<Deleted>") && quiet.contains(error), "{quiet}");
+}
+
+#[test]
+fn conditions_in_headers_are_refused_by_name() {
+    for name in ["if-match", "if-none-match"] {
+        let error = refuse_conditions(&with(&[(name, "x")])).unwrap_err();
+        assert_eq!(error.code, Code::NotImplemented);
+        assert!(error.message.contains(name), "{}", error.message);
+    }
+    refuse_conditions(&with(&[])).unwrap();
 }
