@@ -74,7 +74,7 @@ impl FactsCache {
         cached.by_name.insert(name.to_owned(), facts);
     }
 
-    pub(crate) fn forget_all(&self) {
+    fn forget_all(&self) {
         let mut cached = self.0.write().expect("no holder panics");
         cached.generation += 1;
         cached.by_name.clear();
@@ -196,9 +196,33 @@ impl Objects {
             same_bucket(txn, &bucket)?;
             change(txn, bucket.id)
         };
-        let changed = self.commit(Ack::All, hint, plan).await;
-        // Also after an error: whether the change happened may not be known.
-        self.facts_cache().forget_all();
-        changed
+        self.change_facts(hint, plan).await
+    }
+
+    /// Commits `plan`, which changes what is known of a bucket, and empties the cache before that
+    /// is answered.
+    ///
+    /// A caller that goes away while the commit is under way does not come back, and the commit
+    /// is made all the same. So what empties the cache goes with the plan's value: whoever has
+    /// that at the end drops it, after the change is visible, has failed, or may have been made.
+    pub(crate) async fn change_facts<T, P>(&self, hint: usize, plan: P) -> Result<T>
+    where
+        T: Send + 'static,
+        P: Fn(&mut Txn<'_>, &KnownManifests) -> Result<T, Refusal> + Send + Sync + 'static,
+    {
+        let cache = self.facts_cache().clone();
+        let plan = move |txn: &mut Txn<'_>, known: &KnownManifests| {
+            plan(txn, known).map(|value| (value, Forget(cache.clone())))
+        };
+        self.commit(Ack::All, hint, plan).await.map(|(value, _forget)| value)
+    }
+}
+
+/// Goes with the value of a change, and empties the cache when it goes.
+struct Forget(Arc<FactsCache>);
+
+impl Drop for Forget {
+    fn drop(&mut self) {
+        self.0.forget_all();
     }
 }
