@@ -1,10 +1,13 @@
 //! `*` matches any characters (also none, also `/`), `?` exactly one character, everything else
 //! itself.
 //!
-//! On a mismatch only the last `*` is moved on: whatever an earlier `*` could still take, the
-//! later one can take as well. So the time is bounded by pattern length × name length, and
-//! patterns such as `*a*a*a*b`, which drive a backtracking matcher into exponential time, cost
-//! nothing special.
+//! A pattern is runs with `*` between them. The first run begins the name, the last one ends it,
+//! and each of the others is looked for where the one before it ended first: whatever an earlier
+//! `*` could still take, the later one can take as well. A run without `?` is searched for in
+//! linear time; one with `?` between its bytes takes a step for each byte of the name and each 64
+//! of its own. So no pattern costs anything special, neither `*a*a*a*b` nor a long `*aaa…b`.
+
+use memchr::memmem;
 
 /// One step of a pattern: a byte that stands for itself, or one of the two wildcards.
 pub type Token = u16;
@@ -75,62 +78,127 @@ impl Glob {
 
 /// Whether the pattern matches all of `name`.
 pub fn matches_tokens(pattern: &[Token], name: &[u8]) -> bool {
-    let (mut p, mut n) = (0, 0);
-    // Where to go on after the last `*`: in the pattern behind it, in the name where it ends.
-    let mut last_star: Option<(usize, usize)> = None;
-    while n < name.len() {
-        match pattern.get(p) {
-            Some(&STAR) => {
-                p += 1;
-                n = seek(pattern.get(p), name, n);
-                last_star = Some((p, n));
-                continue;
-            }
-            Some(&ONE) => {
-                p += 1;
-                n = next_char(name, n);
-                continue;
-            }
-            Some(&token) if token == Token::from(name[n]) => {
-                p += 1;
-                n += 1;
-                continue;
-            }
-            _ => {}
-        }
-        let Some((after_star, star_end)) = last_star else {
-            return false;
-        };
-        // Whole characters, so that a `?` never starts inside one.
-        if star_end >= name.len() {
-            return false;
-        }
-        let star_end = seek(pattern.get(after_star), name, next_char(name, star_end));
-        last_star = Some((after_star, star_end));
-        (p, n) = (after_star, star_end);
+    if least_bytes(pattern) > name.len() {
+        return false;
     }
-    pattern[p..].iter().all(|&token| token == STAR)
+    let mut runs = pattern.split(|token| *token == STAR);
+    let first = runs.next().unwrap_or_default();
+    let Some(mut left) = strip_start(first, name) else {
+        return false;
+    };
+    let Some(last) = runs.next_back() else {
+        return left.is_empty();
+    };
+    for run in runs {
+        match find(run, left) {
+            Some(after) => left = after,
+            None => return false,
+        }
+    }
+    is_end(last, left)
 }
 
-/// Where after a `*` the next token can match at the earliest: a byte that stands for itself is
-/// searched for at once.
-fn seek(token: Option<&Token>, name: &[u8], from: usize) -> usize {
-    match token {
-        Some(&token) if token < STAR => {
-            let found = name[from..].iter().position(|byte| Token::from(*byte) == token);
-            found.map_or(name.len(), |at| from + at)
-        }
-        _ => from,
-    }
+/// A name that the tokens match has at least so many bytes.
+pub(crate) fn least_bytes(tokens: &[Token]) -> usize {
+    tokens.iter().filter(|token| **token != STAR).count()
 }
 
-/// The start of the character after the one at `at`.
-fn next_char(name: &[u8], at: usize) -> usize {
-    let mut next = at + 1;
-    while next < name.len() && name[next] & 0xc0 == 0x80 {
-        next += 1;
+/// What is left of `name` behind `run`, which has no `*`, if it begins so.
+fn strip_start<'a>(run: &[Token], name: &'a [u8]) -> Option<&'a [u8]> {
+    run.iter().try_fold(name, |left, &token| {
+        let (byte, after) = left.split_first()?;
+        match token {
+            ONE => Some(&left[char_bytes(left)..]),
+            token => (token == Token::from(*byte)).then_some(after),
+        }
+    })
+}
+
+/// Whether `name` ends with `run`, which has no `*`.
+fn is_end(run: &[Token], name: &[u8]) -> bool {
+    let left = run.iter().rev().try_fold(name, |left, &token| match token {
+        ONE => left.iter().rposition(|byte| !is_inside(*byte)).map(|start| &left[..start]),
+        token => {
+            let (byte, before) = left.split_last()?;
+            (token == Token::from(*byte)).then_some(before)
+        }
+    });
+    left.is_some()
+}
+
+/// What is left of `name` behind the first place where `run` matches, which has no `*`. Since
+/// it takes the same number of characters everywhere, the first place also ends first.
+fn find<'a>(run: &[Token], mut name: &'a [u8]) -> Option<&'a [u8]> {
+    // After a `*`, a `?` at either end only asks for one more character there.
+    let is_byte = |token: &Token| *token != ONE;
+    let Some(start) = run.iter().position(is_byte) else {
+        return strip_start(run, name);
+    };
+    let end = run.iter().rposition(is_byte)? + 1;
+    name = strip_start(&run[..start], name)?;
+    let inner = &run[start..end];
+    let found_end = if inner.contains(&ONE) {
+        find_with_gaps(inner, name)?
+    } else {
+        let bytes: Vec<u8> = inner.iter().map(|token| *token as u8).collect();
+        memmem::find(name, &bytes)? + bytes.len()
+    };
+    strip_start(&run[end..], &name[found_end..])
+}
+
+/// Where the first match of `run`, which ends with a byte, ends in `name`.
+///
+/// Shift-and: a bit for each token that says whether the name, up to the current byte, ends with
+/// the run up to that token. All of them move on at once, 64 in a step.
+fn find_with_gaps(run: &[Token], name: &[u8]) -> Option<usize> {
+    let words = run.len().div_ceil(64);
+    let mut ones = vec![0_u64; words];
+    // For each byte of the run, where it stands in it; `rows` tells where in `at`.
+    let mut rows = [None; 256];
+    let mut at: Vec<u64> = Vec::new();
+    for (i, &token) in run.iter().enumerate() {
+        let (word, bit) = (i / 64, 1 << (i % 64));
+        if token == ONE {
+            ones[word] |= bit;
+            continue;
+        }
+        let row = *rows[usize::from(token)].get_or_insert_with(|| {
+            at.resize(at.len() + words, 0);
+            at.len() - words
+        });
+        at[row + word] |= bit;
     }
-    next
+    let (last_word, last_bit) = ((run.len() - 1) / 64, 1 << ((run.len() - 1) % 64));
+    let mut state = vec![0_u64; words];
+    for (i, &byte) in name.iter().enumerate() {
+        let row = rows[usize::from(byte)].map(|row| &at[row..row + words]);
+        let inside = is_inside(byte);
+        let mut carry = 1;
+        for (word, bits) in state.iter_mut().enumerate() {
+            let moved = *bits << 1 | carry;
+            carry = *bits >> 63;
+            let here = row.map_or(0, |row| row[word]);
+            // A `?` takes up the byte that begins a character, and keeps what comes inside it.
+            *bits = match inside {
+                true => moved & here | *bits & ones[word],
+                false => moved & (here | ones[word]),
+            };
+        }
+        if state[last_word] & last_bit != 0 {
+            return Some(i + 1);
+        }
+    }
+    None
+}
+
+/// Whether the byte is in a character, not its first.
+fn is_inside(byte: u8) -> bool {
+    byte & 0xc0 == 0x80
+}
+
+/// How many bytes the first character has.
+fn char_bytes(name: &[u8]) -> usize {
+    1 + name[1..].iter().take_while(|byte| is_inside(**byte)).count()
 }
 
 #[cfg(test)]
@@ -220,11 +288,58 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn it_agrees_with_the_definition_on_long_runs_with_gaps() {
+        // Runs longer than a word, in names that nearly match them everywhere.
+        for len in [1, 62, 63, 64, 65, 127, 128, 129, 200] {
+            for (unit, name) in [("a?", "aé"), ("?a", "aa"), ("é?b", "ébb"), ("??é", "aéé")] {
+                let run: String = unit.chars().cycle().take(len).collect();
+                let name: String = name.chars().cycle().take(len + 70).collect();
+                for pattern in
+                    [format!("*{run}*"), format!("*{run}b*"), format!("*?{run}é?*?"), run]
+                {
+                    for start in 0..4 {
+                        let name: String = name.chars().skip(start).collect();
+                        assert_eq!(
+                            matches(&pattern, &name),
+                            matches_slowly(&pattern, &name),
+                            "{pattern:?} on {name:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// The best of some tries.
+    fn time_of(run: impl Fn()) -> std::time::Duration {
+        let time = |_| {
+            let start = std::time::Instant::now();
+            run();
+            start.elapsed()
+        };
+        (0..5).map(time).min().unwrap()
+    }
+
+    #[test]
     fn hostile_patterns_take_no_special_time() {
-        let pattern = format!("{}b", "*a".repeat(500));
-        let name = "a".repeat(20_000);
-        let start = std::time::Instant::now();
-        assert!(!matches(&pattern, &name));
-        assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+        let name = "a".repeat(40_000);
+        // One step for each byte of the name; a pattern may take some hundred of these.
+        let pass = time_of(|| {
+            let count = std::hint::black_box(&name).bytes().filter(|byte| *byte == b'a').count();
+            assert_eq!(count, name.len());
+        });
+        for (passes, pattern) in [
+            (300, format!("*{}b*", "a".repeat(19_000))),
+            (300, format!("*{}b", "a".repeat(19_000))),
+            (300, format!("{}b", "*a".repeat(9_000))),
+            (300, format!("{}b*", "*a".repeat(9_000))),
+            (300, format!("*{}b*", "*a?".repeat(6_000))),
+            (300, format!("*{}b*", "?".repeat(19_000))),
+            // Nineteen thousand tokens are three hundred words.
+            (300 * 20, format!("*{}b*", "a?".repeat(9_500))),
+        ] {
+            let took = time_of(|| assert!(!matches(&pattern, &name)));
+            assert!(took < pass * passes, "{pattern:.9}…: {took:?}, a pass takes {pass:?}");
+        }
     }
 }

@@ -149,20 +149,31 @@ impl Template {
         let Some(left) = name.as_bytes().strip_prefix(&*self.prefix) else {
             return false;
         };
-        let mut tokens: Vec<Token> = Vec::with_capacity(left.len() + 8);
+        self.expand(left.len(), q).is_some_and(|tokens| matches_tokens(&tokens, left))
+    }
+
+    /// What follows the prefix, its values put in; `None` if one is missing, or if it can't match
+    /// so few bytes. Values may be long, and put in many times.
+    fn expand(&self, name_bytes: usize, q: &Question<'_>) -> Option<Vec<Token>> {
+        let mut tokens: Vec<Token> = Vec::with_capacity(name_bytes + 8);
+        let mut least_bytes = 0;
         for piece in &self.rest {
+            let start = tokens.len();
             match piece {
                 Piece::Tokens(more) => tokens.extend_from_slice(more),
-                Piece::Key { key, default } => match value(key, default.as_deref(), q) {
-                    Some(value) if self.ignore_case => {
+                Piece::Key { key, default } => match value(key, default.as_deref(), q)? {
+                    value if self.ignore_case => {
                         wildcard::push_literal(&mut tokens, &value.to_lowercase());
                     }
-                    Some(value) => wildcard::push_literal(&mut tokens, &value),
-                    None => return false,
+                    value => wildcard::push_literal(&mut tokens, &value),
                 },
             }
+            least_bytes += wildcard::least_bytes(&tokens[start..]);
+            if least_bytes > name_bytes {
+                return None;
+            }
         }
-        matches_tokens(&tokens, left)
+        Some(tokens)
     }
 }
 
@@ -209,4 +220,41 @@ pub(crate) fn is_key(text: &str) -> bool {
             && name.chars().all(|c| c.is_alphanumeric() || "-_./:=+@ ".contains(c))
     };
     text.split_once(':').is_some_and(well_formed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::arn::Head;
+    use crate::{Context, Principal};
+
+    #[test]
+    fn values_are_put_in_no_further_than_the_name_is_long() {
+        let writing = Writing { wildcards: true, variables: true, ignore_case: false };
+        let text = format!("*{}*", "${aws:UserAgent}".repeat(1000));
+        let Ok(Pattern::Variable(template)) = Pattern::read(&text, writing) else {
+            panic!("it has variables");
+        };
+        let principal = Principal::root("111122223333", "root-id");
+        let name = "arn:aws:s3:::b/".to_owned() + &"x".repeat(1000);
+        for (value, expanded) in [("x".repeat(40_000), None), ("x".to_owned(), Some(1002))] {
+            let mut context = Context::new();
+            context.set("aws:UserAgent", value.as_str());
+            let q = Question {
+                action: "s3:GetObject",
+                known: None,
+                arn: &name,
+                head: Head::of(&name),
+                owner: None,
+                resource_policy: None,
+                restrict_public: false,
+                context: &context,
+                principal: &principal,
+                arns: std::cell::OnceCell::new(),
+            };
+            let tokens = template.expand(name.len(), &q);
+            assert_eq!(tokens.map(|tokens| tokens.len()), expanded);
+            assert_eq!(template.matches(&name, &q), expanded.is_some());
+        }
+    }
 }
