@@ -74,7 +74,7 @@ impl Objects {
             txn.add(&keys::totals(), &[1]);
             Ok(row.bucket(name.clone()))
         };
-        self.change_facts(hint, plan).await
+        self.change_facts(grant.bucket(), hint, plan).await
     }
 
     /// The bucket of any bucket's or object's grant (`HeadBucket`, `GetBucketLocation`, …).
@@ -143,7 +143,7 @@ impl Objects {
                 txn.add(&keys::totals(), &[-1]);
                 Ok(true)
             };
-            if self.change_facts(hint, plan).await? {
+            if self.change_facts(grant.bucket(), hint, plan).await? {
                 return Ok(());
             }
         }
@@ -159,7 +159,7 @@ impl Objects {
             txn.put(&keys::bucket(&bucket.name), &row.encode());
             Ok(())
         };
-        self.change_facts(1024, plan).await
+        self.change_facts(grant.bucket(), 1024, plan).await
     }
 }
 
