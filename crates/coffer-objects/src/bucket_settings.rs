@@ -19,8 +19,10 @@ use crate::types::{Bucket, PublicAccessBlock};
 #[cfg(test)]
 mod tests;
 
-/// The cache is emptied when it holds so many.
+/// The cache is emptied when it would hold more.
 const CACHED_MAX: usize = 10_000;
+/// The cache is emptied when the policies that it holds are longer, as they are written.
+const CACHED_POLICY_BYTES_MAX: usize = 64 << 20;
 
 /// What has to be known of a bucket before a request to it is decided.
 #[derive(Clone, Debug)]
@@ -31,12 +33,22 @@ pub struct BucketFacts {
     pub policy: Option<Arc<Policy>>,
     /// Its public access block.
     pub access_block: Option<PublicAccessBlock>,
+    is_public: bool,
 }
 
 impl BucketFacts {
+    fn new(
+        bucket: Bucket,
+        policy: Option<Arc<Policy>>,
+        access_block: Option<PublicAccessBlock>,
+    ) -> BucketFacts {
+        let is_public = policy.as_ref().is_some_and(|policy| policy.is_public());
+        BucketFacts { bucket, policy, access_block, is_public }
+    }
+
     /// Whether the policy lets in the public.
     pub fn is_public(&self) -> bool {
-        self.policy.as_ref().is_some_and(|policy| policy.is_public())
+        self.is_public
     }
 
     /// Whether the policy lets in the public, and is kept to the owner's account for that.
@@ -45,8 +57,8 @@ impl BucketFacts {
     }
 }
 
-/// Facts by the bucket's name. A change of any bucket empties it before the change is answered,
-/// so that what was taken back does not work a moment longer.
+/// Facts by the bucket's name. A change of a bucket takes out what is known of it before the
+/// change is answered, so that what was taken back does not work a moment longer.
 #[derive(Default)]
 pub(crate) struct FactsCache(RwLock<Cached>);
 
@@ -54,30 +66,52 @@ pub(crate) struct FactsCache(RwLock<Cached>);
 struct Cached {
     /// Counts the changes: what was looked up before one is not kept after it.
     generation: u64,
-    by_name: HashMap<String, Arc<BucketFacts>>,
+    by_name: HashMap<String, Kept>,
+    /// The sum over all that is kept.
+    policy_bytes: usize,
+}
+
+struct Kept {
+    facts: Arc<BucketFacts>,
+    policy_bytes: usize,
+}
+
+impl Cached {
+    fn remove(&mut self, name: &str) {
+        if let Some(kept) = self.by_name.remove(name) {
+            self.policy_bytes -= kept.policy_bytes;
+        }
+    }
 }
 
 impl FactsCache {
     fn get(&self, name: &str) -> Result<Arc<BucketFacts>, u64> {
         let cached = self.0.read().expect("no holder panics");
-        cached.by_name.get(name).cloned().ok_or(cached.generation)
+        let kept = cached.by_name.get(name);
+        kept.map(|kept| kept.facts.clone()).ok_or(cached.generation)
     }
 
-    fn keep(&self, name: &str, facts: Arc<BucketFacts>, generation: u64) {
+    /// Keeps `facts`, whose policy has so many bytes.
+    fn keep(&self, name: &str, facts: Arc<BucketFacts>, policy_bytes: usize, generation: u64) {
         let mut cached = self.0.write().expect("no holder panics");
         if cached.generation != generation {
             return;
         }
-        if cached.by_name.len() >= CACHED_MAX {
+        cached.remove(name);
+        if cached.by_name.len() >= CACHED_MAX
+            || cached.policy_bytes + policy_bytes > CACHED_POLICY_BYTES_MAX
+        {
             cached.by_name.clear();
+            cached.policy_bytes = 0;
         }
-        cached.by_name.insert(name.to_owned(), facts);
+        cached.policy_bytes += policy_bytes;
+        cached.by_name.insert(name.to_owned(), Kept { facts, policy_bytes });
     }
 
-    pub(crate) fn forget_all(&self) {
+    fn forget(&self, name: &str) {
         let mut cached = self.0.write().expect("no holder panics");
         cached.generation += 1;
-        cached.by_name.clear();
+        cached.remove(name);
     }
 }
 
@@ -94,18 +128,21 @@ impl Objects {
             return Ok(None);
         };
         let id = row.id;
+        let mut policy_bytes = 0;
         let policy = match snapshot.row::<PolicyRow>(&keys::bucket_policy(id))? {
             // Without its policy nothing can be decided about the bucket: its denies are unknown.
-            Some(row) => Some(Arc::new(Policy::parse(&row.json, Kind::Resource).map_err(|e| {
-                Error::Corrupt(format!("the policy of bucket {name} can't be read: {e}"))
-            })?)),
+            Some(row) => {
+                policy_bytes = row.json.len();
+                Some(Arc::new(Policy::parse(&row.json, Kind::Resource).map_err(|e| {
+                    Error::Corrupt(format!("the policy of bucket {name} can't be read: {e}"))
+                })?))
+            }
             None => None,
         };
         let block: Option<AccessBlockRow> = snapshot.row(&keys::access_block(id))?;
         let bucket = row.bucket(name.to_owned());
-        let facts = BucketFacts { bucket, policy, access_block: block.map(|row| row.0) };
-        let facts = Arc::new(facts);
-        self.facts_cache().keep(name, facts.clone(), generation);
+        let facts = Arc::new(BucketFacts::new(bucket, policy, block.map(|row| row.0)));
+        self.facts_cache().keep(name, facts.clone(), policy_bytes, generation);
         Ok(Some(facts))
     }
 
@@ -196,9 +233,37 @@ impl Objects {
             same_bucket(txn, &bucket)?;
             change(txn, bucket.id)
         };
-        let changed = self.commit(Ack::All, hint, plan).await;
-        // Also after an error: whether the change happened may not be known.
-        self.facts_cache().forget_all();
-        changed
+        self.change_facts(grant.bucket(), hint, plan).await
+    }
+
+    /// Commits `plan`, which changes what is known of the bucket `name`, and takes that out of the
+    /// cache before it is answered.
+    ///
+    /// A caller that goes away while the commit is under way does not come back, and the commit
+    /// is made all the same. So what forgets goes with the plan's value: whoever has that at the
+    /// end drops it, after the change is visible, has failed, or may have been made.
+    pub(crate) async fn change_facts<T, P>(&self, name: &str, hint: usize, plan: P) -> Result<T>
+    where
+        T: Send + 'static,
+        P: Fn(&mut Txn<'_>, &KnownManifests) -> Result<T, Refusal> + Send + Sync + 'static,
+    {
+        let (cache, name) = (self.facts_cache().clone(), name.to_owned());
+        let plan = move |txn: &mut Txn<'_>, known: &KnownManifests| {
+            plan(txn, known)
+                .map(|value| (value, Forget { cache: cache.clone(), name: name.clone() }))
+        };
+        self.commit(Ack::All, hint, plan).await.map(|(value, _forget)| value)
+    }
+}
+
+/// Goes with the value of a change of the bucket `name`, and forgets its facts when it goes.
+struct Forget {
+    cache: Arc<FactsCache>,
+    name: String,
+}
+
+impl Drop for Forget {
+    fn drop(&mut self) {
+        self.cache.forget(&self.name);
     }
 }

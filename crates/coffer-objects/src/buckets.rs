@@ -74,9 +74,7 @@ impl Objects {
             txn.add(&keys::totals(), &[1]);
             Ok(row.bucket(name.clone()))
         };
-        let made = self.commit(Ack::All, hint, plan).await?;
-        self.facts_cache().forget_all();
-        Ok(made)
+        self.change_facts(grant.bucket(), hint, plan).await
     }
 
     /// The bucket of any bucket's or object's grant (`HeadBucket`, `GetBucketLocation`, …).
@@ -145,8 +143,7 @@ impl Objects {
                 txn.add(&keys::totals(), &[-1]);
                 Ok(true)
             };
-            if self.commit(Ack::All, hint, plan).await? {
-                self.facts_cache().forget_all();
+            if self.change_facts(grant.bucket(), hint, plan).await? {
                 return Ok(());
             }
         }
@@ -162,9 +159,7 @@ impl Objects {
             txn.put(&keys::bucket(&bucket.name), &row.encode());
             Ok(())
         };
-        self.commit(Ack::All, 1024, plan).await?;
-        self.facts_cache().forget_all();
-        Ok(())
+        self.change_facts(grant.bucket(), 1024, plan).await
     }
 }
 

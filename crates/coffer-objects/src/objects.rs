@@ -41,7 +41,7 @@ struct Inner {
     catalog: Catalog,
     seams: ObjectSeams,
     manifests: ManifestCache,
-    facts: FactsCache,
+    facts: Arc<FactsCache>,
     crowd: Crowd,
 }
 
@@ -81,7 +81,7 @@ impl Objects {
     /// The domain over `catalog`.
     pub fn open(catalog: Catalog, seams: ObjectSeams) -> Result<Objects> {
         let (manifests, crowd) = (ManifestCache::default(), Crowd::default());
-        let facts = FactsCache::default();
+        let facts = Arc::new(FactsCache::default());
         let inner = Inner { catalog, seams, manifests, facts, crowd };
         let objects = Objects { inner: Arc::new(inner) };
         objects.usage()?;
@@ -110,7 +110,7 @@ impl Objects {
         &self.inner.manifests
     }
 
-    pub(crate) fn facts_cache(&self) -> &FactsCache {
+    pub(crate) fn facts_cache(&self) -> &Arc<FactsCache> {
         &self.inner.facts
     }
 

@@ -1,6 +1,7 @@
 //! Policies and public access blocks of buckets, and accounts of their own buckets, through the
 //! store.
 
+use coffer_base::Ack;
 use coffer_iam::{Action, Ask, Grant, Principal, Resource, authorize};
 use coffer_objects::{CreateBucket, Error, ListBuckets, PublicAccessBlock, Put};
 
@@ -74,6 +75,44 @@ fn policies_come_and_go_and_the_block_holds_public_ones_back() {
         objects.delete_bucket(&on_bucket(Action::DeleteBucket, "bkt")).await.unwrap();
         assert!(objects.bucket_facts("bkt").unwrap().is_none());
     });
+    store.check();
+}
+
+#[test]
+fn a_change_whose_caller_went_away_counts_too() {
+    let store = Store::new();
+    let objects = &store.objects;
+    let facts = || objects.bucket_facts("bkt").unwrap();
+    // Asks for the change, goes away before it is made, and looks once more before that.
+    let abandon = |change: std::pin::Pin<Box<dyn Future<Output = ()> + '_>>| {
+        let (mut change, before) = (change, facts());
+        objects.catalog().gather();
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(change.as_mut().poll(&mut context).is_pending());
+        drop(change);
+        assert_eq!(facts().is_some(), before.is_some(), "it is kept again");
+        assert_eq!(objects.catalog().run_gathered(), 1);
+    };
+    let change = |action: Action| on_bucket(action, "bkt");
+    let put = change(Action::PutBucketPolicy);
+    abandon(Box::pin(async { objects.put_bucket_policy(&put, PUBLIC).await.unwrap() }));
+    assert!(facts().unwrap().is_public());
+    let restricted =
+        PublicAccessBlock { restrict_public_buckets: true, ..PublicAccessBlock::default() };
+    let set = change(Action::PutBucketPublicAccessBlock);
+    abandon(Box::pin(async {
+        objects.set_public_access_block(&set, Some(restricted)).await.unwrap();
+    }));
+    assert!(facts().unwrap().is_restricted());
+    let delete = change(Action::DeleteBucketPolicy);
+    abandon(Box::pin(async { objects.delete_bucket_policy(&delete).await.unwrap() }));
+    assert!(facts().unwrap().policy.is_none());
+    let set = change(Action::PutBucketAck);
+    abandon(Box::pin(async { objects.set_bucket_ack(&set, Ack::Primary).await.unwrap() }));
+    assert_eq!(facts().unwrap().bucket.ack, Some(Ack::Primary));
+    let delete = change(Action::DeleteBucket);
+    abandon(Box::pin(async { objects.delete_bucket(&delete).await.unwrap() }));
+    assert!(facts().is_none());
     store.check();
 }
 
