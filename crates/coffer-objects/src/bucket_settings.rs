@@ -37,7 +37,8 @@ pub struct BucketFacts {
 }
 
 impl BucketFacts {
-    fn new(
+    /// The facts of a bucket.
+    pub fn new(
         bucket: Bucket,
         policy: Option<Arc<Policy>>,
         access_block: Option<PublicAccessBlock>,

@@ -9,19 +9,17 @@ use crate::ops::tests::with;
 fn facts() -> BucketFacts {
     let policy = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*",
         "Action": "s3:*", "Resource": "arn:aws:s3:::bucket/*"}]}"#;
-    BucketFacts {
-        bucket: Bucket {
-            name: "bucket".to_owned(),
-            id: BucketId(7),
-            owner: "its-owner".to_owned(),
-            account: "444455556666".to_owned(),
-            region: "here".to_owned(),
-            created: Timestamp(0),
-            ack: None,
-        },
-        policy: Some(Arc::new(Policy::parse(policy, Kind::Resource).unwrap())),
-        access_block: None,
-    }
+    let bucket = Bucket {
+        name: "bucket".to_owned(),
+        id: BucketId(7),
+        owner: "its-owner".to_owned(),
+        account: "444455556666".to_owned(),
+        region: "here".to_owned(),
+        created: Timestamp(0),
+        ack: None,
+    };
+    let policy = Policy::parse(policy, Kind::Resource).unwrap();
+    BucketFacts::new(bucket, Some(Arc::new(policy)), None)
 }
 
 /// Nothing was checked before: a bucket that was replaced since by another account's is refused.
