@@ -539,7 +539,7 @@ def presigned_forever(request, scene):
 def presigned_and_prolonged(request, scene):
     late = scene.root.but(skew_s=-120)
     signed = late.presign(request, expires="60")
-    return replace(signed, query=signed.query.replace("Expires=60", "Expires=6000"))
+    return replace(signed, query=signed.query.replace("Expires=60", "Expires=600"))
 
 
 @_intruder(e.MISMATCH)
