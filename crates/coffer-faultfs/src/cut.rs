@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use coffer_base::rng::{Rng, SeededRng};
@@ -326,7 +327,9 @@ fn write_dir(
             }
             Some(Kind::File) => {
                 let bytes = files.get(ino).map(PagedFile::after_cut).unwrap_or_default();
-                File::create_new(&path)?.write_all(&bytes)?;
+                // Modes are not recorded: a store's files are their owner's alone.
+                let mut file = File::options();
+                file.write(true).create_new(true).mode(0o600).open(&path)?.write_all(&bytes)?;
                 found.files += 1;
                 found.bytes += bytes.len() as u64;
             }
