@@ -15,6 +15,7 @@
 //! | `txn` | what a plan may do |
 //! | `overlay` | what a group has changed so far |
 //! | [`record`] | the bytes of a commit in the log |
+//! | `row` | values that begin with their version |
 //! | [`keys`] | keys that sort as the tuples they stand for |
 //! | `rebuild` | replaying the log into the index |
 //! | `checkpoint` | writing the catalog itself into the log, and loading that |
@@ -42,6 +43,7 @@ mod overlay;
 mod persister;
 mod rebuild;
 pub mod record;
+mod row;
 #[cfg(all(test, feature = "shuttle"))]
 mod schedules;
 mod sequencer;
@@ -58,5 +60,6 @@ pub use engine::{
 };
 pub use rebuild::{catch_up, replay_records};
 pub use record::decode_counters;
+pub use row::Row;
 pub use snapshot::{Range, Snapshot};
 pub use txn::{Txn, TxnError};

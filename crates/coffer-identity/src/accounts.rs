@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::form::{ACCESS_KEYS_PER_USER_MAX, ATTACHED_MAX, quota};
 use crate::identity::Identity;
 use crate::ids::{AccountId, Kind, random_access_key, random_secret};
-use crate::rows::{AccessKeyRow, AccountRow, PointerRow, Row, Rows, keys};
+use crate::rows::{self, AccessKeyRow, AccountRow, PointerRow, Row, Rows, keys};
 
 /// An account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ fn all(rows: &impl Rows) -> Result<Vec<(AccountId, AccountRow)>> {
         let Some(keys::Parsed::Account(id)) = keys::parse(&key) else {
             return Err(Error::Corrupt(format!("an account has the key {}", keys::show(&key))));
         };
-        found.push((id, AccountRow::read(&key, &value)?));
+        found.push((id, rows::read::<AccountRow>(&key, &value)?));
     }
     Ok(found)
 }

@@ -11,7 +11,7 @@ use crate::ids::{AccountId, Kind, parse_arn};
 use crate::paging::{Page, Paging, marker};
 use crate::rows::entity::EntityRow;
 use crate::rows::keys::{self, Use};
-use crate::rows::{AccountRow, HERE, PointerRow, Row, Rows};
+use crate::rows::{self, AccountRow, HERE, PointerRow, Row, Rows};
 
 /// What a grant is for: an ARN in the caller's account.
 #[derive(Clone, Debug)]
@@ -240,7 +240,7 @@ pub(crate) fn list<T>(
     loop {
         let batch = rows.entries(&prefix, after.as_deref(), BATCH)?;
         for (key, value) in &batch {
-            let PointerRow(id) = PointerRow::read(key, value)?;
+            let PointerRow(id) = rows::read::<PointerRow>(key, value)?;
             let row = by_id(rows, &id)?;
             let Some(item) = wanted(&row)? else { continue };
             if items.len() == paging.items_max {

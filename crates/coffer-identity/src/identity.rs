@@ -75,9 +75,23 @@ const COMMIT_BYTES_MAX: usize = 2 << 20;
 /// The room that it is tried with first.
 const COMMIT_BYTES: usize = 128 << 10;
 
-/// Whether the store has sealed secrets: then it has a secret key already, and needs that one.
-pub fn is_sealed(catalog: &Catalog) -> Result<bool> {
-    Ok(catalog.value(&keys::sealing())?.is_some())
+/// What tells the secret key of a store from any other.
+pub struct KeyCheck(SealingRow);
+
+impl KeyCheck {
+    /// That of the store; `None`: it has sealed nothing yet, so that any key would do.
+    pub fn of(catalog: &Catalog) -> Result<Option<KeyCheck>> {
+        Ok(catalog.snapshot().row(&keys::sealing())?.map(KeyCheck))
+    }
+
+    /// Whether the store's secrets are sealed with this key.
+    pub fn fits(&self, key: &SecretKey) -> bool {
+        self.opens(&Seals::new(key))
+    }
+
+    fn opens(&self, seals: &Seals) -> bool {
+        seals.secrets().open(CHECK_OF, &self.0.check).as_deref() == Some(CHECK_TEXT)
+    }
 }
 
 impl Identity {
@@ -116,9 +130,8 @@ impl Identity {
     }
 
     async fn check_key(&self) -> Result<()> {
-        let check = |row: &SealingRow| {
-            let opened = self.seals().secrets().open(CHECK_OF, &row.check);
-            if opened.as_deref() == Some(CHECK_TEXT) {
+        let check = |check: KeyCheck| {
+            if check.opens(self.seals()) {
                 return Ok(());
             }
             Err(Error::WrongSecretKey(
@@ -126,8 +139,8 @@ impl Identity {
                     .to_owned(),
             ))
         };
-        if let Some(row) = self.snapshot().row::<SealingRow>(&keys::sealing())? {
-            return check(&row);
+        if let Some(found) = KeyCheck::of(self.catalog())? {
+            return check(found);
         }
         let made = self.seals().secrets().seal(self.rng(), CHECK_OF, CHECK_TEXT);
         let made = SealingRow { check: made }.encode();
@@ -143,7 +156,7 @@ impl Identity {
                 }
             })
             .await?;
-        row.as_ref().map_or(Ok(()), check)
+        row.map(KeyCheck).map_or(Ok(()), check)
     }
 
     async fn make_default_account(&self) -> Result<()> {

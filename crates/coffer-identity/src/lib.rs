@@ -74,7 +74,7 @@ pub use credential::Credential;
 pub use error::{Error, Result};
 pub use fsck::check_row;
 pub use groups::Group;
-pub use identity::{DefaultAccount, Identity, IdentitySeams, RootKey, is_sealed};
+pub use identity::{DefaultAccount, Identity, IdentitySeams, KeyCheck, RootKey};
 pub use ids::{AccountId, Kind, arn, parse_arn};
 pub use managed::{
     CreatePolicy, ListPolicies, ManagedPolicy, PolicyScope, PolicyUser, PolicyVersion,

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::manifest::KnownManifests;
 use crate::objects::{Objects, Refusal, Rows, expect, same_bucket};
 use crate::rows::bucket::BucketRow;
-use crate::rows::{Row, keys};
+use crate::rows::{self, Row, keys};
 use crate::types::{Bucket, BucketPage, CreateBucket, ListBuckets, PAGE_MAX};
 use crate::uploads;
 
@@ -103,7 +103,7 @@ impl Objects {
             let hi = hi.as_ref().map(Vec::as_slice);
             for entry in snapshot.range(lo, hi) {
                 let (key, value) = entry?;
-                let row = BucketRow::read(&key, &value)?;
+                let row = rows::read::<BucketRow>(&key, &value)?;
                 if row.owner != owner {
                     continue;
                 }

@@ -15,7 +15,7 @@ use crate::buckets::page_size;
 use crate::error::{Error, Result};
 use crate::objects::{Objects, expect};
 use crate::rows::head::HeadRow;
-use crate::rows::{Row, keys};
+use crate::rows::{self, keys};
 use crate::types::{Entry, Headers, List, ListAfter, ListPage};
 
 /// Below a common prefix, so many keys are stepped over before seeking: a seek costs more than
@@ -50,7 +50,7 @@ fn list_page(snapshot: &Snapshot, bucket: BucketId, query: &List) -> Result<List
         let key = key_of(&row_key)?;
         let entry = match rolled.common_prefix(&key) {
             None => {
-                let row = HeadRow::read(&row_key, &value)?;
+                let row = rows::read::<HeadRow>(&row_key, &value)?;
                 Entry::Object(row.info(key, Headers::default()))
             }
             Some(prefix) => Entry::Prefix(prefix.to_owned()),

@@ -14,7 +14,7 @@ use crate::crowd::Crowd;
 use crate::error::{Error, Result};
 use crate::manifest::{KnownManifests, ManifestCache};
 use crate::rows::bucket::BucketRow;
-use crate::rows::{Row, keys};
+use crate::rows::{self, Row, keys};
 use crate::types::{Bucket, Headers, KEY_BYTES_MAX, USER_METADATA_BYTES_MAX, Usage};
 
 #[cfg(test)]
@@ -256,7 +256,7 @@ pub(crate) fn row<T: Row, E: Into<Error>>(
     key: &[u8],
     found: Result<Option<Bytes>, E>,
 ) -> Result<Option<T>> {
-    found.map_err(Into::into)?.map(|value| T::read(key, &value)).transpose()
+    found.map_err(Into::into)?.map(|value| rows::read::<T>(key, &value)).transpose()
 }
 
 /// The bucket of this name, which must still be the one that was looked at before.

@@ -19,41 +19,13 @@ pub(crate) mod upload;
 #[cfg(test)]
 mod tests;
 
-/// A row's value.
-pub(crate) trait Row: Sized {
-    /// For messages.
-    const NAME: &'static str;
-    /// The version that is written.
-    const VERSION: u8 = 1;
+pub(crate) use coffer_catalog::Row;
 
-    /// Appends the fields.
-    fn encode_fields(&self, out: &mut Vec<u8>);
-    /// Reads the fields.
-    fn decode_fields(r: &mut Reader<'_>) -> Option<Self>;
-
-    /// The value.
-    fn encode(&self) -> Vec<u8> {
-        let mut out = vec![Self::VERSION];
-        self.encode_fields(&mut out);
-        out
-    }
-
-    /// Reads what [`Row::encode`] wrote.
-    fn decode(value: &[u8]) -> Option<Self> {
-        let mut r = Reader::new(value);
-        if r.u8()? != Self::VERSION {
-            return None;
-        }
-        let row = Self::decode_fields(&mut r)?;
-        r.is_empty().then_some(row)
-    }
-
-    /// Reads the value found under `key`.
-    fn read(key: &[u8], value: &[u8]) -> Result<Self> {
-        Self::decode(value).ok_or_else(|| {
-            Error::Corrupt(format!("the {} row {} is malformed", Self::NAME, keys::show(key)))
-        })
-    }
+/// Reads the value found under `key`.
+pub(crate) fn read<T: Row>(key: &[u8], value: &[u8]) -> Result<T> {
+    T::decode(value).ok_or_else(|| {
+        Error::Corrupt(format!("the {} row {} is malformed", T::NAME, keys::show(key)))
+    })
 }
 
 fn boolean(r: &mut Reader<'_>) -> Option<bool> {

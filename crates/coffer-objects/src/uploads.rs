@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::objects::Rows;
 use crate::replace::count_extents;
 use crate::rows::upload::{PartRow, UploadRow};
-use crate::rows::{Row, keys};
+use crate::rows::{self, keys};
 use crate::types::PART_NUMBER_MAX;
 
 mod abort;
@@ -96,7 +96,7 @@ fn part_rows(txn: &Txn<'_>, id: UploadId, limit: usize) -> Result<Vec<(u32, Part
 
 fn decode_parts(entries: &[(Bytes, Bytes)]) -> Result<Vec<(u32, PartRow)>> {
     let decode =
-        |(key, value): &(Bytes, Bytes)| Ok((part_number(key)?, PartRow::read(key, value)?));
+        |(key, value): &(Bytes, Bytes)| Ok((part_number(key)?, rows::read::<PartRow>(key, value)?));
     entries.iter().map(decode).collect()
 }
 

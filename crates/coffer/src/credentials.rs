@@ -6,8 +6,6 @@
 //! next start.
 
 use std::fmt::Write as _;
-use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use coffer_base::Rng;
@@ -15,6 +13,7 @@ use coffer_base::drive::{Access, Drive};
 use toml::de::{DeTable, DeValue};
 
 use crate::fault::Fault;
+use crate::private_file;
 use crate::settings::{Origin, Settings, TABLE};
 
 #[cfg(test)]
@@ -24,7 +23,6 @@ mod tests;
 pub const FILE: &str = "credentials.toml";
 /// Its name until it is whole.
 pub const FILE_NEW: &str = "credentials.toml.new";
-const FILE_BYTES_MAX: u64 = 4096;
 
 const ACCESS_KEY_CHARS_MIN: usize = 3;
 const SECRET_KEY_CHARS_MIN: usize = 8;
@@ -191,29 +189,12 @@ impl Found {
 }
 
 fn read_file(path: &Path) -> Result<Option<Credentials>, Fault> {
-    let wrong = |what: String| Fault::Data(format!("{}: {what}", path.display()));
-    // Not blocking, should it be a pipe.
-    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    let file = match std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(wrong(e.to_string())),
-    };
-    let meta = file.metadata().map_err(|e| wrong(e.to_string()))?;
-    if !meta.is_file() {
-        return Err(wrong("it is not a file".to_owned()));
+    match private_file::read(path)? {
+        Some(text) => {
+            Credentials::parse(&text).map(Some).map_err(|what| private_file::fault(path, what))
+        }
+        None => Ok(None),
     }
-    let mode = meta.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(wrong(format!("others can read it (mode {mode:04o}): chmod 600 it")));
-    }
-    let mut text = String::new();
-    let limited = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text);
-    limited.map_err(|e| wrong(e.to_string()))?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(wrong(format!("it is longer than {FILE_BYTES_MAX} bytes")));
-    }
-    Credentials::parse(&text).map(Some).map_err(wrong)
 }
 
 /// Writes the file of one drive: whole or not at all, durable on return.

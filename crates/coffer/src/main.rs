@@ -37,6 +37,7 @@ mod fsck;
 mod iam;
 mod index;
 mod logging;
+mod private_file;
 mod roaming;
 mod scrub;
 mod secret_key;

@@ -3,17 +3,18 @@
 //! It is in `secrets.key` (mode 0600), of which every drive directory has the same copy, or in the
 //! file that the setting `secrets_key_file` names, off the drives. It is made once, when the store
 //! has nothing sealed yet. After that it is never made again: a start without it is refused, since
-//! a new one would open nothing.
+//! a new one would open nothing; and no key counts but the one that the store is sealed with.
 
-use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use coffer_base::SystemRng;
 use coffer_base::drive::{Access, Drive};
-use coffer_identity::SecretKey;
+use coffer_identity::{KeyCheck, SecretKey};
 
 use crate::fault::Fault;
+use crate::private_file;
 use crate::store::HeldDrive;
 
 #[cfg(test)]
@@ -23,67 +24,103 @@ mod tests;
 pub const FILE: &str = "secrets.key";
 /// Its name until it is whole.
 pub const FILE_NEW: &str = "secrets.key.new";
-const FILE_BYTES_MAX: u64 = 4096;
 
-/// What the files of several directories say.
-#[derive(Debug, Default)]
-struct Found {
-    /// The key, and the first file that has it.
-    key: Option<(SecretKey, PathBuf)>,
-    /// Which directories have no file.
-    lacking: Vec<usize>,
-}
-
-/// The key of the store on these drives. `sealed`: it has secrets that are sealed already. On
-/// return the key is durable where it is to be kept; a new one on most drives at least.
-pub fn of_store(file: Option<&Path>, held: &[HeldDrive], sealed: bool) -> Result<SecretKey, Fault> {
+/// The key of the store on these drives; `check` knows it, unless nothing is sealed yet. On return
+/// the key is durable where it is to be kept; before anything is sealed, on most drives at least.
+pub fn of_store(
+    file: Option<&Path>,
+    held: &[HeldDrive],
+    check: Option<&KeyCheck>,
+) -> Result<SecretKey, Fault> {
     if let Some(path) = file {
-        return in_file(path, sealed);
+        return in_file(path, check.is_some());
     }
     let dirs: Vec<PathBuf> = held.iter().map(|held| held.path.clone()).collect();
     let found = read(&dirs)?;
-    let key = match found.key {
-        Some((key, _)) => key,
-        None if sealed => {
-            let dirs: Vec<String> = dirs.iter().map(|dir| dir.display().to_string()).collect();
-            return Err(Fault::Data(format!(
-                "the secrets of this store are sealed, and their key, {FILE}, is not in {}: put \
-                 it back, or name it with secrets_key_file",
-                dirs.join(", ")
-            )));
-        }
-        None => SecretKey::random(&SystemRng),
-    };
+    let key = choose(&dirs, &found, check)?;
     // A drive that fails does not keep the store from starting, as long as most of them have it.
-    let (mut have, mut failed) = (dirs.len() - found.lacking.len(), None);
-    for i in found.lacking {
-        match write(&*held[i].drive, &key) {
+    let (mut have, mut failed) = (0, None);
+    for (found, held) in found.iter().zip(held) {
+        let path = held.path.join(FILE);
+        let done = match found {
+            None => write(&*held.drive, &key),
+            Some(other) if *other != key => {
+                // Made by a start that was cut short, say, while this drive was elsewhere. It is
+                // somebody's, perhaps: left as it is.
+                let path = path.display();
+                tracing::warn!(%path, "this is not the key that the secrets are sealed with");
+                continue;
+            }
+            // The start that wrote it may have ended before its name was durable.
+            Some(_) if check.is_none() => held.drive.sync_dir(),
+            Some(_) => Ok(()),
+        };
+        match done {
             Ok(()) => have += 1,
             Err(error) => {
-                let path = dirs[i].join(FILE);
                 tracing::warn!(path = %path.display(), %error, "the key has no copy here");
-                failed.get_or_insert(Fault::Data(format!("{}: {error}", path.display())));
+                failed.get_or_insert(private_file::fault(&path, error));
             }
         }
     }
     match failed {
-        Some(fault) if !sealed && 2 * have <= dirs.len() => Err(fault),
+        Some(fault) if check.is_none() && 2 * have <= dirs.len() => Err(fault),
         _ => Ok(key),
+    }
+}
+
+/// Which of the keys that were found it is; a new one if there is none and nothing is sealed.
+fn choose(
+    dirs: &[PathBuf],
+    found: &[Option<SecretKey>],
+    check: Option<&KeyCheck>,
+) -> Result<SecretKey, Fault> {
+    let shown: Vec<String> = dirs.iter().map(|dir| dir.display().to_string()).collect();
+    let shown = shown.join(", ");
+    let mut keys = found.iter().zip(dirs).filter_map(|(key, dir)| Some((key.as_ref()?, dir)));
+    let Some((first, at)) = keys.next() else {
+        return match check {
+            None => Ok(SecretKey::random(&SystemRng)),
+            Some(_) => Err(Fault::Data(format!(
+                "the secrets of this store are sealed, and their key, {FILE}, is not in {shown}: \
+                 put it back, or name it with secrets_key_file"
+            ))),
+        };
+    };
+    match check {
+        None => match keys.find(|(key, _)| *key != first) {
+            None => Ok(first.clone()),
+            Some((_, other)) => Err(Fault::Data(format!(
+                "{} and {} hold different keys: remove the one that is wrong",
+                at.join(FILE).display(),
+                other.join(FILE).display()
+            ))),
+        },
+        Some(check) => found.iter().flatten().find(|key| check.fits(key)).cloned().ok_or_else(|| {
+            Fault::Data(format!(
+                "{FILE} in {shown} is not the key that the secrets of this store are sealed with: \
+                 put that one back, or name it with secrets_key_file"
+            ))
+        }),
     }
 }
 
 /// The key in the file that the settings name; made there if nothing is sealed yet.
 fn in_file(path: &Path, sealed: bool) -> Result<SecretKey, Fault> {
-    let wrong = |what: String| Fault::Data(format!("{}: {what}", path.display()));
     match read_file(path)? {
-        Some(key) => Ok(key),
-        None if sealed => Err(wrong(
-            "it is not there, and the secrets of this store are sealed with the key in it"
-                .to_owned(),
+        Some(key) if sealed => Ok(key),
+        // The start that made it may have ended before its name was durable.
+        Some(key) => {
+            sync_dir_of(path).map_err(|e| private_file::fault(path, e))?;
+            Ok(key)
+        }
+        None if sealed => Err(private_file::fault(
+            path,
+            "it is not there, and the secrets of this store are sealed with the key in it",
         )),
         None => {
             let key = SecretKey::random(&SystemRng);
-            create(path, &key).map_err(|e| wrong(e.to_string()))?;
+            create(path, &key).map_err(|e| private_file::fault(path, e))?;
             Ok(key)
         }
     }
@@ -106,6 +143,11 @@ fn create(path: &Path, key: &SecretKey) -> std::io::Result<()> {
     // Unlike a rename it fails if the name is taken.
     std::fs::hard_link(&beside, path)?;
     std::fs::remove_file(&beside)?;
+    sync_dir_of(path)
+}
+
+/// Makes the name of a file durable.
+fn sync_dir_of(path: &Path) -> std::io::Result<()> {
     let dir = match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
@@ -128,51 +170,17 @@ fn parse(text: &str) -> Option<SecretKey> {
     keys.next().is_none().then_some(key)
 }
 
-/// Reads the files of `dirs`; ones that differ are refused.
-fn read(dirs: &[PathBuf]) -> Result<Found, Fault> {
-    let mut found = Found::default();
-    for (i, dir) in dirs.iter().enumerate() {
-        let path = dir.join(FILE);
-        match (read_file(&path)?, &found.key) {
-            (None, _) => found.lacking.push(i),
-            (Some(key), None) => found.key = Some((key, path)),
-            (Some(key), Some((first, _))) if key == *first => {}
-            (Some(_), Some((_, first))) => {
-                return Err(Fault::Data(format!(
-                    "{} and {} hold different keys: remove the one that is wrong",
-                    first.display(),
-                    path.display()
-                )));
-            }
-        }
-    }
-    Ok(found)
+/// What the file of each directory says, if there is one.
+fn read(dirs: &[PathBuf]) -> Result<Vec<Option<SecretKey>>, Fault> {
+    dirs.iter().map(|dir| read_file(&dir.join(FILE))).collect()
 }
 
 fn read_file(path: &Path) -> Result<Option<SecretKey>, Fault> {
-    let wrong = |what: String| Fault::Data(format!("{}: {what}", path.display()));
-    // Not blocking, should it be a pipe.
-    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    let file = match std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(wrong(e.to_string())),
+    let Some(text) = private_file::read(path)? else {
+        return Ok(None);
     };
-    let meta = file.metadata().map_err(|e| wrong(e.to_string()))?;
-    if !meta.is_file() {
-        return Err(wrong("it is not a file".to_owned()));
-    }
-    let mode = meta.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(wrong(format!("others can read it (mode {mode:04o}): chmod 600 it")));
-    }
-    let mut text = String::new();
-    let limited = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text);
-    limited.map_err(|e| wrong(e.to_string()))?;
-    match parse(&text) {
-        Some(key) => Ok(Some(key)),
-        None => Err(wrong("it does not hold a key of 64 hexadecimal digits".to_owned())),
-    }
+    let key = parse(&text).ok_or("it does not hold a key of 64 hexadecimal digits");
+    key.map(Some).map_err(|what| private_file::fault(path, what))
 }
 
 /// Writes the file of one drive: whole or not at all, durable on return.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use coffer_base::drive::{Drive, Lock, RealDrive};
 use coffer_base::{StoreId, SystemClock, SystemRng};
 use coffer_catalog::{Catalog, Engine, EngineOptions, LsmEngine, OpenOptions, Sequencing};
-use coffer_identity::{AccountId, DefaultAccount, Identity, IdentitySeams, RootKey};
+use coffer_identity::{AccountId, DefaultAccount, Identity, IdentitySeams, KeyCheck, RootKey};
 use coffer_log::{
     DriveState, Lane, Log, LogOptions, Mark, OpenError, Recovery, Seams, is_segment_name,
 };
@@ -606,8 +606,9 @@ pub fn open_identity(
     handle: &Handle,
 ) -> anyhow::Result<Identity> {
     let catalog = store.objects.catalog();
-    let sealed = coffer_identity::is_sealed(catalog)?;
-    let key = secret_key::of_store(settings.secrets_key_file.as_deref(), &store.held, sealed)?;
+    let check = KeyCheck::of(catalog)?;
+    let file = settings.secrets_key_file.as_deref();
+    let key = secret_key::of_store(file, &store.held, check.as_ref())?;
     let default = DefaultAccount {
         id: AccountId::derived(&store.owner_id),
         owner_id: store.owner_id.clone(),

@@ -168,7 +168,10 @@ fn secrets_are_in_no_file_and_their_key_is_never_made_twice() {
     };
     write(&"0".repeat(64));
     let line = fail(at, &["user", "list"], 3);
-    assert!(line.contains("the secret key is not the one"), "{line}");
+    assert!(
+        line.contains("is not the key that the secrets of this store are sealed with"),
+        "{line}"
+    );
 
     write(&kept);
     std::fs::rename(&key, at.join("elsewhere.key")).unwrap();
@@ -176,4 +179,35 @@ fn secrets_are_in_no_file_and_their_key_is_never_made_twice() {
     assert_eq!(server.s3((&ada.0, &ada.1), "PUT", "/photos/a", b"x").0, 200);
     server.terminate();
     assert!(!key.exists(), "it stays off the drives");
+}
+
+#[test]
+fn a_key_that_is_not_the_stores_is_neither_taken_nor_copied() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let dirs = ["d0", "d1", "d2"];
+    let key = |i: usize| at.join(dirs[i]).join("secrets.key");
+    let server = Server::start(at, &dirs);
+    let root = keys_in(&at.join("d0/credentials.toml"));
+    assert_eq!(server.s3((&root.0, &root.1), "PUT", "/photos", b"").0, 200);
+    server.terminate();
+    let right = std::fs::read_to_string(key(2)).unwrap();
+    let wrong = "0".repeat(64);
+
+    // Written over, so that the mode stays.
+    std::fs::write(key(0), &wrong).unwrap();
+    std::fs::remove_file(key(1)).unwrap();
+    Server::start(at, &dirs).terminate();
+    let found = [0, 1, 2].map(|i| std::fs::read_to_string(key(i)).unwrap());
+    assert_eq!(found, [&wrong, &right, &right].map(String::clone));
+
+    std::fs::remove_file(key(1)).unwrap();
+    std::fs::remove_file(key(2)).unwrap();
+    let fixed = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    let line = fail(at, &[&fixed[..], &dirs[..]].concat(), 3);
+    assert!(
+        line.contains("is not the key that the secrets of this store are sealed with"),
+        "{line}"
+    );
+    assert!(!key(1).exists() && !key(2).exists(), "nothing is copied");
 }

@@ -7,7 +7,7 @@ use coffer_base::rng::SeededRng;
 use coffer_base::{Ack, Timestamp};
 use coffer_catalog::{Catalog, Engine, MemEngine};
 use coffer_iam::Action;
-use coffer_identity::{PolicyText, is_sealed};
+use coffer_identity::{KeyCheck, PolicyText};
 
 use crate::store::*;
 
@@ -60,7 +60,7 @@ fn old_store(names: &[&str]) -> SimWorld {
     let (rng, clock) = (Arc::new(SeededRng::new(1)), Arc::new(TickingClock::default()));
     let catalog = open_catalog(&world, &engine, &rng, &clock).unwrap();
     put(&catalog, old_rows(names));
-    assert!(!is_sealed(&catalog).unwrap());
+    assert!(KeyCheck::of(&catalog).unwrap().is_none());
     catalog.close().unwrap();
     world
 }

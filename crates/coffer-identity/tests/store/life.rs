@@ -477,7 +477,7 @@ fn accounts_are_apart_from_each_other() {
 #[test]
 fn a_wrong_secret_key_opens_nothing() {
     let mut store = Store::new();
-    assert!(coffer_identity::is_sealed(&store.catalog).unwrap());
+    assert!(coffer_identity::KeyCheck::of(&store.catalog).unwrap().is_some());
     let refusal = store.open_with(&key(8)).map(drop);
     assert!(matches!(refused(refusal), Error::WrongSecretKey(_)));
     store.open_with(&key(7)).unwrap();

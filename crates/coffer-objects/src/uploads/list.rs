@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::list::{Rolled, Scan, after_prefix};
 use crate::objects::{Objects, expect, object_key};
 use crate::rows::upload::{PartRow, UploadRow};
-use crate::rows::{Row, keys};
+use crate::rows::{self, keys};
 use crate::types::{Headers, ListUploads, PartPage, UploadPage};
 
 impl Objects {
@@ -45,7 +45,7 @@ impl Objects {
                 page.next = page.parts.last().map(|part| part.number);
                 break;
             }
-            page.parts.push(PartRow::read(&row_key, &value)?.info(number));
+            page.parts.push(rows::read::<PartRow>(&row_key, &value)?.info(number));
         }
         Ok(page)
     }
@@ -105,7 +105,8 @@ fn list_page(snapshot: &Snapshot, bucket: BucketId, query: &ListUploads) -> Resu
             last = Some((prefix.to_owned(), None));
             continue;
         }
-        let row = UploadRow { headers: Headers::default(), ..UploadRow::read(&row_key, &value)? };
+        let row =
+            UploadRow { headers: Headers::default(), ..rows::read::<UploadRow>(&row_key, &value)? };
         let upload = row.upload(key, id);
         last = Some((upload.key.clone(), Some(upload.upload_id.clone())));
         page.uploads.push(upload);

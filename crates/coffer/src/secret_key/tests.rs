@@ -16,21 +16,21 @@ fn what_is_written_is_private_and_reads_back() {
     write(&drive, &key(1)).unwrap();
     let mode = std::fs::metadata(dir.path().join(FILE)).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let found = read(&[dir.path().to_owned()]).unwrap();
-    assert_eq!(found.key.unwrap().0, key(1));
-    assert!(found.lacking.is_empty());
+    assert_eq!(read(&[dir.path().to_owned()]).unwrap(), [Some(key(1))]);
 }
 
 #[test]
 fn copies_that_lack_or_differ_are_noticed() {
     let dirs: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
     let paths: Vec<PathBuf> = dirs.iter().map(|d| d.path().to_owned()).collect();
-    assert_eq!(read(&paths).unwrap().lacking, [0, 1, 2]);
+    assert_eq!(read(&paths).unwrap(), [None, None, None]);
     write(&RealDrive::open(&paths[1]).unwrap(), &key(1)).unwrap();
     let found = read(&paths).unwrap();
-    assert_eq!((found.key.unwrap().1, found.lacking), (paths[1].join(FILE), vec![0, 2]));
+    assert_eq!(found, [None, Some(key(1)), None]);
+    assert_eq!(choose(&paths, &found, None).unwrap(), key(1));
     write(&RealDrive::open(&paths[2]).unwrap(), &key(2)).unwrap();
-    assert!(read(&paths).unwrap_err().to_string().contains("hold different keys"));
+    let refused = choose(&paths, &read(&paths).unwrap(), None).unwrap_err().to_string();
+    assert!(refused.contains("hold different keys"), "{refused}");
 }
 
 #[test]
@@ -73,7 +73,8 @@ fn a_file_that_others_can_read_or_that_is_not_understood_is_refused() {
         ("# nothing", 0o600, "it does not hold a key"),
         ("00", 0o600, "it does not hold a key"),
         (&twice, 0o600, "it does not hold a key"),
-        (&"0".repeat(5000), 0o600, "it does not hold a key"),
+        (&"0".repeat(4000), 0o600, "it does not hold a key"),
+        (&"0".repeat(5000), 0o600, "it is longer than 4096 bytes"),
     ] {
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
