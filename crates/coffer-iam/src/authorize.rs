@@ -150,7 +150,7 @@ pub fn authorize(principal: &Principal, ask: &Ask<'_>) -> Result<Grant, Denied> 
     let arn = ask.resource.arn();
     let question = question(principal, ask, &arn);
     match decide(&question, |_| false) {
-        Answer::Allowed(_) => Ok(Grant {
+        Answer::Allowed(..) => Ok(Grant {
             principal: principal.name().into(),
             account: principal.account.as_str().into(),
             owner_id: principal.owner_id.as_str().into(),

@@ -44,8 +44,8 @@ pub(crate) struct Found {
 /// The answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Yes, by what this layer says.
-    Allowed(Layer),
+    /// Yes, by what this layer says: by this statement, unless the account itself asks.
+    Allowed(Layer, Option<Found>),
     /// A statement denies it.
     Denied(Found),
     /// This layer would have had to allow it.
@@ -56,6 +56,9 @@ pub(crate) enum Answer {
 #[derive(Clone, Copy, Debug, Default)]
 struct Says {
     allows: bool,
+    /// The statement that does: the first, of a resource's policy the first that names the
+    /// principal most closely.
+    by: Option<Found>,
     /// For a resource's policy: how closely it names the principal.
     reach: Option<Reach>,
 }
@@ -91,7 +94,10 @@ pub(crate) fn decide(q: &Question<'_>, mut note: impl FnMut(Found) -> bool) -> A
                 }
                 Effect::Allow => {
                     says.allows = true;
-                    says.reach = says.reach.max(reach);
+                    if says.by.is_none() || reach > says.reach {
+                        says.by = Some(found);
+                        says.reach = reach;
+                    }
                 }
             }
         }
@@ -130,6 +136,17 @@ fn keeps_policy(q: &Question<'_>) -> bool {
     q.principal.is_root() && own && policy
 }
 
+/// Whether the resource is of the caller's account.
+fn is_own(q: &Question<'_>) -> bool {
+    let account = &q.principal.account;
+    !account.is_empty() && q.owner.is_none_or(|owner| owner == account)
+}
+
+/// Whether RestrictPublicBuckets keeps the resource's policy from the caller.
+pub(crate) fn is_restricted(q: &Question<'_>) -> bool {
+    q.restrict_public && !is_own(q)
+}
+
 /// "Determining whether a request is allowed or denied within an account" and "Cross-account
 /// policy evaluation logic" of AWS's user guide; and its table of resource policies and implicit
 /// denies in other policies.
@@ -142,21 +159,18 @@ fn combine(
 ) -> Answer {
     let p = q.principal;
     let no_account = p.account.is_empty();
-    let own = !no_account && q.owner.is_none_or(|owner| owner == p.account);
-    let mut resource = resource;
-    if q.restrict_public && !own {
-        resource = Says::default();
-    }
+    let own = is_own(q);
+    let resource = if is_restricted(q) { Says::default() } else { resource };
     let needs_trust = q.known.is_some_and(Action::needs_trust);
     if (needs_trust || !own) && !resource.allows {
         return Answer::NotAllowed(Layer::Resource);
     }
     if no_account {
-        return Answer::Allowed(Layer::Resource);
+        return Answer::Allowed(Layer::Resource, resource.by);
     }
     // Whoever is named by the very ARN of its requests is granted it, whatever else is silent.
     if own && resource.reach == Some(Reach::Exact) {
-        return Answer::Allowed(Layer::Resource);
+        return Answer::Allowed(Layer::Resource, resource.by);
     }
     let by_resource = own && resource.reach >= Some(Reach::Everyone);
     if !by_resource && !identity.allows {
@@ -168,5 +182,8 @@ fn combine(
     if !session.allows {
         return Answer::NotAllowed(Layer::Session);
     }
-    Answer::Allowed(if identity.allows { Layer::Identity } else { Layer::Resource })
+    match identity.allows {
+        true => Answer::Allowed(Layer::Identity, identity.by),
+        false => Answer::Allowed(Layer::Resource, resource.by),
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::ask::{Ask, Question};
 use crate::authorize::question;
-use crate::decide::{Answer, Found, Layer, decide};
+use crate::decide::{Answer, Found, Layer, decide, is_restricted};
 use crate::policy::{Effect, Policy};
 use crate::principal::Principal;
 
@@ -81,6 +81,9 @@ pub struct Explanation {
     pub statement: Option<StatementRef>,
     /// Identity, boundary, session and resource policies, in this order.
     pub verdicts: Vec<Verdict>,
+    /// The resource's policy is public and kept to the owner's account (RestrictPublicBuckets):
+    /// what it allows does not count for this caller.
+    pub restricted: bool,
 }
 
 /// As [`authorize`](crate::authorize()), with the reasons.
@@ -121,15 +124,13 @@ pub(crate) fn explain_question(q: &Question<'_>) -> Explanation {
         verdict(Layer::Session, p.session.is_some()),
         verdict(Layer::Resource, q.resource_policy.is_some()),
     ];
-    let first = |layer: Layer, effect: Effect| {
-        all.iter().find(|s| s.layer == layer && s.effect == effect).cloned()
-    };
     let (decision, layer, statement) = match answer {
-        Answer::Allowed(layer) => (Decision::Allowed, layer, first(layer, Effect::Allow)),
+        Answer::Allowed(layer, by) => (Decision::Allowed, layer, by.map(|found| locate(q, found))),
         Answer::Denied(found) => (Decision::ExplicitDeny, found.layer, Some(locate(q, found))),
         Answer::NotAllowed(layer) => (Decision::ImplicitDeny, layer, None),
     };
-    Explanation { decision, decided_by: Some(layer), statement, verdicts }
+    let restricted = is_restricted(q);
+    Explanation { decision, decided_by: Some(layer), statement, verdicts, restricted }
 }
 
 /// The names of what was found.

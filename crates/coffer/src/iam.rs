@@ -88,6 +88,12 @@ fn print(out: &mut impl Write, told: &Told) -> std::io::Result<()> {
             writeln!(out, "  {:6}{}", statement.effect, named(statement))?;
         }
     }
+    if told.restricted {
+        writeln!(
+            out,
+            "\nRestrictPublicBuckets: what the bucket's policy allows counts for its own account only."
+        )?;
+    }
     Ok(())
 }
 

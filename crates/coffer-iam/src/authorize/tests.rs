@@ -104,3 +104,37 @@ fn resource_for(action: Action, bucket: &str, key: &str) -> Resource {
         scope => Resource::iam(scope, "arn:aws:iam::111122223333:x/u"),
     }
 }
+
+#[test]
+fn what_is_explained_is_the_statement_that_decides() {
+    let explained = |json: &str, principal: &Principal, restrict_public: bool| {
+        let bucket = Policy::parse(json, Kind::Resource).unwrap();
+        let resource = Resource::object("b", "k");
+        crate::explain(
+            principal,
+            &Ask {
+                owner: Some("111122223333"),
+                resource_policy: Some(&bucket),
+                restrict_public,
+                ..Ask::new(Action::GetObject, &resource)
+            },
+        )
+    };
+    // To name the account alone grants its users nothing.
+    let both = r#"{"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": "111122223333"}, "Action": "s3:*",
+         "Resource": "arn:aws:s3:::b/*"},
+        {"Sid": "Ada", "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::111122223333:user/ada"},
+         "Action": "s3:*", "Resource": "arn:aws:s3:::b/*"}]}"#;
+    let statement = explained(both, &user(vec![]), false).statement.unwrap();
+    assert_eq!((statement.statement, statement.sid.as_deref()), (2, Some("Ada")));
+
+    let everyone = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": "*",
+        "Action": "s3:*", "Resource": "arn:aws:s3:::b/*"}}"#;
+    let nobody = Principal::anonymous();
+    let open = explained(everyone, &nobody, false);
+    assert!(open.statement.is_some() && !open.restricted);
+    let kept = explained(everyone, &nobody, true);
+    assert_eq!((kept.statement, kept.decided_by), (None, Some(Layer::Resource)));
+    assert!(kept.restricted && !explained(everyone, &user(vec![]), true).restricted);
+}

@@ -59,6 +59,9 @@ pub struct Told {
     pub statement: Option<Statement>,
     /// All kinds of policies.
     pub verdicts: Vec<Verdict>,
+    /// RestrictPublicBuckets keeps the bucket's policy from this caller.
+    #[serde(default)]
+    pub restricted: bool,
 }
 
 /// Answers as the server would decide.
@@ -159,6 +162,7 @@ fn told(explained: Explanation) -> Told {
         decision: explained.decision.name().to_owned(),
         decided_by: explained.decided_by.map(|layer| layer.name().to_owned()),
         statement: explained.statement.map(statement),
+        restricted: explained.restricted,
         verdicts: explained
             .verdicts
             .into_iter()
