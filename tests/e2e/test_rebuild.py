@@ -4,6 +4,7 @@ COFFER_REBUILD_OBJECTS says how many objects there are (the campaign: a million)
 """
 
 import hashlib
+import itertools
 import os
 import random
 import re
@@ -22,9 +23,19 @@ BUCKET = "coffer-bench"
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
     """A stopped store of three drives, 2+1, with its objects and what a listing says of them."""
+    yield from filled(tmp_path_factory.mktemp("rebuild"), 3, "2+1")
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    """The same of six drives, 4+2."""
+    yield from filled(tmp_path_factory.mktemp("rebuild-wide"), 6, "4+2")
+
+
+def filled(place, drives, scheme):
     from running import Store
 
-    store = Store(tmp_path_factory.mktemp("rebuild"), 3, ["--erasure", "2+1"]).start()
+    store = Store(place, drives, ["--erasure", scheme]).start()
     store.bench("put", "--size", "256B", "-c", "64", "-n", str(OBJECTS), "--payload", "unsigned")
     listed = listing(store)
     assert listed[0] == OBJECTS
@@ -102,6 +113,23 @@ def test_the_index_and_a_drive_lost_at_once(full, lost):
     store.start()
     assert listing(store) == listed
     store.stop()
+
+
+def test_the_index_and_two_of_six_drives_lost_at_once(wide):
+    store, listed = wide
+    pairs = random.Random(11).sample(list(itertools.combinations(range(6), 2)), 4)
+    for lost in pairs:
+        shutil.rmtree(index_of(store))
+        away = [store.drives[n].rename(store.root / f"away-{n}") for n in lost]
+        start_timed(store, f"deleted, and drives {lost} of six", "--degraded")
+        assert listing(store) == listed, lost
+        store.stop()
+        for n, path in zip(lost, away):
+            path.rename(store.drives[n])
+        # Those that are back may have an index from before.
+        store.start()
+        assert listing(store) == listed, lost
+        store.stop()
 
 
 def test_any_byte_of_the_index_damaged(full):
