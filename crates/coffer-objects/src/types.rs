@@ -388,6 +388,8 @@ pub struct CreateUpload {
     pub checksum_algorithm: Option<ChecksumAlgorithm>,
     /// `None`: composite if an algorithm other than CRC64NVME is named.
     pub checksum_type: Option<ChecksumType>,
+    /// How listings tell who began it; `None`: by the name that the grant has.
+    pub initiator: Option<String>,
 }
 
 /// An upload under way.
@@ -399,7 +401,7 @@ pub struct Upload {
     pub upload_id: String,
     /// When it began.
     pub initiated: Timestamp,
-    /// Name of the principal that began it.
+    /// Who began it: as its beginning said, else the principal's name.
     pub initiator: String,
     /// Kept with the object; empty in listings.
     pub headers: Headers,
