@@ -1,9 +1,9 @@
 //! MD5 and checksums of a body in one pass over it.
 
+use coffer_md5::Md5;
 use crc_fast::CrcAlgorithm;
-use md5::{Digest as _, Md5};
 use sha1::Sha1;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
 use crate::types::{Checksum, ChecksumAlgorithm, ChecksumKind};
@@ -17,7 +17,9 @@ const PIECE_BYTES: usize = 16 << 10;
 
 /// MD5 of `data`.
 pub fn md5(data: &[u8]) -> [u8; 16] {
-    Md5::digest(data).into()
+    let mut md5 = Md5::default();
+    md5.update(data);
+    md5.finish()
 }
 
 /// `bytes` in lower-case hexadecimal.
@@ -144,7 +146,7 @@ impl Digester {
         let mut algorithms = algorithms.to_vec();
         algorithms.sort_unstable();
         algorithms.dedup();
-        Self { md5: Md5::new(), summers: algorithms.into_iter().map(Summer::new).collect() }
+        Self { md5: Md5::default(), summers: algorithms.into_iter().map(Summer::new).collect() }
     }
 
     /// Takes the next bytes of the body.
@@ -158,10 +160,22 @@ impl Digester {
     /// The digests of all bytes taken.
     pub fn finish(self) -> Digests {
         Digests {
-            md5: self.md5.finalize().into(),
+            md5: self.md5.finish(),
             checksums: self.summers.into_iter().map(Summer::finish).collect(),
         }
     }
+}
+
+/// Gives each digester the next bytes of its body, the MD5s in lock step. The bytes should be few
+/// enough to be still in the cache for the second digest.
+pub(crate) fn update_together(bodies: &mut [(&mut Digester, &[u8])]) {
+    let mut streams = Vec::with_capacity(bodies.len());
+    for (digester, data) in bodies {
+        let Digester { md5, summers } = &mut **digester;
+        summers.iter_mut().for_each(|summer| summer.update(data));
+        streams.push((md5, *data));
+    }
+    coffer_md5::update_together(&mut streams);
 }
 
 /// The digests of a body.
