@@ -33,6 +33,16 @@ pub fn hex(bytes: &[u8]) -> String {
     out
 }
 
+/// As [`hex`], into `out`, which has twice the length.
+pub(crate) fn hex_into<'a>(bytes: &[u8], out: &'a mut [u8]) -> &'a str {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (byte, digits) in bytes.iter().zip(out.chunks_exact_mut(2)) {
+        digits[0] = DIGITS[usize::from(byte >> 4)];
+        digits[1] = DIGITS[usize::from(byte & 15)];
+    }
+    std::str::from_utf8(out).expect("digits are ASCII")
+}
+
 /// A checksum being computed.
 #[derive(Clone)]
 pub struct Summer {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use coffer_base::{Ack, BucketId, ObjectId, Timestamp};
 
+use crate::rows::head::HeadRow;
+
 pub use crate::conditions::{EtagList, ReadConditions, WriteCondition};
 pub use crate::range::ByteRange;
 
@@ -364,6 +366,53 @@ impl Entry {
             Entry::Prefix(prefix) => prefix,
         }
     }
+}
+
+/// Takes the entries of a page in byte order of their names.
+pub trait ListSink: Send + 'static {
+    /// An object.
+    fn object(&mut self, object: &ListedObject<'_>);
+    /// A common prefix.
+    fn prefix(&mut self, prefix: &str);
+}
+
+/// An object of a listing.
+#[derive(Clone, Copy, Debug)]
+pub struct ListedObject<'a> {
+    /// Its key.
+    pub key: &'a str,
+    pub(crate) row: &'a HeadRow,
+}
+
+impl ListedObject<'_> {
+    /// Size in bytes.
+    pub fn size(&self) -> u64 {
+        self.row.size
+    }
+
+    /// Its ETag, without quotes.
+    pub fn etag(&self) -> impl fmt::Display {
+        self.row.etag
+    }
+
+    /// When it was committed.
+    pub fn modified(&self) -> Timestamp {
+        self.row.modified
+    }
+
+    /// Its checksum.
+    pub fn checksum(&self) -> Option<&Checksum> {
+        self.row.checksum.as_ref()
+    }
+}
+
+/// Where a page of a listing ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PageEnd {
+    /// How many entries it has.
+    pub entries: usize,
+    /// Where to go on, if there are more.
+    pub next: Option<ListAfter>,
 }
 
 /// A page of a listing.

@@ -36,6 +36,23 @@ impl Writer {
         Self { out: String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"), open: Vec::new() }
     }
 
+    /// A piece of a document: what [`Writer::append`] takes.
+    pub fn fragment() -> Self {
+        Self { out: String::new(), open: Vec::new() }
+    }
+
+    /// Adds a piece whose elements are all closed.
+    pub fn append(&mut self, fragment: &Writer) -> &mut Self {
+        assert!(fragment.open.is_empty(), "an element of the fragment is open");
+        self.out.push_str(&fragment.out);
+        self
+    }
+
+    /// Bytes written so far.
+    pub fn bytes(&self) -> usize {
+        self.out.len()
+    }
+
     /// A document whose root is `tag` in S3's namespace.
     pub fn with_root(tag: &'static str) -> Self {
         let mut writer = Self::new();
