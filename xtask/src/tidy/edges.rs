@@ -54,6 +54,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "coffer-s3",
         ],
     ),
+    (
+        "coffer-bench",
+        &[
+            "coffer-base",
+            "coffer-http",
+            "coffer-log",
+            "coffer-catalog",
+            "coffer-objects",
+            "coffer-identity",
+            "coffer-s3",
+            "coffer-sigv4",
+        ],
+    ),
     ("coffer-faultfs", &["coffer-base"]),
     ("xtask", &[]),
 ];
