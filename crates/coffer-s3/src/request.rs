@@ -46,12 +46,14 @@ pub struct CallHead {
 }
 
 /// How a request is signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signed {
     /// In the header, and not in the query of a presigned URL.
     pub in_header: bool,
     /// When.
     pub at: Timestamp,
+    /// What the signature covers as the payload's hash, `UNSIGNED-PAYLOAD` for instance.
+    pub payload_hash: String,
 }
 
 impl CallHead {

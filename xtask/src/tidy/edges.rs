@@ -7,7 +7,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("coffer-iam", &["coffer-base"]),
     ("coffer-log", &["coffer-base"]),
     ("coffer-catalog", &["coffer-base", "coffer-log"]),
-    ("coffer-objects", &["coffer-base", "coffer-log", "coffer-iam", "coffer-catalog"]),
+    ("coffer-md5", &[]),
+    (
+        "coffer-objects",
+        &["coffer-base", "coffer-log", "coffer-iam", "coffer-catalog", "coffer-md5"],
+    ),
     ("coffer-sigv4", &["coffer-base"]),
     ("coffer-identity", &["coffer-base", "coffer-log", "coffer-iam", "coffer-catalog"]),
     (
