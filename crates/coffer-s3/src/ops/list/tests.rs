@@ -22,6 +22,7 @@ fn markers() {
 #[test]
 fn entries() {
     let info = ObjectInfo {
+        version_id: None,
         key: "a b".to_owned(),
         object_id: ObjectId(1),
         size: 3,
