@@ -154,6 +154,7 @@ impl Facts {
                 objects: usage.objects,
                 bytes: usage.bytes,
                 uploads: usage.uploads,
+                versions: usage.versions,
             },
             connections: self.traffic.connections(),
             tls: self.tls.as_ref().map(|shown| shown.report()),
