@@ -157,6 +157,7 @@ impl Facts {
                 objects: usage.objects,
                 bytes: usage.bytes,
                 uploads: usage.uploads,
+                versions: usage.versions,
             },
             connections: self.traffic.connections(),
             tls: self.tls.as_ref().map(|shown| shown.report()),
