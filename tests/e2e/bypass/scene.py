@@ -272,7 +272,7 @@ class Scene:
         if key not in self.users:
             file = self.store.root / f"policy-{len(self.users)}.json"
             given = self.planted(name, list(statements))
-            name = f"{name[:50]}-{len(self.users)}"
+            name = f"{name[:50]}-{len(self.users)}".replace(" ", "-")
             file.write_text(document(*given))
             added = self.store.run("user", "add", name, "--policy", file, "--json", "DIRS")
             added = json.loads(added.stdout)

@@ -189,10 +189,8 @@ impl Key {
         let name = name.ok_or_else(|| S3Error::new(Code::MalformedXML))?;
         let version = element.child_text("VersionId").filter(|id| !id.is_empty());
         let conditions = ["ETag", "LastModifiedTime", "Size"];
-        let refusal = match conditions.into_iter().find(|c| element.child(c).is_some()) {
-            Some(condition) => Some(unbuilt(&format!("Object/{condition}"))),
-            None => None,
-        };
+        let condition = conditions.into_iter().find(|c| element.child(c).is_some());
+        let refusal = condition.map(|condition| unbuilt(&format!("Object/{condition}")));
         let parsed = version.and_then(VersionId::parse);
         // As S3 has it here: the id of nothing is no version that is there.
         let is_none = version.is_some() && parsed.is_none();
