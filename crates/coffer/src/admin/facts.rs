@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use coffer_catalog::LongestSteps;
 use coffer_http::{Event, Traffic};
 use coffer_identity::Identity;
-use coffer_catalog::LongestSteps;
 use coffer_objects::Objects;
 use coffer_query::metrics::Metrics as QueryMetrics;
 use coffer_s3::Service;
