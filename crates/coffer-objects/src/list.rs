@@ -19,9 +19,7 @@ use crate::error::{Error, Result};
 use crate::objects::{Objects, expect};
 use crate::rows::head::HeadRow;
 use crate::rows::{self, keys};
-use crate::types::{
-    Entry, Headers, List, ListAfter, ListPage, ListSink, ListedObject, PageEnd,
-};
+use crate::types::{Entry, Headers, List, ListAfter, ListPage, ListSink, ListedObject, PageEnd};
 
 /// Below a common prefix, so many keys are stepped over before seeking: a seek costs more than
 /// a few steps, and most prefixes in a tree of files hold few keys.

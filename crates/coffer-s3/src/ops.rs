@@ -11,9 +11,10 @@
 //! | `refuse` | headers that ask for what is not built |
 //! | `buckets`, `put`, `get`, `delete`, `copy`, `list`, `uploads`, `parts` | the verbs |
 //! | `policies` | policies of buckets and public access blocks |
+//! | `versioning`, `versions` | whether a bucket keeps versions, and listing them |
 //! | `context` | what policies may ask about a request |
 //! | `stored` | headers kept with an object |
-//! | `ack`, `checksums`, `conditions`, `copy_source`, `parameters`, `token` | values in requests |
+//! | `ack`, `checksums`, `conditions`, `copy_source`, `parameters`, `token`, `version_id` | values in requests |
 //! | `documents` | XML in bodies |
 //! | `caller` | owners |
 
@@ -39,6 +40,9 @@ mod stored;
 mod table;
 mod token;
 mod uploads;
+mod version_id;
+mod versioning;
+mod versions;
 
 pub(crate) use route::route;
 pub(crate) use table::Operation;
@@ -59,6 +63,7 @@ pub(crate) async fn dispatch(
     }
     refuse::take_query_for_headers(&mut call.head)?;
     refuse::check(&call)?;
+    version_id::check(operation, &call)?;
     caller::check_owner(service, &call)?;
     call.head.context = context::of(&service.settings.region, operation, &call.head);
     match operation {
@@ -67,7 +72,9 @@ pub(crate) async fn dispatch(
         Operation::HeadBucket => buckets::head(service, call).await,
         Operation::DeleteBucket => buckets::delete(service, call).await,
         Operation::GetBucketLocation => buckets::location(service, call).await,
-        Operation::GetBucketVersioning => buckets::versioning(service, call).await,
+        Operation::GetBucketVersioning => versioning::get(service, call).await,
+        Operation::PutBucketVersioning => versioning::put(service, call).await,
+        Operation::ListObjectVersions => versions::list(service, call).await,
         Operation::GetBucketAck => buckets::get_ack(service, call).await,
         Operation::PutBucketAck => buckets::put_ack(service, call).await,
         Operation::GetBucketPolicy => policies::get(service, call).await,

@@ -1,5 +1,6 @@
 //! What a verb is given: the head of a request whose caller is known, and its body.
 
+use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -93,30 +94,59 @@ impl CallHead {
         key: Option<&str>,
     ) -> Result<Grant, S3Error> {
         let own = self.bucket.as_deref() == Some(bucket);
-        self.grant_expecting(service, action, bucket, key, own.then_some(BUCKET_OWNER))
+        let expected = own.then_some(BUCKET_OWNER);
+        self.grant_expecting(service, action, (bucket, key), expected, &self.context)
     }
 
-    /// The same for the source of a copy.
+    /// The same for the source of a copy; `version`: the one that is named.
     pub(crate) fn grant_source(
         &self,
         service: &Service,
         action: Action,
         bucket: &str,
         key: &str,
+        version: Option<&str>,
     ) -> Result<Grant, S3Error> {
-        self.grant_expecting(service, action, bucket, Some(key), Some(SOURCE_OWNER))
+        let context = self.context_of(version);
+        let place = (bucket, Some(key));
+        self.grant_expecting(service, action, place, Some(SOURCE_OWNER), &context)
+    }
+
+    /// The same for a version of a key in the bucket of this request, which the query does not name.
+    pub(crate) fn grant_version(
+        &self,
+        service: &Service,
+        action: Action,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<Grant, S3Error> {
+        let context = self.context_of(version);
+        let place = (self.bucket()?, Some(key));
+        self.grant_expecting(service, action, place, Some(BUCKET_OWNER), &context)
+    }
+
+    /// The context of a question about `version`.
+    fn context_of(&self, version: Option<&str>) -> Cow<'_, Context> {
+        match version {
+            None => Cow::Borrowed(&self.context),
+            Some(version) => {
+                let mut context = self.context.clone();
+                context.set("s3:versionid", version);
+                Cow::Owned(context)
+            }
+        }
     }
 
     fn grant_expecting(
         &self,
         service: &Service,
         action: Action,
-        bucket: &str,
-        key: Option<&str>,
+        (bucket, key): (&str, Option<&str>),
         expected: Option<&'static str>,
+        context: &Context,
     ) -> Result<Grant, S3Error> {
         let resource = Resource::addressed(Some(bucket), key);
-        let ask = Ask::new(action, &resource).with_context(&self.context);
+        let ask = Ask::new(action, &resource).with_context(context);
         if bucket.is_empty() || action == Action::CreateBucket {
             return self.ask(&ask);
         }

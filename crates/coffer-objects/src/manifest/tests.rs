@@ -97,7 +97,7 @@ fn a_large_manifest_is_kept_in_the_log_and_given_up_with_its_blob() {
         let options = CreateBucket::default();
         objects.create_bucket(&grant(Action::CreateBucket, ""), options).await.unwrap();
         put_scattered(&objects, "k").await;
-        let found = objects.find(&grant(Action::GetObject, "k"), "k".to_owned(), true).await;
+        let found = objects.find(&grant(Action::GetObject, "k"), "k".to_owned(), None, true).await;
         let found = found.unwrap();
         let manifest = found.manifest.unwrap();
         assert_eq!(manifest.extents().count() as u64, EXTENTS);
@@ -122,7 +122,7 @@ fn a_large_manifest_is_kept_in_the_log_and_given_up_with_its_blob() {
         // more room for the counters, and one or two more until there is enough.
         let rejected = objects.catalog().status().unwrap().rejected;
         let keys = ["k", "l", "m", "n", "n", "o"].map(|key| grant(Action::DeleteObject, key));
-        assert!(objects.delete_many(keys.to_vec()).await.iter().all(|done| *done == Ok(())));
+        assert!(objects.delete_many(keys.to_vec()).await.iter().all(Result::is_ok));
         assert!(objects.catalog().status().unwrap().rejected - rejected <= 6);
         assert_eq!(live_bytes(&objects), (0, 0));
     });
@@ -184,7 +184,7 @@ fn an_upload_of_ten_thousand_scattered_parts_is_completed() {
         let again = objects.complete_upload(&write, &upload.upload_id, request).await;
         assert_eq!(again, Ok(info.clone()));
 
-        let found = objects.find(&grant(Action::GetObject, "k"), "k".to_owned(), true).await;
+        let found = objects.find(&grant(Action::GetObject, "k"), "k".to_owned(), None, true).await;
         let manifest = found.unwrap().manifest.unwrap();
         assert_eq!(manifest.size(), info.size);
         assert_eq!(manifest.parts[76], blob_part_of(part(78)));

@@ -138,14 +138,6 @@ pub(super) async fn location(service: &Service, call: Call) -> Result<Reply, S3E
     Ok(reply_xml(StatusCode::OK, xml))
 }
 
-/// GetBucketVersioning: never enabled, which S3 says with an empty document.
-pub(super) async fn versioning(service: &Service, call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(service, Action::GetBucketVersioning)?;
-    service.objects.bucket(&grant).await?;
-    let xml = Writer::with_root("VersioningConfiguration");
-    Ok(reply_xml(StatusCode::OK, xml.finish()))
-}
-
 /// ListBuckets.
 pub(super) async fn list(service: &Service, call: Call) -> Result<Reply, S3Error> {
     let grant = call.grant(service, Action::ListAllMyBuckets)?;

@@ -9,9 +9,9 @@ use coffer_objects::{
 };
 use http::StatusCode;
 
+use super::caller;
 use super::parameters::{self, Encoding};
 use super::token::Token;
-use super::caller;
 use crate::error::S3Error;
 use crate::request::{Call, CallHead};
 use crate::respond::{Reply, reply_xml, set_header};

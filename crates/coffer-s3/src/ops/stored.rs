@@ -3,6 +3,7 @@
 use coffer_objects::{Headers, ObjectInfo};
 use http::HeaderMap;
 
+use super::version_id;
 use crate::body::stored_content_encoding;
 use crate::error::{Code, S3Error};
 use crate::request::Query;
@@ -86,9 +87,10 @@ pub(super) fn add_headers(reply: &mut Reply, info: &ObjectInfo) -> Result<(), S3
     add_identity(reply, info)
 }
 
-/// Puts the ETag and the id of an object into the reply's headers.
+/// Puts the ETag and the ids of an object into the reply's headers.
 pub(super) fn add_identity(reply: &mut Reply, info: &ObjectInfo) -> Result<(), S3Error> {
     set_header(reply, "etag", quoted(&info.etag))?;
+    version_id::add(reply, info.version_id)?;
     set_header(reply, "x-coffer-object-id", info.object_id.to_string())
 }
 
