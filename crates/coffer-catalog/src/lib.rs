@@ -61,5 +61,6 @@ pub use engine::{
 pub use rebuild::{catch_up, replay_records};
 pub use record::decode_counters;
 pub use row::Row;
+pub use sequencer::Leading;
 pub use snapshot::{Range, Snapshot};
 pub use txn::{Txn, TxnError};

@@ -1,19 +1,19 @@
 //! What a verb is given: the head of a request whose caller is known, and its body.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use coffer_base::Timestamp;
 use coffer_http::Arrival;
-use coffer_iam::{Action, Ask, Context, Denied, Grant, Policy, Principal, Resource};
+use coffer_iam::{Action, Ask, Context, Denied, Grant, Keys, Policy, Principal, Resource};
 use coffer_objects::BucketFacts;
 pub use coffer_sigv4::Query;
-use http::header::AsHeaderName;
 use http::{HeaderMap, Method};
 
 use crate::body::Body;
 use crate::error::{Code, S3Error};
 use crate::ops::caller::{BUCKET_OWNER, SOURCE_OWNER, check_expected};
+use crate::ops::{self, Operation};
 use crate::service::Service;
 
 /// Everything about a request but its body.
@@ -41,8 +41,33 @@ pub struct CallHead {
     pub arrival: Option<Arrival>,
     /// How it is signed; `None` if it is not.
     pub signed: Option<Signed>,
-    /// What policies may ask about it.
-    pub context: Context,
+    /// What policies may ask about it, once its operation is known and its headers are complete.
+    pub(crate) asked: Asked,
+}
+
+/// What policies may ask about a request. It is made when the first of them asks.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    /// Without one nothing can be asked.
+    pub operation: Option<Operation>,
+    context: OnceLock<Context>,
+}
+
+/// A request in a region, for policies to ask about.
+#[derive(Debug)]
+struct Asking<'a> {
+    head: &'a CallHead,
+    region: &'a str,
+}
+
+impl Keys for Asking<'_> {
+    fn context(&self) -> &Context {
+        let Asked { operation, context } = &self.head.asked;
+        context.get_or_init(|| match operation {
+            Some(operation) => ops::context_of(self.region, *operation, self.head),
+            None => Context::new(),
+        })
+    }
 }
 
 /// How a request is signed.
@@ -114,7 +139,8 @@ impl CallHead {
         expected: Option<&'static str>,
     ) -> Result<Grant, S3Error> {
         let resource = Resource::addressed(Some(bucket), key);
-        let ask = Ask::new(action, &resource).with_context(&self.context);
+        let asking = self.asking(service);
+        let ask = Ask::new(action, &resource).with_context(&asking);
         if bucket.is_empty() || action == Action::CreateBucket {
             return self.ask(&ask);
         }
@@ -166,9 +192,13 @@ impl CallHead {
         self.ask(&Ask {
             owner: Some(&service.account_of(&facts.bucket)),
             resource_policy: Some(policy),
-            ..Ask::new(action, &resource).with_context(&self.context)
+            ..Ask::new(action, &resource).with_context(&self.asking(service))
         })?;
         Ok(())
+    }
+
+    fn asking<'a>(&'a self, service: &'a Service) -> Asking<'a> {
+        Asking { head: self, region: &service.settings.region }
     }
 
     fn ask(&self, ask: &Ask<'_>) -> Result<Grant, S3Error> {
@@ -189,10 +219,7 @@ impl CallHead {
 }
 
 /// The only value of header `name` as text; an error when there are several or it isn't ASCII.
-pub(crate) fn single(
-    headers: &HeaderMap,
-    name: impl AsHeaderName + Copy + AsRef<str>,
-) -> Result<Option<&str>, S3Error> {
+pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, S3Error> {
     Ok(coffer_sigv4::header::single(headers, name)?)
 }
 
