@@ -148,7 +148,7 @@ impl Objects {
                 let row: Option<ManifestRow> = snapshot.row(&keys::manifest(blob))?;
                 let row = row.ok_or_else(|| lost("manifest"))?;
                 drop(snapshot);
-                Some(self.resolve_manifest(blob, row).await?)
+                Some(Box::pin(self.resolve_manifest(blob, row)).await?)
             }
         };
         Ok(Found { bucket, key, head, headers, manifest })
