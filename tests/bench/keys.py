@@ -223,9 +223,13 @@ def upload(client: Quick, coffer, key: str, parts: int, by_copy: bool) -> float:
         for number, tag in tags
     )
     document = f"<CompleteMultipartUpload>{body}</CompleteMultipartUpload>".encode()
+    # The connection was idle for so long that the server may have closed it.
+    client = Quick(coffer.endpoint)
+    assert client.send("HEAD", f"/{BUCKET}/source")[0] == 200
     begun = time.monotonic()
     status, _, reply = client.send("POST", f"/{BUCKET}/{key}", [("uploadId", upload_id)], document)
     took = time.monotonic() - begun
+    client.close()
     assert status == 200 and b"<ETag>" in reply, reply
     return took
 
