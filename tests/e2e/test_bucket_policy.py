@@ -279,6 +279,13 @@ def test_conditions_on_how_a_request_is_signed(store, s3, bucket):
     put_policy(s3, bucket, deny(bucket, "s3:GetObject", Condition=young))
     assert anonymous(store, "GET", path, query)[:2] == DENIED
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"k", "no age in the header"
+    # A presigned URL signs no payload, whatever a header that it does not sign says.
+    unsigned = {"StringEquals": {"s3:x-amz-content-sha256": "UNSIGNED-PAYLOAD"}}
+    put_policy(s3, bucket, deny(bucket, "s3:GetObject", Condition=unsigned))
+    assert anonymous(store, "GET", path, query)[:2] == DENIED
+    signed = {"x-amz-content-sha256": hashlib.sha256(b"").hexdigest()}
+    assert anonymous(store, "GET", path, query, headers=signed)[:2] == DENIED
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"k", "boto3 signs the payload"
 
 
 def test_conditions_of_writes(s3, bucket, make_user, store):
@@ -296,6 +303,19 @@ def test_conditions_of_writes(s3, bucket, make_user, store):
     s3.copy_object(**copy, CopySource={"Bucket": bucket, "Key": "source/a"})
     assert refusal(s3.copy_object, **copy, CopySource={"Bucket": bucket, "Key": "other/a"}) == DENIED
     assert refusal(s3.put_object, **copy, Body=b"") == DENIED
+
+
+def test_a_condition_on_where_a_bucket_is_to_be(make_user, bucket):
+    here = {"StringEquals": {"s3:LocationConstraint": REGION}}
+    user = make_user(
+        [{"Effect": "Allow", "Action": "s3:CreateBucket", "Resource": "*", "Condition": here}]
+    )
+    name = f"{bucket}-new"
+    assert refusal(user.create_bucket, Bucket=name) == DENIED, "it says no place"
+    told = {"Bucket": name, "CreateBucketConfiguration": {"LocationConstraint": REGION}}
+    elsewhere = {"Bucket": name, "CreateBucketConfiguration": {"LocationConstraint": "eu-west-3"}}
+    assert refusal(user.create_bucket, **elsewhere) == DENIED
+    user.create_bucket(**told)
 
 
 # ---- users of the own account

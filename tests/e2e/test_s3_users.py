@@ -115,6 +115,25 @@ def test_a_conditional_delete_needs_to_read_the_etag(s3, bucket, make_user):
     assert keys_of(s3.list_objects_v2(Bucket=bucket)) == []
 
 
+def test_an_upload_is_its_initiators(store, s3, bucket, make_user):
+    user = make_user("readwrite")
+    accounts = json.loads(store.run("account", "list", "--json", "DIRS").stdout)
+    account = min(accounts, key=lambda account: account["created_ms"])["id"]
+    of_user = {
+        "ID": f"arn:aws:iam::{account}:user/{user.user_name}", "DisplayName": user.user_name,
+    }
+    mine = user.create_multipart_upload(Bucket=bucket, Key="a")["UploadId"]
+    s3.create_multipart_upload(Bucket=bucket, Key="b")
+    listed = s3.list_multipart_uploads(Bucket=bucket)["Uploads"]
+    owner = listed[0]["Owner"]["ID"]
+    assert [upload["Initiator"] for upload in listed] == [
+        of_user, {"ID": owner, "DisplayName": "root"},
+    ]
+    assert listed[1]["Owner"]["ID"] == owner, "what is uploaded is the bucket's owner's"
+    parts = s3.list_parts(Bucket=bucket, Key="a", UploadId=mine)
+    assert parts["Initiator"] == of_user and parts["Owner"]["ID"] == owner
+
+
 def test_a_copy_needs_both_ends(s3, bucket, make_user):
     fill(s3, bucket, "secret/a", "open/a")
     within = f"arn:aws:s3:::{bucket}/open/*"

@@ -1,6 +1,7 @@
 """TLS and HTTP/2: the same S3 over each wire, certificates and their replacement, what is refused."""
 
 import hashlib
+import json
 import random
 import shutil
 import signal
@@ -119,6 +120,19 @@ def test_clients_work_over_tls(make_store, folder):
             )
             assert said == version.removeprefix("--http").replace("2.0", "2")
             assert where.read_bytes() == DATA * 40
+    # The version is one that policies may ask about, as AWS's own example does.
+    old = {
+        "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::bkt/*",
+        "Condition": {"NumericLessThan": {"s3:TlsVersion": 1.3}},
+    }
+    s3.put_bucket_policy(
+        Bucket="bkt", Policy=json.dumps({"Version": "2012-10-17", "Statement": [old]})
+    )
+    for tls, status in (["--tls-max", "1.2"], "403"), (["--tlsv1.3"], "200"):
+        said = programs.curl(
+            "--cacert", store.ca, *tls, "--output", where, "--write-out", "%{http_code}", url
+        )
+        assert said == status, tls
     # Whoever was not told to trust it doesn't.
     with pytest.raises(ssl.SSLCertVerificationError):
         trust = ssl.create_default_context()

@@ -9,6 +9,7 @@
 //! | [`count`] | adding up what test runners counted |
 //! | [`python`] | the Python environment of the end-to-end tests, and other people's programs |
 //! | [`test`] | all tests |
+//! | [`budget`] | instructions that the hot paths may take |
 //! | [`tidy`] | rules that the compiler does not check |
 //! | [`failpoints`] | the build that can kill itself at named points |
 //! | [`schedules`] | the commit path's primitives under many schedules |
@@ -28,6 +29,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 mod bench;
+mod budget;
 mod bypass;
 mod count;
 mod failpoints;
@@ -47,6 +49,9 @@ cargo xtask COMMAND
   test               builds, then runs the Rust tests and the end-to-end tests
   ci                 rustfmt, clippy, tidy, test: what CI runs
   tidy               rules that the compiler does not check
+  budget [--record] [PATH…]
+                     counts the instructions of a request of each hot path, and holds them to
+                     crates/coffer-bench/budgets.txt, or records them there
   sim [--ledger] [ARGUMENTS]
                      runs the simulation in release mode, such as `sim --seeds 200`
   sim --planted [NAME…]
@@ -94,6 +99,7 @@ fn run() -> Result<()> {
         "ledger" => ledger::run(&rest),
         "soak" => soak::run(&rest),
         "bench" => bench::run(&rest),
+        "budget" => budget::command(&rest),
         "" | "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(())

@@ -56,12 +56,37 @@ const PROGRAMS: &[Program] = &[
         without: "barriers as the kernel counts them (tests/e2e/test_one_wave.py)",
     },
     Program {
+        package: "valgrind",
+        here: || shell::has("valgrind"),
+        without: "instruction budgets of the hot paths (cargo xtask budget)",
+    },
+    Program {
         package: "fuse3",
         here: || Path::new("/dev/fuse").exists() && (is_root() || shell::has("fusermount3")),
         without: "power cuts and drive faults of the real server, which need /dev/fuse \
                   (test_power.py, test_drive_faults.py)",
     },
 ];
+
+/// Programs that no test needs, only measurements.
+const MEASURING: &[Program] = &[Program {
+    package: "nginx-light",
+    here: || shell::has("nginx"),
+    without: "reads beside nginx (cargo xtask bench)",
+}];
+
+/// Makes sure that the program of a Debian package is there, by installing it if need be.
+pub fn need(package: &str) -> Result<()> {
+    let known = PROGRAMS.iter().chain(MEASURING).find(|program| program.package == package);
+    let program = known.with_context(|| format!("no package {package} is known"))?;
+    if !(program.here)() {
+        install(&[program])?;
+    }
+    if (program.here)() {
+        return Ok(());
+    }
+    anyhow::bail!("{package} is not installed; needed for: {}", program.without)
+}
 
 /// What a test run has to work with.
 pub struct Prepared {

@@ -92,6 +92,15 @@ const CAMPAIGNS: &[Campaign] = &[
         settings: &[("COFFER_MILLION", 1_000_000.0)],
     },
     Campaign {
+        name: "ten-million",
+        what: "listings, starts, memory, absent keys and a mixed load with ten million objects",
+        tests: "tests/e2e/test_ten_million.py",
+        settings: &[
+            ("COFFER_TEN_MILLION", 10_000_000.0),
+            ("COFFER_TEN_MILLION_MIXED_SECONDS", 600.0),
+        ],
+    },
+    Campaign {
         name: "flips",
         what: "10,000 flipped bits in a running server's files, two drives at a time",
         tests: "tests/e2e/test_flips.py",

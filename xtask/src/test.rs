@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::count::{self, Count};
-use crate::{failpoints, python, schedules, shell};
+use crate::{budget, failpoints, python, schedules, shell};
 
 /// Python packages that the end-to-end tests need.
 pub const REQUIREMENTS: &str = "tests/e2e/requirements.txt";
@@ -22,6 +22,10 @@ pub fn run() -> Result<()> {
     total.add(schedules::run(schedules::FEW, false)?);
 
     let prepared = python::prepare(&[REQUIREMENTS]);
+    // Without valgrind it is said what is not tested.
+    if shell::has("valgrind") {
+        total.add(budget::run()?);
+    }
     if let Some(python) = &prepared.python {
         let binary = shell::target().join("debug/coffer");
         let mut tests = pytest(python, &binary, "tests/e2e");

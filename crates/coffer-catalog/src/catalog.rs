@@ -11,12 +11,13 @@ use coffer_log::{Lane, Log, Mark, ReplayError};
 use tokio::sync::oneshot;
 
 use crate::checkpoint::{CheckpointOptions, CheckpointStatus, Checkpoints, Report};
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, IndexReads};
 use crate::persister::{Persisted, Persister};
 use crate::rebuild::{self, Replayed};
 use crate::record::RecordError;
 use crate::sequencer::{Counts, Leading, Message, Pending, Request, Sequencer, Shared};
 use crate::snapshot::Snapshot;
+use crate::steps::LongestSteps;
 use crate::txn::{Txn, TxnError};
 
 /// Where plans run.
@@ -141,6 +142,10 @@ pub struct CatalogStatus {
     pub changed_keys: u64,
     /// Bytes of the index on its drive.
     pub index_disk_bytes: u64,
+    /// What groups waited for longest.
+    pub longest_steps: LongestSteps,
+    /// How the index answered reads.
+    pub index_reads: IndexReads,
     /// Groups that the opening replayed into the index.
     pub replayed_groups: u64,
     /// Why the opening threw the index away, if it did.
@@ -351,6 +356,8 @@ impl Catalog {
             group_bytes: counts.group_bytes,
             changed_keys: counts.changed_keys,
             index_disk_bytes: inner.engine.disk_bytes(),
+            longest_steps: counts.longest,
+            index_reads: inner.engine.reads(),
             replayed_groups: inner.replayed.groups,
             rebuilt: inner.replayed.rebuilt.clone(),
             loaded_checkpoint: inner.replayed.loaded,

@@ -92,6 +92,31 @@ pub trait Engine: Send + Sync {
 
     /// Bytes the index takes on its drive.
     fn disk_bytes(&self) -> u64;
+
+    /// How reads were answered; an engine that does not count says nothing.
+    fn reads(&self) -> IndexReads {
+        IndexReads::default()
+    }
+}
+
+/// How reads of single keys, and scans, were answered since the engine was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IndexReads {
+    /// Gets that a row kept in memory answered.
+    pub hot: u64,
+    /// All other gets.
+    pub gets: u64,
+    /// Tables that such a get left out, because their filter knows that they lack the key.
+    pub filtered: u64,
+    /// Tables that were searched in vain, although they have a filter.
+    pub filter_errors: u64,
+    /// Blocks of entries that gets and scans took from the cache.
+    pub blocks_cached: u64,
+    /// Blocks of entries that gets and scans read from files.
+    pub blocks_read: u64,
+    /// Blocks of filters and of block indexes that had to be read from files, or from the cache,
+    /// since they are not kept in memory as most are.
+    pub directory_blocks: u64,
 }
 
 /// A state of the index that does not move.

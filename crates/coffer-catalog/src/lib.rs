@@ -48,6 +48,7 @@ mod row;
 mod schedules;
 mod sequencer;
 mod snapshot;
+mod steps;
 mod txn;
 
 pub use catalog::{Catalog, CatalogStatus, CommitError, Error, OpenOptions, Sequencing};
@@ -56,11 +57,13 @@ pub use checkpoint::{
     extents as checkpoint_extents, verify as verify_checkpoint,
 };
 pub use engine::{
-    Engine, EngineError, EngineOptions, EngineSnapshot, Entries, Entry, LsmEngine, MemEngine, Write,
+    Engine, EngineError, EngineOptions, EngineSnapshot, Entries, Entry, IndexReads, LsmEngine,
+    MemEngine, Write,
 };
 pub use rebuild::{catch_up, replay_records};
 pub use record::decode_counters;
 pub use row::Row;
 pub use sequencer::Leading;
 pub use snapshot::{Range, Snapshot};
+pub use steps::LongestSteps;
 pub use txn::{Txn, TxnError};

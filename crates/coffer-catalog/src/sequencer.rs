@@ -33,6 +33,7 @@ use crate::checkpoint::Checkpoints;
 use crate::engine::{Engine, EngineError};
 use crate::overlay::Overlay;
 use crate::persister::Persister;
+use crate::steps::{LongestSteps, StepWatch};
 use crate::txn::Txn;
 
 /// Room in a group for the record of a plan on top of its size hint: keys and framing.
@@ -144,6 +145,7 @@ pub(crate) struct Counts {
     pub(crate) failed: u64,
     pub(crate) group_bytes: u64,
     pub(crate) changed_keys: u64,
+    pub(crate) longest: LongestSteps,
 }
 
 /// Owns the commit lane and runs the plans.
@@ -193,6 +195,7 @@ impl Sequencer {
             all.failed += counts.failed;
             all.group_bytes += counts.group_bytes;
             all.changed_keys += counts.changed_keys;
+            all.longest.merge(&counts.longest);
         }
         for (request, too_large) in batch.into_iter().zip(too_large) {
             request.answer(outcome.clone().err().or(too_large));
@@ -210,7 +213,9 @@ impl Sequencer {
         if let Some(error) = &self.behind {
             return Err(Failure::Index(error.clone()));
         }
+        let mut watch = StepWatch::start();
         self.engine.check().map_err(Failure::Index)?;
+        counts.longest.index_behind = watch.lap();
         let room = batch.iter().fold(0, |sum: usize, request| sum.saturating_add(request.room()));
         let mut group = self.lane.begin(room.min(Lane::GROUP_BYTES_MAX)).map_err(Failure::Log)?;
         let mut overlay = Overlay::default();
@@ -223,8 +228,10 @@ impl Sequencer {
         let ack = ran?;
         counts.group_bytes = group.len() as u64;
         counts.changed_keys = overlay.len() as u64;
+        counts.longest.plans = watch.lap();
         coffer_base::failpoint::pass("sequencer.plans");
         let mark = self.lane.commit(group, ack).map_err(Failure::Log)?;
+        counts.longest.log = watch.lap();
         coffer_base::failpoint::pass("sequencer.committed");
         let writes = overlay.into_writes();
         self.checkpoints.touch(&writes);
@@ -236,8 +243,10 @@ impl Sequencer {
             self.behind = Some(error.clone());
             Failure::Index(error)
         })?;
+        counts.longest.apply = watch.lap();
         coffer_base::failpoint::pass("sequencer.applied");
         self.checkpoints.after_apply(&*self.engine, mark, counts.group_bytes);
+        counts.longest.checkpoint = watch.lap();
         Ok(())
     }
 

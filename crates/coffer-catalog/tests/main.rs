@@ -36,7 +36,7 @@ fn real_log(dir: &std::path::Path) -> (Log, Lane) {
 }
 
 fn small() -> EngineOptions {
-    EngineOptions { cache_bytes: 1 << 20, write_buffer_bytes: 64 << 10 }
+    EngineOptions { cache_bytes: 1 << 20, write_buffer_bytes: 64 << 10, hot_bytes: 64 << 10 }
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {

@@ -30,6 +30,32 @@ pub trait Answer: Send + Sync + 'static {
 pub struct Arrival {
     /// The other end of the connection.
     pub peer: SocketAddr,
+    /// By which version of TLS; `None`: in plain text.
+    pub tls: Option<TlsVersion>,
+}
+
+impl Arrival {
     /// Whether it came by TLS.
-    pub secure: bool,
+    pub fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+}
+
+/// A version of TLS that is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    V1_2,
+    /// RFC 8446.
+    V1_3,
+}
+
+impl TlsVersion {
+    /// As numbers write it.
+    pub fn number(self) -> &'static str {
+        match self {
+            TlsVersion::V1_2 => "1.2",
+            TlsVersion::V1_3 => "1.3",
+        }
+    }
 }

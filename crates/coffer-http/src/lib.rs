@@ -40,7 +40,7 @@ mod talk;
 pub mod tls;
 pub mod traffic;
 
-pub use answer::{Answer, Arrival, BodyError};
+pub use answer::{Answer, Arrival, BodyError, TlsVersion};
 pub use certificate::{Certificate, Unusable, Validity};
 pub use patience::RequestBody;
 pub use serve::{Limits, Setup, serve};

@@ -18,7 +18,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 use tokio::time::{interval_at, timeout};
 
-use crate::answer::{Answer, Arrival};
+use crate::answer::{Answer, Arrival, TlsVersion};
 use crate::opening::{self, Opening};
 use crate::patience::{PatientConnection, RequestBody};
 use crate::serve::Limits;
@@ -82,10 +82,10 @@ impl<A: Answer> Talk<A> {
                     Err(Failed::Broken(error)) => (Event::HandshakeFailed, Err(error)),
                 };
                 self.traffic.happened(event);
-                let (stream, agreed) = result?;
+                let (stream, agreed, version) = result?;
                 match agreed {
-                    Agreed::Http1 => self.http1(Box::new(stream), true).await,
-                    Agreed::Http2 => self.http2(Box::new(stream), true).await,
+                    Agreed::Http1 => self.http1(Box::new(stream), Some(version)).await,
+                    Agreed::Http2 => self.http2(Box::new(stream), Some(version)).await,
                     Agreed::Challenge => self.patient(Box::new(stream)).shutdown().await,
                 }
             }
@@ -99,10 +99,10 @@ impl<A: Answer> Talk<A> {
                 self.traffic.happened(Event::HandshakeFailed);
                 Ok(())
             }
-            (None, Opening::Http2) => self.http2(Box::new(connection), false).await,
+            (None, Opening::Http2) => self.http2(Box::new(connection), None).await,
             // What is not HTTP gets its 400.
             (None, Opening::Http1 | Opening::Tls | Opening::Unknown) => {
-                self.http1(Box::new(connection), false).await
+                self.http1(Box::new(connection), None).await
             }
         }
     }
@@ -111,10 +111,14 @@ impl<A: Answer> Talk<A> {
         PatientConnection::new(connection, self.limits.reply_pause_max)
     }
 
-    async fn http1(mut self, connection: Box<dyn Connection>, secure: bool) -> io::Result<()> {
+    async fn http1(
+        mut self,
+        connection: Box<dyn Connection>,
+        tls: Option<TlsVersion>,
+    ) -> io::Result<()> {
         let io = TokioIo::new(self.patient(connection));
         let answer = self.answer.clone();
-        let (arrival, limits) = (Arrival { peer: self.peer, secure }, self.limits);
+        let (arrival, limits) = (Arrival { peer: self.peer, tls }, self.limits);
         let traffic = self.traffic.clone();
         let service = service_fn(|request: Request<Incoming>| {
             traffic.happened(Event::Http1Request);
@@ -134,12 +138,16 @@ impl<A: Answer> Talk<A> {
         conversation.await.map_err(io::Error::other)
     }
 
-    async fn http2(mut self, connection: Box<dyn Connection>, secure: bool) -> io::Result<()> {
+    async fn http2(
+        mut self,
+        connection: Box<dyn Connection>,
+        tls: Option<TlsVersion>,
+    ) -> io::Result<()> {
         let connection = self.patient(connection);
         let written = connection.written_count();
         let io = TokioIo::new(connection);
         let answer = self.answer.clone();
-        let (arrival, limits) = (Arrival { peer: self.peer, secure }, self.limits);
+        let (arrival, limits) = (Arrival { peer: self.peer, tls }, self.limits);
         let streams = Streams::new(limits.reply_pause_max, self.traffic.clone());
         let (traffic, beside) = (self.traffic.clone(), streams.beside());
         let service = service_fn(move |request: Request<Incoming>| {

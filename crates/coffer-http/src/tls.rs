@@ -6,14 +6,15 @@ use std::io;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use rustls::crypto::ring::{Ticketer, default_provider};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{ProtocolVersion, ServerConfig};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::answer::TlsVersion;
 use crate::certificate::{Certificate, Unusable};
 use crate::handshakes::Handshakes;
 use crate::opening::Reopened;
@@ -148,7 +149,7 @@ impl Tls {
     pub(crate) async fn accept(
         &self,
         connection: Reopened,
-    ) -> Result<(TlsStream<Reopened>, Agreed), Failed> {
+    ) -> Result<(TlsStream<Reopened>, Agreed, TlsVersion), Failed> {
         let mut underway = self.handshakes.begin();
         let handshake = self.acceptor.accept_with(connection, |session| {
             session.set_buffer_limit(Some(SEND_BYTES_MAX));
@@ -166,6 +167,11 @@ impl Tls {
             Some(ACME) => Agreed::Challenge,
             _ => Agreed::Http1,
         };
-        Ok((stream, agreed))
+        // Those are the two that are offered.
+        let version = match stream.get_ref().1.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => TlsVersion::V1_3,
+            _ => TlsVersion::V1_2,
+        };
+        Ok((stream, agreed, version))
     }
 }

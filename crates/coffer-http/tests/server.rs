@@ -64,7 +64,7 @@ impl Answer for Paths {
                 Err(error) => Bytes::from(format!("broken: {error}")),
             },
             "/host" => parts.headers[http::header::HOST].as_bytes().to_vec().into(),
-            "/secure" => Bytes::from(arrival.secure.to_string()),
+            "/secure" => Bytes::from(arrival.is_secure().to_string()),
             "/gate" => {
                 self.gate.acquire().await.unwrap().forget();
                 Bytes::from_static(b"passed")

@@ -16,6 +16,7 @@
 //! | `keys` | the condition keys that follow from the principal |
 //! | [`decide`] | the decision |
 //! | [`authorize`](mod@authorize) | from a question to a grant |
+//! | [`may`] | whether anything in a bucket can be allowed at all, before keys are known |
 //! | [`explain`](mod@explain), [`simulate`](mod@simulate) | the same decision with its reasons, and for what-if |
 //!
 //! Invariants:
@@ -26,7 +27,8 @@
 //!    ignored.
 //! 4. The root of an account is not subject to policies of its own; it is subject to those of
 //!    resources.
-//! 5. No document and no name makes matching slower than pattern length × name length.
+//! 5. No document and no name makes matching slower than a few steps for each byte of the two, and
+//!    one more on each byte of the name for every 64 bytes of the pattern's longest run with `?`.
 //!
 //! Read [`authorize()`] first.
 
@@ -38,6 +40,7 @@ pub mod context;
 pub mod decide;
 pub mod explain;
 mod keys;
+pub mod may;
 pub mod policy;
 pub mod principal;
 pub mod resource;
@@ -50,6 +53,7 @@ pub use authorize::{Denied, Grant, Reason, authorize};
 pub use context::{Context, Keys};
 pub use decide::Layer;
 pub use explain::{Decision, Explanation, StatementRef, Verdict, explain};
+pub use may::may_reach;
 pub use policy::{Effect, Kind, Policy, PolicyError};
 pub use principal::{Attached, Principal, PrincipalKind};
 pub use resource::Resource;

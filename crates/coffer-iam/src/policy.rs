@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::action::Action;
 use crate::ask::Question;
 use crate::condition::Condition;
+use crate::resource::ARN_PREFIX;
 
 mod actions;
 pub(crate) mod arn;
@@ -18,6 +19,7 @@ mod json;
 pub(crate) mod pattern;
 mod public;
 mod reading;
+mod weight;
 mod who;
 
 #[cfg(test)]
@@ -115,6 +117,26 @@ impl Statement {
     fn conditions_hold(&self, q: &Question<'_>) -> bool {
         let unresolved = self.effect == Effect::Deny;
         self.conditions.iter().all(|condition| condition.holds(q, unresolved))
+    }
+
+    /// Whether it could be about a resource whose ARN begins with `prefix` and goes on.
+    pub(crate) fn may_match_below(&self, prefix: &[u8]) -> bool {
+        match &self.resources {
+            Resources::Own | Resources::AllBut(_) => true,
+            Resources::These(patterns) => patterns.iter().any(|p| p.may_match_below(prefix)),
+        }
+    }
+
+    /// Whether it is certainly about every resource whose ARN begins with `prefix` and goes on.
+    pub(crate) fn matches_all_below(&self, prefix: &str) -> bool {
+        let all = |written: &String| {
+            written.strip_suffix('*').is_some_and(|stem| {
+                prefix.starts_with(stem) && (stem.is_empty() || stem.starts_with(ARN_PREFIX))
+            })
+        };
+        matches!(self.resources, Resources::These(_))
+            && self.conditions.is_empty()
+            && self.resources_written.iter().any(all)
     }
 
     /// How closely the rule names the caller; `None` if it is not about it.

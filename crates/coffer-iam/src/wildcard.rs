@@ -4,10 +4,12 @@
 //! What stands between two `*` is searched for once, from where the run before it ended: whatever
 //! an earlier `*` could still take, the later one can take as well. Runs of literal bytes are
 //! searched in linear time, so that without `?` the time is bounded by pattern length + name
-//! length; a run with `?` costs its own length × the name's at most. A pattern that has more
+//! length; of a run with `?` 64 tokens are compared at once (`shifts`). A pattern that has more
 //! bytes than the name is not looked at.
 
 use memchr::memmem;
+
+mod shifts;
 
 /// One step of a pattern: a byte that stands for itself, or one of the two wildcards.
 pub type Token = u16;
@@ -17,7 +19,7 @@ pub const STAR: Token = 256;
 /// One character.
 pub const ONE: Token = 257;
 
-/// Literal runs from this length on are worth the preparation of a linear search.
+/// Runs from this length on are worth the preparation of a search for them.
 const LONG_RUN_TOKENS: usize = 16;
 
 /// Appends the tokens of `text`, in which `*` and `?` are wildcards.
@@ -155,7 +157,10 @@ fn find(run: &[Token], name: &[u8], from: usize, steps: &mut usize) -> Option<us
     let Some(&first) = run.first() else {
         return Some(from);
     };
-    if run.len() >= LONG_RUN_TOKENS && !run.contains(&ONE) {
+    if run.len() >= LONG_RUN_TOKENS && run.contains(&ONE) {
+        return shifts::find(run, name, from, steps);
+    }
+    if run.len() >= LONG_RUN_TOKENS {
         let needle: Vec<u8> = run.iter().map(|token| *token as u8).collect();
         let found = memmem::find(&name[from..], &needle).map(|at| from + at + needle.len());
         *steps += needle.len() + found.unwrap_or(name.len()) - from;
@@ -273,6 +278,40 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn long_runs_agree_with_the_definition() {
+        // Few letters, so that much matches in part; one has two bytes and one three.
+        let mut seed = 7_u64;
+        let mut dice = move |sides: u64| {
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % sides
+        };
+        let mut found = 0;
+        for _ in 0..4_000 {
+            let name: String =
+                (0..150).map(|_| ["a", "a", "a", "é", "日"][dice(5) as usize]).collect();
+            // A piece of the name, some of it hidden behind `?`, rarely changed.
+            let chars: Vec<char> = name.chars().collect();
+            let (from, len) = (dice(60) as usize, 16 + dice(70) as usize);
+            let mut run: Vec<char> = chars[from..from + len].to_vec();
+            for c in &mut run {
+                match dice(60) {
+                    0 => *c = 'a',
+                    1..20 => *c = '?',
+                    _ => {}
+                }
+            }
+            let run: String = run.into_iter().collect();
+            let pattern = format!("*{run}*{}", ["", "é", "?*日*"][dice(3) as usize]);
+            let expected = matches_slowly(&pattern, &name);
+            assert_eq!(matches(&pattern, &name), expected, "{pattern:?} on {name:?}");
+            found += usize::from(expected);
+        }
+        assert!((400..3_600).contains(&found), "both answers occur: {found}");
+    }
+
+    #[test]
     fn hostile_patterns_take_no_special_time() {
         let steps = |pattern: &str, name: &str| {
             let mut tokens = Vec::new();
@@ -295,6 +334,20 @@ pub(crate) mod tests {
             let taken = steps(&pattern, &name);
             let linear = LONG_RUN_TOKENS * (pattern.len() + name.len());
             assert!(taken <= linear, "{pattern:.20}: {taken} steps, {linear} are linear");
+        }
+        // Runs with `?`: a word for each 64 tokens, on each byte once.
+        let any = |literal: usize| format!("*?{}", "a".repeat(literal).replace("aaaaaa", "aaaaa?"));
+        for pattern in [
+            format!("{}b*", any(9_000)),
+            format!("{}b", any(9_000)),
+            format!("{}*", format!("{}b", any(100)).repeat(90)),
+            format!("*{}b*", "?".repeat(9_000)),
+            format!("{}b*", any(14)),
+        ] {
+            let taken = steps(&pattern, &name);
+            let words = pattern.len() / 64 + 1;
+            let bound = LONG_RUN_TOKENS * (pattern.len() + name.len()) + words * (256 + name.len());
+            assert!(taken <= bound, "{pattern:.20}: {taken} steps, {bound} are allowed");
         }
         // More than the name has bytes: the rest is not even compared.
         assert_eq!(steps(&"*a?".repeat(7_000), &"a".repeat(13_999)), 21_000);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use coffer_iam::{
     Action, Ask, Attached, Context, Decision, Kind, Policy, Principal, PrincipalKind, Resource,
-    Scope, Simulation, authorize, explain, simulate,
+    Scope, Simulation, authorize, explain, may_reach, simulate,
 };
 use serde_json::Value;
 
@@ -144,6 +144,9 @@ pub fn decide(case: &Case) -> &'static str {
             assert_eq!(explained.decision, Decision::Allowed);
             assert_eq!((grant.action(), grant.resource()), (action, &resource));
             assert_eq!(grant.bucket_id(), Some(7));
+            let bucket = Resource::bucket(resource.bucket_name());
+            let may = may_reach(&principal, &Ask { resource: &bucket, ..ask });
+            assert!(may || action.scope() != Scope::Object, "allowed, but said not to be possible");
         }
         Err(denied) => {
             assert_ne!(explained.decision, Decision::Allowed);

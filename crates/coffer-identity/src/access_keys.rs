@@ -167,7 +167,7 @@ impl Identity {
         let (created, user) = (self.now(), user.map(str::to_owned));
         let this = self.clone();
         let key = self
-            .change(move |txn| {
+            .change(subject.account, move |txn| {
                 let mut holder = Holder::find(&this, &subject, txn, user.as_deref())?;
                 if holder.keys()?.len() >= ACCESS_KEYS_PER_USER_MAX {
                     return Err(exceeded("AccessKeysPerUser", ACCESS_KEYS_PER_USER_MAX));
@@ -219,7 +219,7 @@ impl Identity {
         let subject = subject(grant, Action::UpdateAccessKey)?;
         let (user, access_key) = (user.map(str::to_owned), access_key.to_owned());
         let this = self.clone();
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             let mut holder = Holder::find(&this, &subject, txn, user.as_deref())?;
             let mut row = holder.key(txn, &access_key)?;
             row.active = active;
@@ -239,7 +239,7 @@ impl Identity {
         let subject = subject(grant, Action::DeleteAccessKey)?;
         let (user, access_key) = (user.map(str::to_owned), access_key.to_owned());
         let (this, removed) = (self.clone(), access_key.clone());
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             let mut holder = Holder::find(&this, &subject, txn, user.as_deref())?;
             holder.key(txn, &access_key)?;
             holder.keys()?.retain(|key| *key != access_key);

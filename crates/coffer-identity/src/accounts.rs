@@ -98,7 +98,7 @@ impl Identity {
             active: true,
         };
         let account = Account::of(id, &row);
-        self.change(move |txn| {
+        self.change(id, move |txn| {
             let known = all(txn)?;
             if known.iter().any(|(_, other)| other.name.eq_ignore_ascii_case(&row.name)) {
                 let what = format!("Account with name {} already exists.", row.name);
@@ -134,7 +134,7 @@ impl Identity {
             let what = "The account that the store began with can't be removed.";
             return Err(Error::UnmodifiableEntity(what.to_owned()));
         }
-        self.change(move |txn| {
+        self.change(id, move |txn| {
             let row = account(txn, id)?;
             if has_entries(txn, &keys::names_of_account(id))? {
                 return Err(Error::DeleteConflict(

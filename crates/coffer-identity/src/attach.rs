@@ -97,7 +97,7 @@ impl Identity {
         check_policy_name(policy)?;
         documents::identity(&document)?;
         let (name, policy) = (name.to_owned(), policy.to_owned());
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             let mut row = subject.entity(txn, kind, &name)?;
             match row.inline.binary_search_by(|(known, _)| known.as_str().cmp(&policy)) {
                 Ok(at) => row.inline[at].1.clone_from(&document),
@@ -149,7 +149,7 @@ impl Identity {
         );
         let subject = subject(grant, action)?;
         let (name, policy) = (name.to_owned(), policy.to_owned());
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             let mut row = subject.entity(txn, kind, &name)?;
             let Some(at) = row.inline.iter().position(|(known, _)| *known == policy) else {
                 return Err(no_such_inline(&policy, &row));
@@ -195,7 +195,7 @@ impl Identity {
         );
         let subject = subject(grant, action)?;
         let (name, arn) = (name.to_owned(), policy_arn.to_owned());
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             let mut row = subject.entity(txn, kind, &name)?;
             attach(txn, &mut row, &arn)?;
             put(txn, &row);
@@ -220,7 +220,7 @@ impl Identity {
         );
         let subject = subject(grant, action)?;
         let (name, arn) = (name.to_owned(), policy_arn.to_owned());
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             let mut row = subject.entity(txn, kind, &name)?;
             let Some(at) = row.attached.iter().position(|attached| *attached == arn) else {
                 return Err(Error::NoSuchEntity(format!("Policy {arn} was not found.")));
@@ -299,7 +299,7 @@ impl Identity {
     ) -> Result<()> {
         let subject = subject(grant, action)?;
         let name = name.to_owned();
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             let mut row = subject.entity(txn, kind, &name)?;
             if let Some(before) = row.boundary.take() {
                 txn.delete(&keys::used_by(row.account, &before, Use::Boundary, &row.id));

@@ -152,7 +152,8 @@ pub(crate) async fn forward(identity: &Identity) -> Result<usize> {
                 return Err(Error::Corrupt(format!("an old user has the key {key:?}")));
             };
             let this = identity.clone();
-            let notes = identity.change(move |txn| one(&this, txn, &name)).await?;
+            let account = identity.default_account();
+            let notes = identity.change(account, move |txn| one(&this, txn, &name)).await?;
             for note in notes {
                 tracing::warn!(event = "user_carried", "{note}");
             }

@@ -1,17 +1,17 @@
 //! What an access key stands for: the secret and the principal with all its policies.
 //!
-//! What was looked up is kept. A change empties that before the change is answered, so a revoked
-//! key stops at once.
+//! What was looked up is kept (see `cache`). A change in an account empties that of the account
+//! before the change is answered, so a revoked key stops at once.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use coffer_base::Timestamp;
 use coffer_iam::{Attached, Context, Principal, PrincipalKind};
 use ring::digest::{SHA256, digest};
 
 use crate::builtin::Builtin;
+use crate::cache::CacheKey;
 use crate::documents;
 use crate::entities::{account, by_id, find};
 use crate::error::{Error, Result};
@@ -22,9 +22,6 @@ use crate::managed::default_document;
 use crate::rows::entity::{Detail, EntityRow};
 use crate::rows::{AccessKeyRow, AccountRow, Rows, keys};
 use crate::token::{Session, Subject, TOKEN_CHARS_MAX};
-
-/// The cache is emptied when it holds so many.
-const CACHED_MAX: usize = 10_000;
 
 /// What an access key stands for.
 #[derive(Clone)]
@@ -39,6 +36,24 @@ pub struct Credential {
     pub expires: Option<Timestamp>,
 }
 
+impl Credential {
+    /// About how much memory it takes, rather too much than too little.
+    pub(crate) fn weight_bytes(&self) -> usize {
+        /// Whatever has no list, with room for short texts.
+        const FIXED_BYTES: usize = 1024;
+        /// What a pair of texts takes besides them.
+        const PAIR_BYTES: usize = 96;
+        let p = &*self.principal;
+        let attached = p.policies.iter().chain(&p.boundary).chain(p.session.iter().flatten());
+        let policies = attached.map(|a| PAIR_BYTES + a.name.len() + a.policy.weight_bytes());
+        let tags = p.tags.iter().map(|(key, value)| PAIR_BYTES + key.len() + value.len());
+        let keys = p.context.iter().map(|(key, values)| {
+            PAIR_BYTES + key.len() + values.iter().map(|v| PAIR_BYTES + v.len()).sum::<usize>()
+        });
+        FIXED_BYTES + policies.sum::<usize>() + tags.sum::<usize>() + keys.sum::<usize>()
+    }
+}
+
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credential")
@@ -46,44 +61,6 @@ impl fmt::Debug for Credential {
             .field("enabled", &self.enabled)
             .field("expires", &self.expires)
             .finish_non_exhaustive()
-    }
-}
-
-/// An access key, and the hash of the token that came with it.
-type CacheKey = (String, Option<[u8; 32]>);
-
-/// Credentials that were looked up.
-#[derive(Default)]
-pub(crate) struct Cache(RwLock<Cached>);
-
-#[derive(Default)]
-struct Cached {
-    /// Counts the changes: what was looked up before one is not kept after it.
-    generation: u64,
-    credentials: HashMap<CacheKey, Credential>,
-}
-
-impl Cache {
-    fn get(&self, key: &CacheKey) -> Result<Credential, u64> {
-        let cached = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        cached.credentials.get(key).cloned().ok_or(cached.generation)
-    }
-
-    fn keep(&self, key: CacheKey, credential: Credential, generation: u64) {
-        let mut cached = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if cached.generation != generation {
-            return;
-        }
-        if cached.credentials.len() >= CACHED_MAX {
-            cached.credentials.clear();
-        }
-        cached.credentials.insert(key, credential);
-    }
-
-    pub(crate) fn forget_all(&self) {
-        let mut cached = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        cached.generation += 1;
-        cached.credentials.clear();
     }
 }
 
@@ -108,7 +85,7 @@ impl Identity {
             hash.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
             hash
         });
-        let key = (access_key.to_owned(), hash);
+        let key = CacheKey { access_key: access_key.to_owned(), token: hash };
         let found = match self.cache().get(&key) {
             Ok(credential) => Some(credential),
             Err(generation) => {

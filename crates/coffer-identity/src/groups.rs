@@ -72,7 +72,7 @@ impl Identity {
             detail: Detail::Group,
         };
         let group = Group::of(&row);
-        self.change(move |txn| insert(txn, &row)).await?;
+        self.change(subject.account, move |txn| insert(txn, &row)).await?;
         Ok(group)
     }
 
@@ -124,7 +124,7 @@ impl Identity {
         new_name.iter().try_for_each(|name| check_name(Kind::Group, name))?;
         new_path.iter().try_for_each(|path| check_path(path))?;
         let name = name.to_owned();
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             let row = subject.entity(txn, Kind::Group, &name)?;
             let row = rename(txn, row, new_name.as_deref(), new_path.as_deref())?;
             Ok(Group::of(&row))
@@ -136,7 +136,7 @@ impl Identity {
     pub async fn delete_group(&self, grant: &Grant, name: &str) -> Result<()> {
         let subject = subject(grant, Action::DeleteGroup)?;
         let name = name.to_owned();
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             let row = subject.entity(txn, Kind::Group, &name)?;
             let conflict = |what: &str| {
                 Err(Error::DeleteConflict(format!("Cannot delete entity, must {what} first.")))
@@ -159,7 +159,7 @@ impl Identity {
     pub async fn add_user_to_group(&self, grant: &Grant, group: &str, user: &str) -> Result<()> {
         let subject = subject(grant, Action::AddUserToGroup)?;
         let (group, user) = (group.to_owned(), user.to_owned());
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             let group = subject.entity(txn, Kind::Group, &group)?;
             let mut user = need(txn, subject.account, Kind::User, &user)?;
             let groups = groups_of(&mut user)?;
@@ -186,7 +186,7 @@ impl Identity {
     ) -> Result<()> {
         let subject = subject(grant, Action::RemoveUserFromGroup)?;
         let (group, user_name) = (group.to_owned(), user.to_owned());
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             let group = subject.entity(txn, Kind::Group, &group)?;
             let mut user = need(txn, subject.account, Kind::User, &user_name)?;
             let groups = groups_of(&mut user)?;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use coffer_base::{Ack, Clock, Rng, Timestamp};
 use coffer_catalog::{Catalog, CommitError, Snapshot, Txn};
 
+use crate::cache::Cache;
 use crate::carry;
-use crate::credential::Cache;
 use crate::error::{Error, Result};
 use crate::ids::AccountId;
 use crate::rows::{AccountRow, LastUseRow, PointerRow, Row, Rows, SealingRow, keys};
@@ -145,7 +145,7 @@ impl Identity {
         let made = self.seals().secrets().seal(self.rng(), CHECK_OF, CHECK_TEXT);
         let made = SealingRow { check: made }.encode();
         let row = self
-            .change(move |txn| {
+            .change(self.default_account(), move |txn| {
                 let at = keys::sealing();
                 match txn.row::<SealingRow>(&at)? {
                     Some(row) => Ok(Some(row)),
@@ -175,7 +175,7 @@ impl Identity {
             access_keys: Vec::new(),
             counts: [0; 5],
         };
-        self.change(move |txn| {
+        self.change(id, move |txn| {
             txn.put(&at, &row.encode());
             txn.put(&keys::owner(&owner_id), &PointerRow(id.to_string()).encode());
             Ok(())
@@ -216,9 +216,10 @@ impl Identity {
         self.inner.uses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Commits `plan`, and empties the cache before it is answered. It may run several times, in
-    /// vain all but the last.
-    pub(crate) async fn change<T, P>(&self, plan: P) -> Result<T>
+    /// Commits `plan`, which changes rows of one account only, and empties the cache of that
+    /// account before it is answered: what a credential stands for is all in rows of its account.
+    /// It may run several times, in vain all but the last.
+    pub(crate) async fn change<T, P>(&self, account: AccountId, plan: P) -> Result<T>
     where
         T: Send + 'static,
         P: Fn(&mut Txn<'_>) -> Result<T> + Send + Sync + 'static,
@@ -227,7 +228,8 @@ impl Identity {
         // and the commit is made all the same. Its value is dropped by whoever has it then, after
         // the change is visible or has failed, and empties the cache.
         let this = self.clone();
-        let plan = move |txn: &mut Txn<'_>| plan(txn).map(|value| (value, Forget(this.clone())));
+        let plan =
+            move |txn: &mut Txn<'_>| plan(txn).map(|value| (value, Forget(this.clone(), account)));
         let outcome = self.write(plan).await;
         coffer_base::failpoint::pass("users.committed");
         outcome.map(|(value, _forget)| value)
@@ -254,12 +256,12 @@ impl Identity {
     }
 }
 
-/// Goes with the value of a change, and empties the cache when it goes.
-struct Forget(Identity);
+/// Goes with the value of a change, and empties the cache of the account when it goes.
+struct Forget(Identity, AccountId);
 
 impl Drop for Forget {
     fn drop(&mut self) {
-        self.0.cache().forget_all();
+        self.0.cache().forget(self.1);
     }
 }
 

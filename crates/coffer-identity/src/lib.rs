@@ -17,7 +17,7 @@
 //! | `users`, `groups`, `roles`, `managed`, `providers`, `accounts` | a kind each |
 //! | `attach` | inline and attached policies, boundaries |
 //! | `access_keys`, `tags` | what hangs on them |
-//! | `credential` | the principal behind an access key |
+//! | `credential`, `cache` | the principal behind an access key, and those that are kept |
 //! | `sessions`, `token` | temporary credentials |
 //! | `seal` | the store's secret key |
 //! | `simple` | the face that `coffer user` shows |
@@ -31,8 +31,8 @@
 //!
 //! Invariants:
 //! 1. Every change is one commit, acknowledged by all drives; a refused one leaves nothing.
-//! 2. A change empties the cache of credentials before it is answered: no request that begins
-//!    after the answer is served by what it took away.
+//! 2. A change is one in one account, and empties the account's part of the cache of credentials
+//!    before it is answered: no request that begins after the answer is served by what it took away.
 //! 3. No secret is written but sealed, and each seal is bound to its access key.
 //! 4. A session token holds no rights of its own: whom it acts for is looked up at every use.
 //! 5. Rows that point at each other change together: names and entities, members and groups,
@@ -45,6 +45,7 @@ mod access_keys;
 mod accounts;
 mod attach;
 pub mod builtin;
+mod cache;
 mod carry;
 mod credential;
 mod documents;

@@ -247,7 +247,7 @@ impl Identity {
                 updated: now,
             },
         };
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             insert(txn, &row)?;
             own(&row, txn)
         })
@@ -332,7 +332,7 @@ impl Identity {
         let subject = subject(grant, Action::DeletePolicy)?;
         check_changeable(policy_arn)?;
         let arn = policy_arn.to_owned();
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             let row = subject.by_arn(txn, Kind::Policy, &arn)?;
             for how in [Use::Attached, Use::Boundary] {
                 if has_entries(txn, &keys::uses(row.account, &arn, how))? {
@@ -486,7 +486,7 @@ impl Identity {
         let subject = subject(grant, action)?;
         check_changeable(policy_arn)?;
         let arn = policy_arn.to_owned();
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             let mut row = subject.by_arn(txn, Kind::Policy, &arn)?;
             let done = change(&arn, &mut row.detail)?;
             let done = done.ok_or_else(|| not_a(&row, Kind::Policy))?;

@@ -93,7 +93,7 @@ impl Identity {
             detail: Detail::Provider { client_ids, thumbprints },
         };
         let provider = Provider::of(&row)?;
-        self.change(move |txn| insert(txn, &row)).await?;
+        self.change(subject.account, move |txn| insert(txn, &row)).await?;
         Ok(provider)
     }
 
@@ -118,7 +118,7 @@ impl Identity {
     pub async fn delete_provider(&self, grant: &Grant, provider_arn: &str) -> Result<()> {
         let subject = subject(grant, Action::DeleteOpenIDConnectProvider)?;
         let arn = provider_arn.to_owned();
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             let row = subject.by_arn(txn, Kind::Provider, &arn)?;
             remove(txn, &row)
         })
@@ -178,7 +178,7 @@ impl Identity {
     ) -> Result<()> {
         let subject = subject(grant, action)?;
         let arn = provider_arn.to_owned();
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             let mut row = subject.by_arn(txn, Kind::Provider, &arn)?;
             let Detail::Provider { client_ids, thumbprints } = &mut row.detail else {
                 return Err(not_a(&row, Kind::Provider));

@@ -113,7 +113,7 @@ impl Identity {
             detail: Detail::Role { description, trust, session_secs_max },
         };
         let role = Role::of(&row)?;
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             if let Some(boundary) = &row.boundary {
                 check_boundary(txn, row.account, boundary)?;
             }
@@ -185,7 +185,7 @@ impl Identity {
     ) -> Result<Role> {
         let subject = subject(grant, action)?;
         let name = name.to_owned();
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             let mut row = subject.entity(txn, Kind::Role, &name)?;
             let Detail::Role { description, trust, session_secs_max } = &mut row.detail else {
                 return Err(not_a(&row, Kind::Role));
@@ -201,7 +201,7 @@ impl Identity {
     pub async fn delete_role(&self, grant: &Grant, name: &str) -> Result<()> {
         let subject = subject(grant, Action::DeleteRole)?;
         let name = name.to_owned();
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             let row = subject.entity(txn, Kind::Role, &name)?;
             if !row.attached.is_empty() {
                 let what = "Cannot delete entity, must detach all policies first.";

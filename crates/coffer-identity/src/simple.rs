@@ -171,7 +171,7 @@ impl Identity {
         };
         let key = access_key.clone();
         let user = self
-            .change(move |txn| {
+            .change(account, move |txn| {
                 insert(txn, &row)?;
                 insert_key(txn, &key, &key_row)?;
                 let mut row = row.clone();
@@ -206,7 +206,7 @@ impl Identity {
     pub async fn set_user_enabled(&self, grant: &Grant, name: &str, on: bool) -> Result<()> {
         let account = subject(grant, Action::AdminUsers)?.account;
         let name = name.to_owned();
-        self.change(move |txn| {
+        self.change(account, move |txn| {
             let mut row = need(txn, account, Kind::User, &name)?;
             for (name, document) in row.inline.iter().filter(|_| on) {
                 documents::identity(document).map_err(|error| {
@@ -233,7 +233,7 @@ impl Identity {
         let account = subject(grant, Action::AdminUsers)?.account;
         let (attached, inline) = split(policies)?;
         let name = name.to_owned();
-        self.change(move |txn| {
+        self.change(account, move |txn| {
             let mut row = need(txn, account, Kind::User, &name)?;
             detach_all(txn, &mut row);
             row.inline.clone_from(&inline);
@@ -251,7 +251,7 @@ impl Identity {
     pub async fn remove_user(&self, grant: &Grant, name: &str) -> Result<()> {
         let account = subject(grant, Action::AdminUsers)?.account;
         let name = name.to_owned();
-        self.change(move |txn| {
+        self.change(account, move |txn| {
             let mut row = need(txn, account, Kind::User, &name)?;
             detach_all(txn, &mut row);
             for access_key in keys_of(&mut row)?.clone() {

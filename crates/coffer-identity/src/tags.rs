@@ -69,7 +69,7 @@ impl Identity {
         let subject = subject(grant, by_kind(kind, actions))?;
         check_tags(&tags)?;
         let which = which.to_owned();
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             let mut row = tagged(&subject, txn, kind, &which)?;
             merge_tags(&mut row.tags, &tags);
             check_tags(&row.tags)?;
@@ -95,7 +95,7 @@ impl Identity {
         ];
         let subject = subject(grant, by_kind(kind, actions))?;
         let which = which.to_owned();
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             let mut row = tagged(&subject, txn, kind, &which)?;
             row.tags.retain(|(key, _)| !tag_keys.iter().any(|gone| gone.eq_ignore_ascii_case(key)));
             put(txn, &row);

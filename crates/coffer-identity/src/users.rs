@@ -93,7 +93,7 @@ impl Identity {
             detail: Detail::User { enabled: true, groups: Vec::new(), access_keys: Vec::new() },
         };
         let user = User::of(&row);
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             if let Some(boundary) = &row.boundary {
                 check_boundary(txn, row.account, boundary)?;
             }
@@ -134,7 +134,7 @@ impl Identity {
         new_name.iter().try_for_each(|name| check_name(Kind::User, name))?;
         new_path.iter().try_for_each(|path| check_path(path))?;
         let name = name.to_owned();
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             let row = subject.entity(txn, Kind::User, &name)?;
             let row = rename(txn, row, new_name.as_deref(), new_path.as_deref())?;
             Ok(User::of(&row))
@@ -146,7 +146,7 @@ impl Identity {
     pub async fn delete_user(&self, grant: &Grant, name: &str) -> Result<()> {
         let subject = subject(grant, Action::DeleteUser)?;
         let name = name.to_owned();
-        self.change(move |txn| {
+        self.change(subject.account, move |txn| {
             let row = subject.entity(txn, Kind::User, &name)?;
             let Detail::User { groups, access_keys, .. } = &row.detail else {
                 return Err(not_a(&row, Kind::User));

@@ -1,9 +1,9 @@
 //! MD5 and checksums of a body in one pass over it.
 
+use coffer_md5::Md5;
 use crc_fast::CrcAlgorithm;
-use md5::{Digest as _, Md5};
 use sha1::Sha1;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
 use crate::types::{Checksum, ChecksumAlgorithm, ChecksumKind};
@@ -17,7 +17,9 @@ const PIECE_BYTES: usize = 16 << 10;
 
 /// MD5 of `data`.
 pub fn md5(data: &[u8]) -> [u8; 16] {
-    Md5::digest(data).into()
+    let mut md5 = Md5::default();
+    md5.update(data);
+    md5.finish()
 }
 
 /// `bytes` in lower-case hexadecimal.
@@ -29,6 +31,16 @@ pub fn hex(bytes: &[u8]) -> String {
         out.push(DIGITS[usize::from(byte & 15)] as char);
     }
     out
+}
+
+/// As [`hex`], into `out`, which has twice the length.
+pub(crate) fn hex_into<'a>(bytes: &[u8], out: &'a mut [u8]) -> &'a str {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (byte, digits) in bytes.iter().zip(out.chunks_exact_mut(2)) {
+        digits[0] = DIGITS[usize::from(byte >> 4)];
+        digits[1] = DIGITS[usize::from(byte & 15)];
+    }
+    std::str::from_utf8(out).expect("digits are ASCII")
 }
 
 /// A checksum being computed.
@@ -144,7 +156,7 @@ impl Digester {
         let mut algorithms = algorithms.to_vec();
         algorithms.sort_unstable();
         algorithms.dedup();
-        Self { md5: Md5::new(), summers: algorithms.into_iter().map(Summer::new).collect() }
+        Self { md5: Md5::default(), summers: algorithms.into_iter().map(Summer::new).collect() }
     }
 
     /// Takes the next bytes of the body.
@@ -158,10 +170,22 @@ impl Digester {
     /// The digests of all bytes taken.
     pub fn finish(self) -> Digests {
         Digests {
-            md5: self.md5.finalize().into(),
+            md5: self.md5.finish(),
             checksums: self.summers.into_iter().map(Summer::finish).collect(),
         }
     }
+}
+
+/// Gives each digester the next bytes of its body, the MD5s in lock step. The bytes should be few
+/// enough to be still in the cache for the second digest.
+pub(crate) fn update_together(bodies: &mut [(&mut Digester, &[u8])]) {
+    let mut streams = Vec::with_capacity(bodies.len());
+    for (digester, data) in bodies {
+        let Digester { md5, summers } = &mut **digester;
+        summers.iter_mut().for_each(|summer| summer.update(data));
+        streams.push((md5, *data));
+    }
+    coffer_md5::update_together(&mut streams);
 }
 
 /// The digests of a body.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use coffer_base::wire::{Put, Reader};
 
-use crate::digest::{hex, md5};
+use crate::digest::{hex_into, md5};
 
 /// An object's ETag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,9 +54,12 @@ impl Etag {
 
 impl fmt::Display for Etag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Etag::Single(md5) => f.write_str(&hex(md5)),
-            Etag::Multipart(md5, parts) => write!(f, "{}-{parts}", hex(md5)),
+        let (Etag::Single(md5) | Etag::Multipart(md5, _)) = self;
+        let mut digits = [0; 32];
+        f.write_str(hex_into(md5, &mut digits))?;
+        match self.parts() {
+            None => Ok(()),
+            Some(parts) => write!(f, "-{parts}"),
         }
     }
 }

@@ -19,6 +19,7 @@
 //! | `etag` | ETags as S3 forms them |
 //! | [`digest`] | MD5 and checksums in one pass |
 //! | `payload` | taking a body in, inline or bulk |
+//! | `hashing` | many bodies hashed in lock step |
 //! | `crowd` | how much memory each of many bodies may take |
 //! | `replace` | putting a head in the place of another within a commit |
 //! | `manifest`, `pin` | where a blob's bytes are, and holding on to them |
@@ -50,6 +51,7 @@ pub mod error;
 mod etag;
 pub mod fsck;
 mod get;
+mod hashing;
 mod list;
 mod manifest;
 pub mod named;

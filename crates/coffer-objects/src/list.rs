@@ -1,5 +1,8 @@
 //! Listing objects: one page, in the byte order of keys.
 //!
+//! A page is handed out entry by entry where it is read, so that it can be written down there,
+//! without a copy of each entry and beside the tasks that wait for connections.
+//!
 //! With a delimiter, keys that share a common prefix make one entry, and the listing seeks past
 //! them instead of reading them: the cost of a page is bounded by its entries, not by the keys.
 
@@ -16,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::objects::{Objects, expect};
 use crate::rows::head::HeadRow;
 use crate::rows::{self, keys};
-use crate::types::{Entry, Headers, List, ListAfter, ListPage};
+use crate::types::{Entry, Headers, List, ListAfter, ListPage, ListSink, ListedObject, PageEnd};
 
 /// Below a common prefix, so many keys are stepped over before seeking: a seek costs more than
 /// a few steps, and most prefixes in a tree of files hold few keys.
@@ -25,17 +28,49 @@ const STEPS_BEFORE_SEEK: usize = 8;
 impl Objects {
     /// One page of a bucket's objects (`ListObjects`, `ListObjectsV2`).
     pub async fn list(&self, grant: &Grant, query: List) -> Result<ListPage> {
+        let (entries, end) = self.list_into(grant, query, Vec::new()).await?;
+        Ok(ListPage { entries, truncated: end.next.is_some(), next: end.next })
+    }
+
+    /// As [`Objects::list`], with the entries given to `sink`, which comes back.
+    pub async fn list_into<S: ListSink>(
+        &self,
+        grant: &Grant,
+        query: List,
+        sink: S,
+    ) -> Result<(S, PageEnd)> {
         expect(grant, Action::ListBucket);
         let bucket = self.bucket_row(grant)?.id;
         let catalog = self.catalog().clone();
-        self.call(move || list_page(&catalog.snapshot(), bucket, &query)).await?
+        self.call(move || {
+            let mut sink = sink;
+            let end = list_page(&catalog.snapshot(), bucket, &query, &mut sink)?;
+            Ok((sink, end))
+        })
+        .await?
     }
 }
 
-fn list_page(snapshot: &Snapshot, bucket: BucketId, query: &List) -> Result<ListPage> {
+impl ListSink for Vec<Entry> {
+    fn object(&mut self, object: &ListedObject<'_>) {
+        let info = object.row.info(object.key.to_owned(), Headers::default());
+        self.push(Entry::Object(info));
+    }
+
+    fn prefix(&mut self, prefix: &str) {
+        self.push(Entry::Prefix(prefix.to_owned()));
+    }
+}
+
+fn list_page(
+    snapshot: &Snapshot,
+    bucket: BucketId,
+    query: &List,
+    sink: &mut dyn ListSink,
+) -> Result<PageEnd> {
     let rolled = Rolled::new(&query.prefix, query.delimiter.as_deref());
     let max = page_size(query.max);
-    let mut page = ListPage::default();
+    let mut page = PageEnd::default();
     if max == 0 {
         return Ok(page);
     }
@@ -46,27 +81,26 @@ fn list_page(snapshot: &Snapshot, bucket: BucketId, query: &List) -> Result<List
     };
     let all = keys::heads(bucket, &query.prefix);
     let mut scan = Scan::new(snapshot, &all, start);
+    let mut last = None;
     while let Some((row_key, value)) = scan.next()? {
         let key = key_of(&row_key)?;
-        let entry = match rolled.common_prefix(&key) {
-            None => {
-                let row = rows::read::<HeadRow>(&row_key, &value)?;
-                Entry::Object(row.info(key, Headers::default()))
-            }
-            Some(prefix) => Entry::Prefix(prefix.to_owned()),
-        };
-        if page.entries.len() == max {
-            page.truncated = true;
-            page.next = page.entries.last().map(|last| match last {
-                Entry::Object(info) => ListAfter::Key(info.key.clone()),
-                Entry::Prefix(prefix) => ListAfter::Prefix(prefix.clone()),
-            });
+        if page.entries == max {
+            page.next = last;
             break;
         }
-        if let Entry::Prefix(prefix) = &entry {
-            scan.skip(&keys::heads(bucket, prefix))?;
+        page.entries += 1;
+        match rolled.common_prefix(&key) {
+            None => {
+                let row = rows::read::<HeadRow>(&row_key, &value)?;
+                sink.object(&ListedObject { key: &key, row: &row });
+                last = Some(ListAfter::Key(key));
+            }
+            Some(prefix) => {
+                scan.skip(&keys::heads(bucket, prefix))?;
+                sink.prefix(prefix);
+                last = Some(ListAfter::Prefix(prefix.to_owned()));
+            }
         }
-        page.entries.push(entry);
     }
     Ok(page)
 }

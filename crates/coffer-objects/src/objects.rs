@@ -12,6 +12,7 @@ use crate::blocking::{self, Blocking};
 use crate::bucket_settings::FactsCache;
 use crate::crowd::Crowd;
 use crate::error::{Error, Result};
+use crate::hashing::Hashing;
 use crate::manifest::{KnownManifests, ManifestCache};
 use crate::rows::bucket::BucketRow;
 use crate::rows::{self, Row, keys};
@@ -43,6 +44,7 @@ struct Inner {
     manifests: ManifestCache,
     facts: Arc<FactsCache>,
     crowd: Crowd,
+    hashing: Hashing,
 }
 
 /// Commits with a larger hint are not tried.
@@ -82,7 +84,8 @@ impl Objects {
     pub fn open(catalog: Catalog, seams: ObjectSeams) -> Result<Objects> {
         let (manifests, crowd) = (ManifestCache::default(), Crowd::default());
         let facts = Arc::new(FactsCache::default());
-        let inner = Inner { catalog, seams, manifests, facts, crowd };
+        let hashing = Hashing::new(seams.blocking.clone());
+        let inner = Inner { catalog, seams, manifests, facts, crowd, hashing };
         let objects = Objects { inner: Arc::new(inner) };
         objects.usage()?;
         Ok(objects)
@@ -116,6 +119,10 @@ impl Objects {
 
     pub(crate) fn crowd(&self) -> &Crowd {
         &self.inner.crowd
+    }
+
+    pub(crate) fn hashing(&self) -> &Hashing {
+        &self.inner.hashing
     }
 
     pub(crate) fn rng(&self) -> &dyn Rng {

@@ -17,6 +17,7 @@ use crate::blocking::{self, Blocking};
 use crate::crowd::{Crowd, Gathered, ROW_BYTES_MAX, Upload};
 use crate::digest::{Digester, Digests};
 use crate::error::{Error, Result};
+use crate::hashing::{Hashing, Pieces};
 use crate::types::{BODY_BYTES_MAX, ChecksumAlgorithm};
 
 #[cfg(test)]
@@ -37,11 +38,19 @@ pub(crate) enum Payload {
 pub(crate) struct Intake {
     log: Log,
     blocking: Arc<dyn Blocking>,
+    hashing: Hashing,
     upload: Upload,
     announced_bytes: Option<u64>,
     received_bytes: u64,
     batch: Batch,
     work: Work,
+}
+
+/// Where bodies are hashed and written, and how many there are.
+pub(crate) struct IntakeSeams<'a> {
+    pub blocking: Arc<dyn Blocking>,
+    pub hashing: Hashing,
+    pub crowd: &'a Crowd,
 }
 
 /// Bytes that have come and are not yet on their way into rows.
@@ -115,6 +124,13 @@ impl Batch {
     }
 }
 
+impl Pieces for Arc<Batch> {
+    fn piece(&self, index: usize) -> Option<&[u8]> {
+        let tail = (index == self.pieces.len() && !self.tail.is_empty()).then_some(&self.tail[..]);
+        self.pieces.get(index).map(|piece| &piece[..]).or(tail)
+    }
+}
+
 type Pending<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
 /// The digester and the writer, at rest or at a batch.
@@ -134,19 +150,20 @@ impl Intake {
     /// Prepares to take in a body of `announced_bytes`, if that is known.
     pub(crate) fn new(
         log: &Log,
-        blocking: &Arc<dyn Blocking>,
-        crowd: &Crowd,
+        seams: IntakeSeams<'_>,
         announced_bytes: Option<u64>,
         algorithms: &[ChecksumAlgorithm],
     ) -> Result<Intake> {
         if let Some(size) = announced_bytes.filter(|size| *size > BODY_BYTES_MAX) {
             return Err(Error::EntityTooLarge { size, max: BODY_BYTES_MAX });
         }
+        let IntakeSeams { blocking, hashing, crowd } = seams;
         let upload = crowd.enter_upload();
         let batch = Batch::new(upload.gathered());
         Ok(Intake {
             log: log.clone(),
-            blocking: blocking.clone(),
+            blocking,
+            hashing,
             upload,
             announced_bytes,
             received_bytes: 0,
@@ -240,7 +257,7 @@ impl Intake {
         }
         let batch = Arc::new(self.batch.split_to(bytes));
         let turn = self.upload.turn_to_write().await?;
-        let hashing = self.hash(digester, batch.clone());
+        let hashing = self.hashing.start(digester, batch.clone());
         let writing = blocking::call(&*self.blocking, move || {
             let _turn = turn;
             batch.pieces().try_for_each(|data| writer.write(data))?;
@@ -248,17 +265,6 @@ impl Intake {
         });
         self.work = Work::Busy(Box::pin(hashing), Box::pin(writing));
         Ok(())
-    }
-
-    fn hash(
-        &self,
-        mut digester: Digester,
-        batch: Arc<Batch>,
-    ) -> impl Future<Output = Result<Digester>> + Send + 'static {
-        blocking::call(&*self.blocking, move || {
-            batch.pieces().for_each(|data| digester.update(data));
-            digester
-        })
     }
 
     /// Ends the body. `accept` may refuse it by its digests, before anything is made durable.
@@ -282,7 +288,7 @@ impl Intake {
         let (digester, mut writer) = self.settle().await?;
         let bytes = self.batch.bytes;
         let rest = Arc::new(self.batch.split_to(bytes));
-        let digests = self.hash(digester, rest.clone()).await?.finish();
+        let digests = self.hashing.start(digester, rest.clone()).await?.finish();
         accept(&digests)?;
         let turn = self.upload.turn_to_write().await?;
         let finishing = blocking::call(&*self.blocking, move || {

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::etag::Etag;
 use crate::manifest::{KnownManifests, NewManifest};
 use crate::objects::{Objects, Refusal, check_headers, commit_bytes, object_key, same_bucket};
-use crate::payload::{Intake, Payload};
+use crate::payload::{Intake, IntakeSeams, Payload};
 use crate::replace::{self, NewBody, NewHead, Place};
 use crate::rows::blob::{BlobPart, Manifest};
 use crate::rows::head::{Body, HeadHeaders, HeadRow};
@@ -144,8 +144,12 @@ impl Objects {
         target: Target,
     ) -> Result<PutWriter> {
         let log = self.catalog().log();
-        let (blocking, crowd) = (self.blocking(), self.crowd());
-        let intake = Intake::new(log, blocking, crowd, content_length, algorithms)?;
+        let seams = IntakeSeams {
+            blocking: self.blocking().clone(),
+            hashing: self.hashing().clone(),
+            crowd: self.crowd(),
+        };
+        let intake = Intake::new(log, seams, content_length, algorithms)?;
         let ack = Objects::ack(ack, bucket.ack);
         let objects = self.clone();
         Ok(PutWriter { objects, intake, demands, ack, bucket, key, target })

@@ -4,6 +4,8 @@ use std::fmt;
 
 use coffer_base::{Ack, BucketId, ObjectId, Timestamp};
 
+use crate::rows::head::HeadRow;
+
 pub use crate::conditions::{EtagList, ReadConditions, WriteCondition};
 pub use crate::range::ByteRange;
 
@@ -366,6 +368,53 @@ impl Entry {
     }
 }
 
+/// Takes the entries of a page in byte order of their names.
+pub trait ListSink: Send + 'static {
+    /// An object.
+    fn object(&mut self, object: &ListedObject<'_>);
+    /// A common prefix.
+    fn prefix(&mut self, prefix: &str);
+}
+
+/// An object of a listing.
+#[derive(Clone, Copy, Debug)]
+pub struct ListedObject<'a> {
+    /// Its key.
+    pub key: &'a str,
+    pub(crate) row: &'a HeadRow,
+}
+
+impl ListedObject<'_> {
+    /// Size in bytes.
+    pub fn size(&self) -> u64 {
+        self.row.size
+    }
+
+    /// Its ETag, without quotes.
+    pub fn etag(&self) -> impl fmt::Display {
+        self.row.etag
+    }
+
+    /// When it was committed.
+    pub fn modified(&self) -> Timestamp {
+        self.row.modified
+    }
+
+    /// Its checksum.
+    pub fn checksum(&self) -> Option<&Checksum> {
+        self.row.checksum.as_ref()
+    }
+}
+
+/// Where a page of a listing ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PageEnd {
+    /// How many entries it has.
+    pub entries: usize,
+    /// Where to go on, if there are more.
+    pub next: Option<ListAfter>,
+}
+
 /// A page of a listing.
 #[derive(Clone, Debug, Default)]
 pub struct ListPage {
@@ -388,6 +437,8 @@ pub struct CreateUpload {
     pub checksum_algorithm: Option<ChecksumAlgorithm>,
     /// `None`: composite if an algorithm other than CRC64NVME is named.
     pub checksum_type: Option<ChecksumType>,
+    /// How listings tell who began it; `None`: by the name that the grant has.
+    pub initiator: Option<String>,
 }
 
 /// An upload under way.
@@ -399,7 +450,7 @@ pub struct Upload {
     pub upload_id: String,
     /// When it began.
     pub initiated: Timestamp,
-    /// Name of the principal that began it.
+    /// Who began it: as its beginning said, else the principal's name.
     pub initiator: String,
     /// Kept with the object; empty in listings.
     pub headers: Headers,

@@ -28,6 +28,10 @@ use crate::table::Operation;
 /// The region that clients of IAM and STS sign for when they are not told another.
 const GLOBAL_REGION: &str = "us-east-1";
 
+/// How much of a header that the client writes about itself a policy is shown, in bytes: its
+/// beginning. Matching is paid for by the byte.
+const OF_THE_CLIENT_BYTES_MAX: usize = 4 << 10;
+
 /// What a service is told.
 #[derive(Clone, Debug)]
 pub struct QuerySettings {
@@ -283,7 +287,8 @@ fn context(parts: &Parts, came: Came, now: Timestamp) -> Context {
     context.set("aws:SecureTransport", came.secure.to_string());
     for (key, header) in [("aws:UserAgent", USER_AGENT), ("aws:Referer", REFERER)] {
         if let Some(text) = parts.headers.get(header).and_then(|value| value.to_str().ok()) {
-            context.set(key, text);
+            // Visible ASCII, so it can be cut anywhere.
+            context.set(key, &text[..text.len().min(OF_THE_CLIENT_BYTES_MAX)]);
         }
     }
     context
@@ -304,3 +309,6 @@ fn request_id(rng: &dyn Rng) -> String {
     let (a, b, c) = (high >> 32, (high >> 16) & 0xffff, high & 0xffff);
     format!("{a:08x}-{b:04x}-{c:04x}-{:04x}-{:012x}", low >> 48, low & 0xffff_ffff_ffff)
 }
+
+#[cfg(test)]
+mod tests;

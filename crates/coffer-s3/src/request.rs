@@ -71,12 +71,14 @@ impl Keys for Asking<'_> {
 }
 
 /// How a request is signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signed {
     /// In the header, and not in the query of a presigned URL.
     pub in_header: bool,
     /// When.
     pub at: Timestamp,
+    /// What the signature covers as the payload's hash, `UNSIGNED-PAYLOAD` for instance.
+    pub payload_hash: String,
 }
 
 impl CallHead {
@@ -195,6 +197,13 @@ impl CallHead {
             ..Ask::new(action, &resource).with_context(&self.asking(service))
         })?;
         Ok(())
+    }
+
+    /// Lets policies ask for one key more, which the body told.
+    pub(crate) fn let_ask(&mut self, service: &Service, key: &'static str, value: &str) {
+        let mut context = self.asking(service).context().clone();
+        context.set(key, value);
+        self.asked.context = OnceLock::from(context);
     }
 
     fn asking<'a>(&'a self, service: &'a Service) -> Asking<'a> {

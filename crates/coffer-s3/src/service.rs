@@ -166,8 +166,7 @@ impl Service {
         let host = parts.headers.get(HOST).and_then(|h| h.to_str().ok()).unwrap_or("");
         let address = Address::read(host, parts.uri.path(), &self.settings.base_domains)?;
         let query = Query::parse(query_raw)?;
-        let Caller { principal, signer, payload_hash, signed } =
-            self.authenticate(&parts, &query, now).await?;
+        let Caller { principal, signer, signed } = self.authenticate(&parts, &query, now).await?;
         course.principal = Some(principal.clone());
         let raw_path = parts.uri.path().to_owned();
         let head = CallHead {
@@ -198,7 +197,8 @@ impl Service {
                 return Err(S3Error::new(Code::AccessDenied));
             }
         }
-        let payload = Payload::of(&head.headers, payload_hash.as_deref())?;
+        let payload_hash = head.signed.as_ref().map(|signed| signed.payload_hash.as_str());
+        let payload = Payload::of(&head.headers, payload_hash)?;
         let mut body = Body::over(supply, &head.headers, payload, signer)?;
         body.count_into(counters);
         ops::dispatch(self, operation, Call { head, body }).await
@@ -214,12 +214,7 @@ impl Service {
         let Some(claim) =
             Claim::read(&parts.headers, query, Expected::s3(&[&self.settings.region]))?
         else {
-            return Ok(Caller {
-                principal: self.nobody.clone(),
-                signer: None,
-                payload_hash: None,
-                signed: None,
-            });
+            return Ok(Caller { principal: self.nobody.clone(), signer: None, signed: None });
         };
         let token = claim.security_token.as_deref();
         let found = self.credential(&claim.access_key, token, now).await?;
@@ -239,8 +234,7 @@ impl Service {
         Ok(Caller {
             principal,
             signer: in_header.then_some(signer),
-            payload_hash: Some(claim.payload_hash),
-            signed: Some(Signed { in_header, at: claim.at }),
+            signed: Some(Signed { in_header, at: claim.at, payload_hash: claim.payload_hash }),
         })
     }
 
@@ -325,8 +319,6 @@ struct Caller {
     principal: Arc<Principal>,
     /// For payloads in signed chunks, how their signatures go on.
     signer: Option<ChunkSigner>,
-    /// The payload's hash that is signed.
-    payload_hash: Option<String>,
     /// How it is signed.
     signed: Option<Signed>,
 }

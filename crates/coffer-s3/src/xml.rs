@@ -36,12 +36,50 @@ impl Writer {
         Self { out: String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"), open: Vec::new() }
     }
 
+    /// A piece of a document: what [`Writer::append`] takes.
+    pub fn fragment() -> Self {
+        Self { out: String::new(), open: Vec::new() }
+    }
+
+    /// Adds a piece whose elements are all closed.
+    pub fn append(&mut self, fragment: &Writer) -> &mut Self {
+        assert!(fragment.open.is_empty(), "an element of the fragment is open");
+        self.out.push_str(&fragment.out);
+        self
+    }
+
+    /// Bytes written so far.
+    pub fn bytes(&self) -> usize {
+        self.out.len()
+    }
+
     /// A document whose root is `tag` in S3's namespace.
     pub fn with_root(tag: &'static str) -> Self {
         let mut writer = Self::new();
-        write!(writer.out, "<{tag} xmlns=\"{NAMESPACE}\">").expect("a String takes everything");
+        for piece in ["<", tag, " xmlns=\"", NAMESPACE, "\">"] {
+            writer.out.push_str(piece);
+        }
         writer.open.push(tag);
         writer
+    }
+
+    /// Makes room for that many more bytes at once.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.out.reserve(bytes);
+    }
+
+    // A listing of a thousand keys has some 12,000 tags, so these do without `format!`.
+
+    fn begin(&mut self, tag: &'static str) {
+        self.out.push('<');
+        self.out.push_str(tag);
+        self.out.push('>');
+    }
+
+    fn end(&mut self, tag: &'static str) {
+        self.out.push_str("</");
+        self.out.push_str(tag);
+        self.out.push('>');
     }
 
     /// Opens an element.
@@ -51,8 +89,13 @@ impl Writer {
 
     /// Opens an element with attributes, written out and already escaped.
     pub fn open_with(&mut self, tag: &'static str, attributes: &str) -> &mut Self {
-        let gap = if attributes.is_empty() { "" } else { " " };
-        write!(self.out, "<{tag}{gap}{attributes}>").expect("a String takes everything");
+        self.out.push('<');
+        self.out.push_str(tag);
+        if !attributes.is_empty() {
+            self.out.push(' ');
+            self.out.push_str(attributes);
+        }
+        self.out.push('>');
         self.open.push(tag);
         self
     }
@@ -60,27 +103,31 @@ impl Writer {
     /// Closes the innermost open element.
     pub fn close(&mut self) -> &mut Self {
         let tag = self.open.pop().expect("more elements are closed than were opened");
-        write!(self.out, "</{tag}>").expect("a String takes everything");
+        self.end(tag);
         self
     }
 
     /// An element with text, escaped.
     pub fn text(&mut self, tag: &'static str, value: &str) -> &mut Self {
-        write!(self.out, "<{tag}>").expect("a String takes everything");
+        self.begin(tag);
         escape_into(&mut self.out, value);
-        write!(self.out, "</{tag}>").expect("a String takes everything");
+        self.end(tag);
         self
     }
 
     /// An element whose text needs no escaping: a number, a truth value.
     pub fn plain(&mut self, tag: &'static str, value: impl Display) -> &mut Self {
-        write!(self.out, "<{tag}>{value}</{tag}>").expect("a String takes everything");
+        self.begin(tag);
+        write!(self.out, "{value}").expect("a String takes everything");
+        self.end(tag);
         self
     }
 
     /// An element without content.
     pub fn empty(&mut self, tag: &'static str) -> &mut Self {
-        write!(self.out, "<{tag}/>").expect("a String takes everything");
+        for piece in ["<", tag, "/>"] {
+            self.out.push_str(piece);
+        }
         self
     }
 
@@ -96,19 +143,33 @@ impl Writer {
 /// Appends `text` with the markup characters as entities, and control characters and the two
 /// characters XML 1.0 has no place for as character references, as S3 writes them.
 pub fn escape_into(out: &mut String, text: &str) {
-    for c in text.chars() {
-        match c {
+    let mut rest = text;
+    // Most of a text stands for itself and is taken over as it is.
+    while let Some(at) = rest.bytes().position(may_need_escape) {
+        let (plain, special) = rest.split_at(at);
+        out.push_str(plain);
+        let mut chars = special.chars();
+        match chars.next().expect("there is a byte") {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&apos;"),
-            '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => {
+            c @ ('\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}') => {
                 write!(out, "&#x{:x};", c as u32).expect("a String takes everything");
             }
             c => out.push(c),
         }
+        rest = chars.as_str();
     }
+    out.push_str(rest);
+}
+
+/// Whether a character that begins with this byte may have to be escaped. None of these bytes
+/// stands inside of a character: those are 0x80 to 0xBF.
+fn may_need_escape(byte: u8) -> bool {
+    // U+0080 to U+009F begin with 0xC2, U+FFFE and U+FFFF with 0xEF.
+    matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'' | 0..=0x1f | 0x7f | 0xc2 | 0xef)
 }
 
 /// One element of a document that was read, without its attributes and namespace prefix.

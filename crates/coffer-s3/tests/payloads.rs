@@ -215,6 +215,40 @@ async fn few_large_documents_are_in_memory_at_once() {
 }
 
 #[tokio::test]
+async fn who_may_delete_nothing_there_gets_no_large_document() {
+    let store = Store::start().await;
+    let mut root = store.client_with_bucket().await;
+    let expect = [("expect", "100-continue")];
+    let elsewhere = r#"{"Version":"2012-10-17","Statement":[
+        {"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::other/*"}]}"#;
+    for (name, policy) in [("reader", "readonly"), ("stranger", elsewhere)] {
+        let user = store.add_user(name, policy).await;
+        let mut client = store.client_of(&user.access_key, &user.secret).await;
+        let [head, _] = delete_of(&client, "/bkt?delete", 100_000, &expect);
+        client.send(&head).await;
+        client.answer(false).await.expect_error(403, "AccessDenied");
+        // Of a small one each key is answered for itself, as always.
+        let mut client = store.client_of(&user.access_key, &user.secret).await;
+        let small = delete_of(&client, "/bkt?delete", 60_000, &[]).concat();
+        client.send(&small).await;
+        let answer = client.answer(false).await.expect(200);
+        assert!(answer.text().contains("<Code>AccessDenied</Code>"), "{}", answer.text());
+    }
+    // Whoever may delete anything there is heard.
+    let some = r#"{"Version":"2012-10-17","Statement":[
+        {"Effect":"Allow","Action":"s3:DeleteObject","Resource":"arn:aws:s3:::bkt/mine/*"}]}"#;
+    let user = store.add_user("some", some).await;
+    let mut client = store.client_of(&user.access_key, &user.secret).await;
+    let large = delete_of(&client, "/bkt?delete", 100_000, &[]).concat();
+    client.send(&large).await;
+    let answer = client.answer(false).await.expect(200);
+    assert!(answer.text().contains("<Code>AccessDenied</Code>"), "{}", answer.text());
+    let large = delete_of(&root, "/bkt?delete", 100_000, &[]).concat();
+    root.send(&large).await;
+    root.answer(false).await.expect(200);
+}
+
+#[tokio::test]
 async fn a_document_about_no_bucket_is_not_asked_for() {
     let store = Store::start().await;
     let mut client = store.client().await;

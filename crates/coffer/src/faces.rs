@@ -31,7 +31,7 @@ impl Answer for Faces {
         let arrival = parts.extensions.get::<Arrival>();
         let came = Came {
             peer: arrival.map(|arrival| arrival.peer),
-            secure: arrival.is_some_and(|arrival| arrival.secure),
+            secure: arrival.is_some_and(|arrival| arrival.is_secure()),
         };
         // On the heap: requests of S3 need not have room for one of these.
         let handled = Box::pin(self.query.handle(Request::from_parts(parts, body), came));

@@ -30,7 +30,8 @@ use bytes::Bytes;
 use coffer_base::Drive;
 use coffer_base::drive::RealDrive;
 use coffer_catalog::{
-    Engine, EngineError, EngineOptions, EngineSnapshot, Entries, LsmEngine, Write, catch_up,
+    Engine, EngineError, EngineOptions, EngineSnapshot, Entries, IndexReads, LsmEngine, Write,
+    catch_up,
 };
 use coffer_log::{Log, Mark};
 
@@ -467,5 +468,9 @@ impl Engine for Roaming {
 
     fn disk_bytes(&self) -> u64 {
         self.inner.current().engine.disk_bytes()
+    }
+
+    fn reads(&self) -> IndexReads {
+        self.inner.current().engine.reads()
     }
 }

@@ -7,7 +7,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("coffer-iam", &["coffer-base"]),
     ("coffer-log", &["coffer-base"]),
     ("coffer-catalog", &["coffer-base", "coffer-log"]),
-    ("coffer-objects", &["coffer-base", "coffer-log", "coffer-iam", "coffer-catalog"]),
+    ("coffer-md5", &[]),
+    (
+        "coffer-objects",
+        &["coffer-base", "coffer-log", "coffer-iam", "coffer-catalog", "coffer-md5"],
+    ),
     ("coffer-sigv4", &["coffer-base"]),
     ("coffer-identity", &["coffer-base", "coffer-log", "coffer-iam", "coffer-catalog"]),
     (
@@ -48,6 +52,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "coffer-objects",
             "coffer-identity",
             "coffer-s3",
+        ],
+    ),
+    (
+        "coffer-bench",
+        &[
+            "coffer-base",
+            "coffer-http",
+            "coffer-log",
+            "coffer-catalog",
+            "coffer-objects",
+            "coffer-identity",
+            "coffer-s3",
+            "coffer-sigv4",
         ],
     ),
     ("coffer-faultfs", &["coffer-base"]),

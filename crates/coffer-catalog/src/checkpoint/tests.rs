@@ -589,7 +589,11 @@ fn a_server_writes_checkpoints_beside_its_commits() {
         let drives: Vec<Arc<dyn Drive>> = vec![Arc::new(drive.expect("the directory opens"))];
         let seams = Seams::real(1).expect("threads start");
         let (log, lane, _) = Log::open(drives, log_options(), seams).expect("the log opens");
-        let options = EngineOptions { cache_bytes: 1 << 20, write_buffer_bytes: 64 << 10 };
+        let options = EngineOptions {
+            cache_bytes: 1 << 20,
+            write_buffer_bytes: 64 << 10,
+            hot_bytes: 64 << 10,
+        };
         let engine = LsmEngine::open(&dir.path().join(index), options).expect("it opens");
         let engine = Arc::new(engine);
         let options = OpenOptions { checkpoints: tiny(), ..OpenOptions::default() };

@@ -26,18 +26,21 @@ use bytes::Bytes;
 use coffer_base::wire::{Put, Reader};
 use coffer_log::Mark;
 use lsm_tree::checksum::ChecksummedWriter;
+use lsm_tree::config::PinningPolicy;
 use lsm_tree::{AbstractTree, AnyTree, Cache, Config, SequenceNumberCounter};
 
-use super::{Engine, EngineError, EngineSnapshot, Write};
+use super::{Engine, EngineError, EngineSnapshot, IndexReads, Write};
 use crate::keys::SUBSPACE_RESERVED;
 
 mod damage;
+mod hot;
 #[cfg(test)]
 mod tests;
 mod upkeep;
 mod view;
 
 use damage::Damage;
+use hot::HotRows;
 use upkeep::Work;
 use view::{Pins, View};
 
@@ -67,11 +70,13 @@ pub struct EngineOptions {
     pub cache_bytes: u64,
     /// Size of a table in memory before it is written. At most four exist at a time.
     pub write_buffer_bytes: u64,
+    /// Rows kept in memory as such, for gets of the same keys again and again.
+    pub hot_bytes: u64,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { cache_bytes: 32 << 20, write_buffer_bytes: 4 << 20 }
+        Self { cache_bytes: 32 << 20, write_buffer_bytes: 4 << 20, hot_bytes: 8 << 20 }
     }
 }
 
@@ -90,6 +95,7 @@ struct Core {
     files: RwLock<()>,
     writer: Mutex<Writer>,
     view: RwLock<Arc<View>>,
+    hot: HotRows,
     pins: Arc<Pins>,
     damage: Arc<Damage>,
     work: Mutex<Work>,
@@ -158,6 +164,7 @@ impl LsmEngine {
             files: RwLock::new(()),
             writer: Mutex::new(writer),
             view: RwLock::new(Arc::new(view)),
+            hot: HotRows::new(options.hot_bytes),
             pins,
             damage,
             work: Mutex::default(),
@@ -214,7 +221,7 @@ impl Core {
 
 impl Engine for LsmEngine {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
-        self.core.view().get(key)
+        self.core.hot.get(key, || self.core.view().get(key))
     }
 
     fn snapshot(&self) -> Arc<dyn EngineSnapshot> {
@@ -255,13 +262,16 @@ impl Engine for LsmEngine {
         let mut writer = core.writer();
         let seqno = writer.seqno.next();
         let mut deletes = 0;
+        let mut changed = Vec::with_capacity(writes.len());
         for write in writes {
             match write {
                 Write::Put { key, value } => {
                     debug_assert!(key.first().is_some_and(|&s| s != SUBSPACE_RESERVED));
+                    changed.push(key.clone());
                     writer.tree.insert(key, value, seqno);
                 }
                 Write::Delete { key } => {
+                    changed.push(key.clone());
                     writer.tree.remove(key, seqno);
                     deletes += 1;
                 }
@@ -272,7 +282,7 @@ impl Engine for LsmEngine {
         writer.deletes += deletes;
         writer.deletes_ever += deletes;
         let (_, table_bytes) = writer.tree.insert(MARK_KEY, encode_mark(&mark), seqno);
-        core.publish(&writer);
+        core.hot.change(&changed, || core.publish(&writer));
         if table_bytes >= core.options.write_buffer_bytes || writer.deletes >= DELETES_PER_TABLE_MAX
         {
             core.seal_table(&mut writer);
@@ -314,12 +324,30 @@ impl Engine for LsmEngine {
         *writer = open_tree(&core.dir, core.options)?;
         *core.work() = Work::default();
         core.damage.forget();
-        core.publish(&writer);
+        core.hot.change_all(|| core.publish(&writer));
         Ok(())
     }
 
     fn disk_bytes(&self) -> u64 {
         self.core.view().tree().disk_space()
+    }
+
+    fn reads(&self) -> IndexReads {
+        let tree = self.core.view().tree().clone();
+        let counts = tree.metrics();
+        let (hot, gets) = self.core.hot.hits_and_misses();
+        let filtered = counts.io_skipped_by_filter() as u64;
+        IndexReads {
+            hot,
+            gets,
+            filtered,
+            filter_errors: (counts.filter_queries() as u64).saturating_sub(filtered),
+            blocks_cached: counts.data_block_load_cached_count() as u64,
+            blocks_read: counts.data_block_load_count() as u64
+                - counts.data_block_load_cached_count() as u64,
+            directory_blocks: (counts.filter_block_load_count() + counts.index_block_load_count())
+                as u64,
+        }
     }
 }
 
@@ -332,6 +360,13 @@ fn open_tree(dir: &Path, options: EngineOptions) -> Result<Writer, EngineError> 
     let seqno = SequenceNumberCounter::default();
     let config = Config::new(path, seqno.clone(), SequenceNumberCounter::default())
         .use_cache(Arc::new(Cache::with_capacity_bytes(options.cache_bytes)))
+        // The filters and the indexes of blocks stay in memory, some two bytes a key. Read through
+        // the cache they would push out what is asked for, in a flood of keys that are not there
+        // above all; now such a key is answered without a look at any block.
+        .filter_block_partitioning_policy(PinningPolicy::all(false))
+        .filter_block_pinning_policy(PinningPolicy::all(true))
+        .index_block_partitioning_policy(PinningPolicy::all(false))
+        .index_block_pinning_policy(PinningPolicy::all(true))
         // Every table stays open, so that a directory that goes away can still be read until the
         // index has moved. Tables are large, so they are few.
         .use_descriptor_table(None);

@@ -99,6 +99,20 @@ impl ArnPattern {
         }
     }
 
+    /// Whether it could match an ARN that begins with `prefix` and goes on.
+    pub(crate) fn may_match_below(&self, prefix: &[u8]) -> bool {
+        match self {
+            ArnPattern::Whole { pattern, .. } => {
+                let known = pattern.prefix();
+                match pattern.is_fixed() {
+                    true => known.starts_with(prefix) && known.len() > prefix.len(),
+                    false => known.starts_with(prefix) || prefix.starts_with(known),
+                }
+            }
+            ArnPattern::Any | ArnPattern::Segments(_) => true,
+        }
+    }
+
     /// Whether it names one ARN only.
     pub(crate) fn is_fixed(&self) -> bool {
         matches!(self, ArnPattern::Whole { pattern, .. } if pattern.is_fixed())

@@ -16,6 +16,7 @@ struct Store {
     log: Log,
     _lane: Lane,
     blocking: Arc<dyn Blocking>,
+    hashing: Hashing,
     crowd: Crowd,
 }
 
@@ -27,11 +28,17 @@ impl Store {
         let seams = Seams::inline(Arc::new(StillClock), Arc::new(SeededRng::new(1)));
         let (log, lane, _) = Log::open(drives.collect(), options, seams).unwrap();
         let blocking = Arc::new(InlineBlocking);
-        Store { log, _lane: lane, blocking, crowd: Crowd::default() }
+        let hashing = Hashing::new(blocking.clone());
+        Store { log, _lane: lane, blocking, hashing, crowd: Crowd::default() }
     }
 
     fn intake(&self, announced: Option<u64>) -> Intake {
-        Intake::new(&self.log, &self.blocking, &self.crowd, announced, &[]).unwrap()
+        let seams = IntakeSeams {
+            blocking: self.blocking.clone(),
+            hashing: self.hashing.clone(),
+            crowd: &self.crowd,
+        };
+        Intake::new(&self.log, seams, announced, &[]).unwrap()
     }
 
     fn row_memory_bytes(&self) -> u64 {

@@ -18,13 +18,13 @@ impl Objects {
     /// Begins an upload (`CreateMultipartUpload`).
     pub async fn create_upload(&self, grant: &Grant, request: CreateUpload) -> Result<Upload> {
         let key = object_key(grant, Action::PutObject)?;
-        let CreateUpload { headers, checksum_algorithm, checksum_type } = request;
+        let CreateUpload { headers, checksum_algorithm, checksum_type, initiator } = request;
         check_headers(&headers)?;
         let (algorithm, checksum_type) = choose(checksum_algorithm, checksum_type)?;
         let bucket = self.bucket_row(grant)?.bucket(grant.bucket().to_owned());
         let row = UploadRow {
             initiated: self.now(),
-            initiator: grant.principal().to_owned(),
+            initiator: initiator.unwrap_or_else(|| grant.principal().to_owned()),
             checksum_algorithm: algorithm,
             checksum_type,
             checksum_named: checksum_algorithm.is_some(),

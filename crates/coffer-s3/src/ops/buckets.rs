@@ -30,10 +30,18 @@ const NAMELESS_REGION: &str = "us-east-1";
 
 /// CreateBucket.
 pub(super) async fn create(service: &Service, mut call: Call) -> Result<Reply, S3Error> {
+    // Policies may ask where the bucket is to be, and only the document says that; what is wrong
+    // with it is told to who may make the bucket.
+    let document = documents::read(service, &mut call, DOCUMENT_BYTES_MAX, Digest::Optional).await;
+    if let Ok(Some(document)) = &document
+        && let Some(constraint) = document.child_text("LocationConstraint").map(str::trim)
+        && !constraint.is_empty()
+    {
+        call.head.let_ask(service, "s3:locationconstraint", constraint);
+    }
     let grant = call.grant(service, Action::CreateBucket)?;
+    let document = document?;
     let ack = ack::asked(&call)?;
-    let document =
-        documents::read(service, &mut call, DOCUMENT_BYTES_MAX, Digest::Optional).await?;
     if let Some(document) = &document {
         check_configuration(document, &service.settings.region)?;
     }

@@ -52,20 +52,22 @@ pub(crate) fn of(region: &str, operation: Operation, head: &CallHead) -> Context
     context.set("aws:RequestedRegion", region);
     if let Some(arrival) = head.arrival {
         context.set("aws:SourceIp", arrival.peer.ip().to_canonical().to_string());
-        context.set("aws:SecureTransport", arrival.secure.to_string());
+        context.set("aws:SecureTransport", arrival.is_secure().to_string());
+        if let Some(version) = arrival.tls {
+            context.set("s3:TlsVersion", version.number());
+        }
     }
     of_client(&mut context, &head.headers);
     of_headers(&mut context, HEADERS, &head.headers);
     of_headers(&mut context, enforced_headers(operation), &head.headers);
-    if let Some(signed) = head.signed {
+    if let Some(signed) = &head.signed {
         context.set("s3:signatureversion", "AWS4-HMAC-SHA256");
         context
             .set("s3:authType", if signed.in_header { "REST-HEADER" } else { "REST-QUERY-STRING" });
-        if signed.in_header {
-            // A presigned URL does not need to sign this header, so anyone could add it.
-            const HASH: (&str, &str) = ("x-amz-content-sha256", "s3:x-amz-content-sha256");
-            of_headers(&mut context, &[HASH], &head.headers);
-        } else {
+        // What is signed, and not what a header says: a presigned URL does not need to sign that
+        // header, so anyone could add it. One that signs no payload signs `UNSIGNED-PAYLOAD`.
+        context.set("s3:x-amz-content-sha256", &*signed.payload_hash);
+        if !signed.in_header {
             // How old the presigned URL is.
             context.set("s3:signatureAge", head.now.0.saturating_sub(signed.at.0).to_string());
         }

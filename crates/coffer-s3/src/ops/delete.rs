@@ -1,6 +1,6 @@
 //! DeleteObject and DeleteObjects.
 
-use coffer_iam::{Action, Grant};
+use coffer_iam::{Action, Ask, Grant, Resource};
 use http::StatusCode;
 
 use super::documents::{self, Digest};
@@ -48,10 +48,18 @@ pub(super) async fn one(service: &Service, call: Call) -> Result<Reply, S3Error>
 pub(super) async fn many(service: &Service, mut call: Call) -> Result<Reply, S3Error> {
     refuse_conditions(&call)?;
     service.check_bucket_exists(call.bucket()?)?;
-    // It is read before any permission is asked: who is not known gets no share of the few large
-    // documents that there is room for.
-    let anonymous = call.principal.is_anonymous();
-    let bytes_max = if anonymous { documents::SMALL_BYTES_MAX } else { DOCUMENT_BYTES_MAX };
+    // It is read before any permission is asked: who is not known, or may delete nothing here
+    // whatever the keys are, gets no share of the few large documents that there is room for.
+    let is_large = |call: &Call| {
+        call.body.decoded_length().is_none_or(|bytes| bytes > documents::SMALL_BYTES_MAX as u64)
+    };
+    let bytes_max = if call.principal.is_anonymous() {
+        documents::SMALL_BYTES_MAX
+    } else if is_large(&call) && !may_delete_any(service, &call)? {
+        return Err(S3Error::new(Code::AccessDenied));
+    } else {
+        DOCUMENT_BYTES_MAX
+    };
     let document = documents::read(service, &mut call, bytes_max, Digest::Required).await?;
     let document = document.ok_or_else(|| S3Error::new(Code::MissingRequestBody))?;
     let asked = Asked::read(&document)?;
@@ -90,6 +98,21 @@ fn refuse_conditions(call: &CallHead) -> Result<(), S3Error> {
         Some(name) => Err(unbuilt(&format!("{name} on DeleteObjects"))),
         None => Ok(()),
     }
+}
+
+/// Whether the caller could be allowed to delete anything in the bucket.
+fn may_delete_any(service: &Service, call: &CallHead) -> Result<bool, S3Error> {
+    let Some(facts) = service.objects.bucket_facts(call.bucket()?)? else {
+        return Err(S3Error::new(Code::NoSuchBucket));
+    };
+    let bucket = Resource::bucket(call.bucket()?);
+    let ask = Ask {
+        owner: Some(&service.account_of(&facts.bucket)),
+        resource_policy: facts.policy.as_deref(),
+        restrict_public: facts.is_restricted(),
+        ..Ask::new(Action::DeleteObject, &bucket)
+    };
+    Ok(coffer_iam::may_reach(&call.principal, &ask))
 }
 
 fn grant(service: &Service, call: &CallHead, key: &str) -> Result<Grant, S3Error> {

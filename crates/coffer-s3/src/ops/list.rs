@@ -1,12 +1,17 @@
 //! ListObjects and ListObjectsV2.
 
+use std::fmt::Display;
+
+use coffer_base::Timestamp;
 use coffer_iam::Action;
-use coffer_objects::{Bucket, Entry, List, ListAfter, ListPage, ObjectInfo, PAGE_MAX};
+use coffer_objects::{
+    Bucket, Checksum, List, ListAfter, ListSink, ListedObject, PAGE_MAX, PageEnd,
+};
 use http::StatusCode;
 
+use super::caller;
 use super::parameters::{self, Encoding};
 use super::token::Token;
-use super::{caller, stored};
 use crate::error::S3Error;
 use crate::request::{Call, CallHead};
 use crate::respond::{Reply, reply_xml, set_header};
@@ -38,11 +43,18 @@ impl<'a> Asked<'a> {
         service: &Service,
         head: &CallHead,
         after: Option<ListAfter>,
-    ) -> Result<(ListPage, Bucket), S3Error> {
+        with_owner: bool,
+    ) -> Result<(Lines, PageEnd, Bucket), S3Error> {
         let grant = head.grant(service, Action::ListBucket)?;
         let bucket = service.objects.bucket(&grant).await?;
+        let lines = Lines {
+            encoding: self.encoding,
+            owner: with_owner.then(|| bucket.owner.clone()),
+            contents: Writer::fragment(),
+            prefixes: Writer::fragment(),
+        };
         if self.max == 0 {
-            return Ok((ListPage::default(), bucket));
+            return Ok((lines, PageEnd::default(), bucket));
         }
         let list = List {
             prefix: self.prefix.to_owned(),
@@ -50,7 +62,8 @@ impl<'a> Asked<'a> {
             after,
             max: self.max,
         };
-        Ok((service.objects.list(&grant, list).await?, bucket))
+        let (lines, end) = service.objects.list_into(&grant, list, lines).await?;
+        Ok((lines, end, bucket))
     }
 
     /// What stands before the entries in both generations.
@@ -64,34 +77,61 @@ impl<'a> Asked<'a> {
         }
         xml.plain("IsTruncated", truncated);
     }
+}
 
-    fn write_entries(&self, xml: &mut Writer, page: &ListPage, owner: Option<&str>) {
-        for entry in &page.entries {
-            if let Entry::Object(info) = entry {
-                self.write_object(xml, info, owner);
-            }
-        }
-        for entry in &page.entries {
-            if let Entry::Prefix(prefix) = entry {
-                xml.open("CommonPrefixes").text("Prefix", &self.encoding.write(prefix)).close();
-            }
-        }
-    }
+/// The entries of a page as they are written, where they are read.
+struct Lines {
+    encoding: Encoding,
+    /// Whose objects they are, if that is to be told.
+    owner: Option<String>,
+    contents: Writer,
+    prefixes: Writer,
+}
 
-    fn write_object(&self, xml: &mut Writer, info: &ObjectInfo, owner: Option<&str>) {
-        xml.open("Contents")
-            .text("Key", &self.encoding.write(&info.key))
-            .text("LastModified", &time::iso8601(info.modified))
-            .text("ETag", &stored::quoted(&info.etag));
-        if let Some(checksum) = &info.checksum {
+impl Lines {
+    fn write_object(
+        &mut self,
+        key: &str,
+        modified: Timestamp,
+        etag: impl Display,
+        checksum: Option<&Checksum>,
+        size: u64,
+    ) {
+        let xml = &mut self.contents;
+        xml.open("Contents");
+        match self.encoding {
+            Encoding::Plain => xml.text("Key", key),
+            Encoding::Url => xml.text("Key", &self.encoding.write(key)),
+        };
+        xml.plain("LastModified", time::iso8601(modified))
+            .plain("ETag", format_args!("&quot;{etag}&quot;"));
+        if let Some(checksum) = checksum {
             xml.text("ChecksumAlgorithm", checksum.algorithm.name())
                 .text("ChecksumType", checksum.kind.checksum_type().name());
         }
-        xml.plain("Size", info.size);
-        if let Some(owner) = owner {
+        xml.plain("Size", size);
+        if let Some(owner) = &self.owner {
             caller::write_owner(xml, "Owner", owner);
         }
         xml.text("StorageClass", "STANDARD").close();
+    }
+
+    /// Adds them to the document.
+    fn write(&self, xml: &mut Writer) {
+        xml.reserve(self.contents.bytes() + self.prefixes.bytes() + 64);
+        xml.append(&self.contents).append(&self.prefixes);
+    }
+}
+
+impl ListSink for Lines {
+    fn object(&mut self, object: &ListedObject<'_>) {
+        let (modified, size) = (object.modified(), object.size());
+        self.write_object(object.key, modified, object.etag(), object.checksum(), size);
+    }
+
+    fn prefix(&mut self, prefix: &str) {
+        let prefix = self.encoding.write(prefix);
+        self.prefixes.open("CommonPrefixes").text("Prefix", &prefix).close();
     }
 }
 
@@ -100,7 +140,7 @@ pub(super) async fn first(service: &Service, call: Call) -> Result<Reply, S3Erro
     let asked = Asked::read(&call)?;
     let marker = call.query.get("marker").unwrap_or("");
     let after = after_marker(marker, asked.prefix, asked.delimiter);
-    let (page, bucket) = asked.page(service, &call, after).await?;
+    let (lines, end, bucket) = asked.page(service, &call, after, true).await?;
 
     let encoding = asked.encoding;
     let mut xml = Writer::with_root("ListBucketResult");
@@ -108,13 +148,13 @@ pub(super) async fn first(service: &Service, call: Call) -> Result<Reply, S3Erro
         .text("Prefix", &encoding.write(asked.prefix))
         .text("Marker", &encoding.write(marker));
     // S3: NextMarker "is returned only if you have the delimiter request parameter specified".
-    if let Some(ListAfter::Key(name) | ListAfter::Prefix(name)) = &page.next
+    if let Some(ListAfter::Key(name) | ListAfter::Prefix(name)) = &end.next
         && asked.delimiter.is_some()
     {
         xml.text("NextMarker", &encoding.write(name));
     }
-    asked.write_question(&mut xml, page.truncated);
-    asked.write_entries(&mut xml, &page, Some(&bucket.owner));
+    asked.write_question(&mut xml, end.next.is_some());
+    lines.write(&mut xml);
     let mut reply = reply_xml(StatusCode::OK, xml.finish());
     set_header(&mut reply, "x-amz-bucket-region", &bucket.region)?;
     Ok(reply)
@@ -161,12 +201,12 @@ pub(super) async fn second(service: &Service, call: Call) -> Result<Reply, S3Err
             ));
         }
     };
-    let (page, bucket) = asked.page(service, &call, after).await?;
+    let (lines, end, bucket) = asked.page(service, &call, after, fetch_owner).await?;
 
     let encoding = asked.encoding;
     let mut xml = Writer::with_root("ListBucketResult");
     xml.text("Name", call.bucket()?).text("Prefix", &encoding.write(asked.prefix));
-    if let Some(next) = &page.next {
+    if let Some(next) = &end.next {
         xml.text("NextContinuationToken", &Token::from(next.clone()).write());
     }
     if let Some(token) = token {
@@ -175,9 +215,9 @@ pub(super) async fn second(service: &Service, call: Call) -> Result<Reply, S3Err
     if let Some(start_after) = start_after {
         xml.text("StartAfter", &encoding.write(start_after));
     }
-    xml.plain("KeyCount", page.entries.len());
-    asked.write_question(&mut xml, page.truncated);
-    asked.write_entries(&mut xml, &page, fetch_owner.then_some(bucket.owner.as_str()));
+    xml.plain("KeyCount", end.entries);
+    asked.write_question(&mut xml, end.next.is_some());
+    lines.write(&mut xml);
     let mut reply = reply_xml(StatusCode::OK, xml.finish());
     set_header(&mut reply, "x-amz-bucket-region", &bucket.region)?;
     Ok(reply)

@@ -86,7 +86,7 @@ pub(super) async fn list(service: &Service, call: Call) -> Result<Reply, S3Error
 
     let mut xml = Writer::with_root("ListPartsResult");
     xml.text("Bucket", call.bucket()?).text("Key", call.key()?).text("UploadId", id);
-    write_people(&mut xml, &page.upload, &caller::bucket_owner(service, &call)?);
+    write_people(service, &mut xml, &page.upload, &caller::bucket_owner(service, &call)?)?;
     xml.text("StorageClass", "STANDARD").plain("PartNumberMarker", after);
     if let Some(next) = page.next {
         xml.plain("NextPartNumberMarker", next);

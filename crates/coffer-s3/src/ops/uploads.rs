@@ -1,5 +1,7 @@
 //! Multipart uploads as wholes: beginning, completing, aborting and listing them.
 
+use std::borrow::Cow;
+
 use coffer_iam::Action;
 use coffer_objects::{
     Complete, CompletePart, CreateUpload, ListUploads, PAGE_MAX, PART_NUMBER_MAX, Upload,
@@ -33,6 +35,7 @@ pub(super) async fn create(service: &Service, call: Call) -> Result<Reply, S3Err
         headers: stored::of_request(&call.headers)?,
         checksum_algorithm: checksums::algorithm_in(&call, "x-amz-checksum-algorithm")?,
         checksum_type: checksums::type_in(&call)?,
+        initiator: Some(call.principal.arn()),
     };
     let upload = service.objects.create_upload(&grant, upload).await?;
     let mut xml = Writer::with_root("InitiateMultipartUploadResult");
@@ -181,7 +184,7 @@ pub(super) async fn list(service: &Service, call: Call) -> Result<Reply, S3Error
         xml.open("Upload")
             .text("Key", &encoding.write(&upload.key))
             .text("UploadId", &upload.upload_id);
-        write_people(&mut xml, upload, &owner);
+        write_people(service, &mut xml, upload, &owner)?;
         xml.text("StorageClass", "STANDARD").text("Initiated", &time::iso8601(upload.initiated));
         write_checksum(&mut xml, upload);
         xml.close();
@@ -193,9 +196,51 @@ pub(super) async fn list(service: &Service, call: Call) -> Result<Reply, S3Error
 }
 
 /// Who began an upload, and who owns what it makes.
-pub(super) fn write_people(xml: &mut Writer, upload: &Upload, owner: &str) {
-    xml.open("Initiator").text("ID", owner).text("DisplayName", &upload.initiator).close();
+///
+/// "If the principal is an AWS account, it provides the Canonical User ID. If the principal is an
+/// IAM User, it provides a user ARN value." Of uploads that an older program began only the name
+/// is known: they are shown as the owner's.
+pub(super) fn write_people(
+    service: &Service,
+    xml: &mut Writer,
+    upload: &Upload,
+    owner: &str,
+) -> Result<(), S3Error> {
+    let arn = &upload.initiator;
+    let (id, name) = match Initiator::of(arn) {
+        Initiator::Named => (Cow::Borrowed(owner), arn.as_str()),
+        Initiator::Account => match service.identity.principal_by_arn(arn)? {
+            Some(root) => (Cow::Owned(root.owner_id), "root"),
+            // The account is gone.
+            None => (Cow::Borrowed(arn.as_str()), "root"),
+        },
+        Initiator::Identity(name) => (Cow::Borrowed(arn.as_str()), name),
+    };
+    xml.open("Initiator").text("ID", &id).text("DisplayName", name).close();
     caller::write_owner(xml, "Owner", owner);
+    Ok(())
+}
+
+/// What is known of who began an upload.
+#[derive(Debug, PartialEq, Eq)]
+enum Initiator<'a> {
+    /// Its name only.
+    Named,
+    /// It is an account itself.
+    Account,
+    /// It is a user or a session of this name.
+    Identity(&'a str),
+}
+
+impl Initiator<'_> {
+    /// Names have no colon, and every ARN has.
+    fn of(arn: &str) -> Initiator<'_> {
+        match arn.splitn(6, ':').nth(5) {
+            None => Initiator::Named,
+            Some("root") => Initiator::Account,
+            Some(named) => Initiator::Identity(named.rsplit('/').next().unwrap_or(named)),
+        }
+    }
 }
 
 /// The checksum that an upload was begun with.

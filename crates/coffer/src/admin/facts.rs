@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use coffer_catalog::LongestSteps;
 use coffer_http::{Event, Traffic};
 use coffer_identity::Identity;
 use coffer_objects::Objects;
@@ -137,6 +138,8 @@ impl Facts {
             index: Index {
                 position: index.applied.position.0,
                 disk_bytes: index.index_disk_bytes,
+                reads: index.index_reads.into(),
+                longest_steps_us: longest_steps(&index.longest_steps),
                 groups: index.groups,
                 group_bytes: index.group_bytes,
                 commits: index.commits,
@@ -168,4 +171,16 @@ fn memory_bytes() -> u64 {
         text.split_ascii_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok())
     });
     pages.unwrap_or(0) * rustix::param::page_size() as u64
+}
+
+fn longest_steps(steps: &LongestSteps) -> Vec<(String, u64)> {
+    [
+        ("index behind", steps.index_behind),
+        ("plans", steps.plans),
+        ("log", steps.log),
+        ("apply", steps.apply),
+        ("checkpoint", steps.checkpoint),
+    ]
+    .map(|(name, longest)| (name.to_owned(), longest.as_micros() as u64))
+    .to_vec()
 }

@@ -109,6 +109,34 @@ pub fn render(report: &Report, requests: &str, events: &[(&'static str, u64)]) -
     let index = &report.index;
     family("coffer_index_position", "counter", "How far the index is.", &one(index.position));
     family("coffer_index_bytes", "gauge", "Its size on the drive.", &one(index.disk_bytes));
+    let reads = &index.reads;
+    let by = |name: &str, values: &[(&str, u64)]| {
+        let values = values.iter().map(|(value, n)| (labels(&[(name, value)]), *n as f64));
+        values.collect::<Vec<_>>()
+    };
+    let gets = by("from", &[("hot", reads.hot), ("tree", reads.gets)]);
+    let help = "Rows looked up: in rows kept in memory, in the tree.";
+    family("coffer_index_gets_total", "counter", help, &gets);
+    let filters =
+        by("said", &[("absent", reads.filtered), ("perhaps, wrongly", reads.filter_errors)]);
+    let help = "What filters of tables said of keys that these do not have.";
+    family("coffer_index_filter_total", "counter", help, &filters);
+    let blocks = by(
+        "from",
+        &[
+            ("cache", reads.blocks_cached),
+            ("file", reads.blocks_read),
+            ("directory", reads.directory_blocks),
+        ],
+    );
+    let help = "Blocks of the index that gets and scans looked into; directory: of filters and block \
+                indexes that are not kept in memory.";
+    family("coffer_index_blocks_total", "counter", help, &blocks);
+    let steps = index.longest_steps_us.iter();
+    let steps: Vec<_> =
+        steps.map(|(step, us)| (labels(&[("step", step)]), *us as f64 / 1e6)).collect();
+    let help = "The longest that a step of a commit group took since the start.";
+    family("coffer_commit_step_longest_seconds", "gauge", help, &steps);
     family("coffer_index_remade_total", "counter", "Made anew from the log.", &one(index.remade));
     let remaking = one(u64::from(index.remaking.is_some()));
     family("coffer_index_remaking", "gauge", "1 while it is made anew.", &remaking);

@@ -115,6 +115,39 @@ pub struct Segments {
     pub body_bytes: Option<u64>,
 }
 
+/// How reads of the index were answered.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct IndexReads {
+    /// Gets by rows kept in memory.
+    pub hot: u64,
+    /// All other gets.
+    pub gets: u64,
+    /// Tables left out by their filters.
+    pub filtered: u64,
+    /// Tables searched in vain in spite of their filters.
+    pub filter_errors: u64,
+    /// Blocks of entries from the cache.
+    pub blocks_cached: u64,
+    /// Blocks of entries from files.
+    pub blocks_read: u64,
+    /// Blocks of filters and block indexes that are not kept in memory.
+    pub directory_blocks: u64,
+}
+
+impl From<coffer_catalog::IndexReads> for IndexReads {
+    fn from(reads: coffer_catalog::IndexReads) -> Self {
+        IndexReads {
+            hot: reads.hot,
+            gets: reads.gets,
+            filtered: reads.filtered,
+            filter_errors: reads.filter_errors,
+            blocks_cached: reads.blocks_cached,
+            blocks_read: reads.blocks_read,
+            directory_blocks: reads.directory_blocks,
+        }
+    }
+}
+
 /// The index.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Index {
@@ -122,6 +155,12 @@ pub struct Index {
     pub position: u64,
     /// Bytes on its drive.
     pub disk_bytes: u64,
+    /// How it answered reads since the start.
+    #[serde(default)]
+    pub reads: IndexReads,
+    /// The longest that each step of a commit took since the start, in microseconds.
+    #[serde(default)]
+    pub longest_steps_us: Vec<(String, u64)>,
     /// Commit groups since the start.
     pub groups: u64,
     /// Their bytes.

@@ -14,7 +14,7 @@ fn mark(position: u64) -> Mark {
 }
 
 fn small() -> EngineOptions {
-    EngineOptions { cache_bytes: 1 << 20, write_buffer_bytes: 64 << 10 }
+    EngineOptions { cache_bytes: 1 << 20, write_buffer_bytes: 64 << 10, hot_bytes: 64 << 10 }
 }
 
 fn put(key: &str, value: &[u8]) -> Write {

@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 
 use coffer_base::Timestamp;
-use coffer_http::Arrival;
+use coffer_http::{Arrival, TlsVersion};
 use coffer_iam::policy::S3_KEYS;
 use http::HeaderValue;
 
@@ -41,8 +41,17 @@ const CANNOT_OCCUR: &[&str] = &[
     "s3:x-amz-website-redirect-location",
 ];
 
-/// The key that the evaluator fills from the bucket's owner.
-const OF_THE_EVALUATOR: &str = "s3:ResourceAccount";
+/// The key that the evaluator fills from the bucket's owner, and that which CreateBucket takes from
+/// its document.
+const FILLED_ELSEWHERE: &[&str] = &["s3:ResourceAccount", "s3:locationconstraint"];
+
+fn signed(in_header: bool, payload_hash: &str) -> Signed {
+    Signed { in_header, at: Timestamp(0), payload_hash: payload_hash.to_owned() }
+}
+
+fn by_tls(tls: Option<TlsVersion>) -> Arrival {
+    Arrival { peer: SocketAddr::from(([192, 0, 2, 1], 1)), tls }
+}
 
 #[test]
 fn headers_become_keys_also_twice_and_in_other_bytes() {
@@ -129,10 +138,10 @@ fn every_key_that_a_bucket_policy_may_have_is_filled_or_cannot_occur() {
             ("x-amz-storage-class", "STANDARD"),
         ]),
     );
-    full.arrival = Some(Arrival { peer: SocketAddr::from(([192, 0, 2, 1], 1)), secure: true });
-    let mut filled = vec![OF_THE_EVALUATOR.to_owned()];
+    full.arrival = Some(by_tls(Some(TlsVersion::V1_3)));
+    let mut filled: Vec<String> = FILLED_ELSEWHERE.iter().map(|key| (*key).to_owned()).collect();
     for in_header in [true, false] {
-        full.signed = Some(Signed { in_header, at: Timestamp(0) });
+        full.signed = Some(signed(in_header, "UNSIGNED-PAYLOAD"));
         for operation in Operation::ALL {
             let context = of("here", *operation, &full);
             filled.extend(context.iter().map(|(key, _)| key.to_owned()));
@@ -146,17 +155,38 @@ fn every_key_that_a_bucket_policy_may_have_is_filled_or_cannot_occur() {
 }
 
 #[test]
-fn a_hash_is_a_key_only_where_it_is_signed() {
+fn the_hash_that_is_a_key_is_the_signed_one() {
     let mut head = with(&[("x-amz-content-sha256", "00")]);
     let hash = |head: &CallHead| {
         let context = of("here", Operation::PutObject, head);
         context.get("s3:x-amz-content-sha256").map(<[_]>::to_vec)
     };
-    assert_eq!(hash(&head), None);
-    head.signed = Some(Signed { in_header: false, at: Timestamp(0) });
-    assert_eq!(hash(&head), None);
-    head.signed = Some(Signed { in_header: true, at: Timestamp(0) });
+    assert_eq!(hash(&head), None, "what nobody signed is nothing");
+    head.signed = Some(signed(true, "00"));
     assert_eq!(hash(&head).unwrap(), ["00"]);
+    // A presigned URL need not sign the header: anyone could add it.
+    head.signed = Some(signed(false, "UNSIGNED-PAYLOAD"));
+    assert_eq!(hash(&head).unwrap(), ["UNSIGNED-PAYLOAD"]);
+    head.headers.clear();
+    assert_eq!(hash(&head).unwrap(), ["UNSIGNED-PAYLOAD"]);
+    head.signed = Some(signed(false, "11"));
+    assert_eq!(hash(&head).unwrap(), ["11"]);
+}
+
+#[test]
+fn the_version_of_tls_is_a_key() {
+    let mut head = with(&[]);
+    for (tls, version, secure) in [
+        (None, None, "false"),
+        (Some(TlsVersion::V1_2), Some("1.2"), "true"),
+        (Some(TlsVersion::V1_3), Some("1.3"), "true"),
+    ] {
+        head.arrival = Some(by_tls(tls));
+        let context = of("here", Operation::GetObject, &head);
+        let found = context.get("s3:TlsVersion").map(|values| values.join(","));
+        assert_eq!(found.as_deref(), version);
+        assert_eq!(context.get("aws:SecureTransport").unwrap(), [secure]);
+    }
 }
 
 #[test]

@@ -1,5 +1,4 @@
-use coffer_base::{ObjectId, Timestamp};
-use coffer_objects::{Checksum, ChecksumAlgorithm, Headers};
+use coffer_objects::ChecksumAlgorithm;
 
 use super::*;
 
@@ -21,25 +20,19 @@ fn markers() {
 
 #[test]
 fn entries() {
-    let info = ObjectInfo {
-        key: "a b".to_owned(),
-        object_id: ObjectId(1),
-        size: 3,
-        etag: "abc".to_owned(),
-        modified: Timestamp(10_500),
-        headers: Headers::default(),
-        checksum: Some(Checksum::full(ChecksumAlgorithm::Crc32, vec![0; 4])),
-        parts: None,
+    let mut lines = Lines {
+        encoding: Encoding::Url,
+        owner: Some("0123abcd".to_owned()),
+        contents: Writer::fragment(),
+        prefixes: Writer::fragment(),
     };
-    let page = ListPage {
-        entries: vec![Entry::Object(info), Entry::Prefix("c d/".to_owned())],
-        truncated: false,
-        next: None,
-    };
+    lines.prefix("c d/");
+    let checksum = Checksum::full(ChecksumAlgorithm::Crc32, vec![0; 4]);
+    lines.write_object("a b", Timestamp(10_500), "abc", Some(&checksum), 3);
     let asked = Asked { prefix: "", delimiter: Some("/"), max: 2, encoding: Encoding::Url };
     let mut xml = Writer::new();
     asked.write_question(&mut xml, true);
-    asked.write_entries(&mut xml, &page, Some("0123abcd"));
+    lines.write(&mut xml);
     let text = xml.finish();
     let (_, text) = text.split_once('\n').unwrap();
     assert_eq!(

@@ -56,3 +56,18 @@ fn sizes() {
 fn locations() {
     assert_eq!(location(&with(&[("host", "h:9000")])), "http://h:9000/bucket/key");
 }
+
+#[test]
+fn initiators_are_told_by_what_they_are() {
+    for (arn, initiator) in [
+        ("ada", Initiator::Named),
+        ("anonymous", Initiator::Named),
+        ("arn:aws:iam::111122223333:root", Initiator::Account),
+        ("arn:aws:iam::111122223333:user/ada", Initiator::Identity("ada")),
+        ("arn:aws:iam::111122223333:user/root", Initiator::Identity("root")),
+        ("arn:aws:iam::111122223333:user/eng/ada", Initiator::Identity("ada")),
+        ("arn:aws:sts::111122223333:assumed-role/role/session", Initiator::Identity("session")),
+    ] {
+        assert_eq!(Initiator::of(arn), initiator, "{arn}");
+    }
+}
