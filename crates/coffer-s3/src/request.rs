@@ -50,17 +50,7 @@ pub struct CallHead {
 pub(crate) struct Asked {
     /// Without one nothing can be asked.
     pub operation: Option<Operation>,
-    /// Where a new bucket is to be, as the request's document says it.
-    location_constraint: Option<String>,
     context: OnceLock<Context>,
-}
-
-impl Asked {
-    /// Says what CreateBucket's document names as the place.
-    pub(crate) fn set_location_constraint(&mut self, place: String) {
-        self.location_constraint = Some(place);
-        self.context = OnceLock::new();
-    }
 }
 
 /// A request in a region, for policies to ask about.
@@ -77,16 +67,10 @@ struct Asking<'a> {
 impl Asking<'_> {
     /// What may be asked about the request.
     fn of_request(&self) -> &Context {
-        let Asked { operation, location_constraint, context } = &self.head.asked;
-        context.get_or_init(|| {
-            let Some(operation) = operation else {
-                return Context::new();
-            };
-            let mut context = ops::context_of(self.region, *operation, self.head);
-            if let Some(place) = location_constraint {
-                context.set("s3:locationconstraint", place.as_str());
-            }
-            context
+        let Asked { operation, context } = &self.head.asked;
+        context.get_or_init(|| match operation {
+            Some(operation) => ops::context_of(self.region, *operation, self.head),
+            None => Context::new(),
         })
     }
 }
@@ -247,6 +231,13 @@ impl CallHead {
             ..Ask::new(action, &resource).with_context(&self.asking(service, None))
         })?;
         Ok(())
+    }
+
+    /// Lets policies ask for one key more, which the body told.
+    pub(crate) fn let_ask(&mut self, service: &Service, key: &'static str, value: &str) {
+        let mut context = self.asking(service, None).context().clone();
+        context.set(key, value);
+        self.asked.context = OnceLock::from(context);
     }
 
     fn asking<'a>(&'a self, service: &'a Service, version: Option<&'a str>) -> Asking<'a> {

@@ -253,7 +253,9 @@ impl Service {
         Ok(policy.statements().iter().any(|statement| {
             statement.effect() == Effect::Allow
                 && statement.reaches_anonymous()
-                && (!deletes || statement.is_about(Action::DeleteObject))
+                && (!deletes
+                    || statement.is_about(Action::DeleteObject)
+                    || statement.is_about(Action::DeleteObjectVersion))
         }))
     }
 
