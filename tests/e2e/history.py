@@ -489,10 +489,40 @@ class Client:
 # ----- a run
 
 
-def shared_for(store, path: Path, bucket: str, cold_keys: int = 240) -> Shared:
+def versions_in(store, bucket: str):
+    """Every version in a bucket: a set of keys with ETags, and how many delete markers each key has."""
+    objects, markers = set(), collections.Counter()
+    for page in store.client().get_paginator("list_object_versions").paginate(Bucket=bucket):
+        objects |= {(v["Key"], v["ETag"].strip('"')) for v in page.get("Versions", [])}
+        markers.update(marker["Key"] for marker in page.get("DeleteMarkers", []))
+    return objects, markers
+
+
+def assert_kept(path: Path, objects: set, markers: collections.Counter):
+    """What the history of a bucket with versions says to have been written is a version in it, and
+    every delete a marker: nothing that was acknowledged is ever lost."""
+    deleted = collections.Counter()
+    for line in path.read_text().splitlines():
+        entry = json.loads(line)
+        if entry["outcome"] != "done":
+            continue
+        if entry["op"] in ("put", "complete"):
+            version = (entry["key"], entry["value"]["etag"].strip('"'))
+            assert version in objects, f"no version is left of {entry}"
+        elif entry["op"] == "delete":
+            deleted[entry["key"]] += 1
+    assert deleted and deleted <= markers, deleted - markers
+
+
+def shared_for(
+    store, path: Path, bucket: str, cold_keys: int = 240, versioned: bool = False
+) -> Shared:
     """Makes the bucket, and what its clients share."""
     s3 = store.client()
     s3.create_bucket(Bucket=bucket)
+    if versioned:
+        state = {"Status": "Enabled"}
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=state)
     shared = Shared(
         path,
         bucket,

@@ -17,18 +17,27 @@ SECONDS = float(os.environ.get("COFFER_HISTORY_SECONDS", "7"))
 SEED = int(os.environ.get("COFFER_HISTORY_SEED", "0")) or random.SystemRandom().getrandbits(32)
 
 
-def campaign(store, folder, seconds: float, every_s, clients: int = 14, fs=None):
-    """Runs the clients and the nemesis, and checks what the clients saw, and the stopped store."""
+def campaign(store, folder, seconds: float, every_s, clients: int = 14, fs=None, versioned=False):
+    """Runs the clients and the nemesis, and checks what the clients saw, and the stopped store.
+    `versioned`: in a bucket that keeps versions, none of which may be missing at the end."""
     print(f"seed {SEED}")
     drives = len(store.drives)
     dice = random.Random(SEED + drives)
-    shared = history.shared_for(store, folder / "history.jsonl", f"history-{drives}")
+    path = folder / "history.jsonl"
+    shared = history.shared_for(store, path, f"history-{drives}", versioned=versioned)
     workers = [history.Client(shared, i + 1, dice.getrandbits(64)) for i in range(clients)]
     lost_max = 2 if drives == 6 else 0
     pause_s = (0.2, min(3.0, every_s[0]))
     nemesis = Nemesis(store, shared, dice.getrandbits(64), every_s, lost_max, pause_s, fs)
     history.work(shared, workers, nemesis, seconds)
-    nemesis.end(history.Client(shared, 0, 0).sweep)
+    kept = []
+
+    def look():
+        history.Client(shared, 0, 0).sweep()
+        if versioned:
+            kept.extend(history.versions_in(store, shared.bucket))
+
+    nemesis.end(look)
     shared.close()
 
     began = time.monotonic()
@@ -50,6 +59,8 @@ def campaign(store, folder, seconds: float, every_s, clients: int = 14, fs=None)
     print(said)
     assert accepted, f"{said}\nagain: {history.checker()} check-history {shared.path}"
     assert_worth_something(shared, nemesis, seconds)
+    if versioned:
+        history.assert_kept(path, *kept)
     store.fsck()
 
 

@@ -5,6 +5,7 @@ import pytest
 LOADS = {
     "put": {"put"},
     "get": {"get"},
+    "head": {"head"},
     "list": {"list"},
     "mixed": {"put", "get", "list", "delete"},
     "multipart": {"multipart", "part"},
@@ -26,7 +27,7 @@ def test_every_load_runs_without_a_failure(store, s3, load, payload):
     assert sum(whole) == 60
     assert run["server"]["cpu_seconds"] > 0
     left = s3.list_objects_v2(Bucket="coffer-bench", Prefix=f"{load}-{payload}/")["KeyCount"]
-    expected = {"put": 60, "get": 60, "list": 60, "multipart": 60, "delete": 0}
+    expected = {"put": 60, "get": 60, "head": 60, "list": 60, "multipart": 60, "delete": 0}
     assert left == expected.get(load, left)
 
 
@@ -40,6 +41,15 @@ def test_a_wrong_byte_fails_the_run(store, s3):
     s3.put_object(Bucket="coffer-bench", Key=key, Body=bytes(body))
     with pytest.raises(AssertionError, match=f"{key}: wrong byte at 50000 of 102400"):
         store.bench("get", "-n", "50", "--no-prepare", *common)
+
+
+def test_uploads_keep_to_a_rate(store):
+    run = store.bench(
+        "put", "--size", "1MiB", "-c", "4", "-n", "8", "--rate", "8MiB", "--prefix", "paced/",
+    )
+    # The last of eight starts when seven have had their time.
+    assert run["seconds"] > 0.8
+    assert run["operations"][0]["count"] == 8
 
 
 def test_the_bare_drive_is_measured(store, folder):

@@ -20,6 +20,10 @@ def test_one_drive_is_linearisable_over_kills_and_pauses(make_store, folder):
     campaign(make_store(), folder, max(SECONDS / 2, 3), (0.5, 1.2))
 
 
+def test_a_bucket_with_versions_is_linearisable_and_keeps_them_all(make_store, folder):
+    campaign(make_store(drives=3), folder, max(SECONDS / 2, 3), (0.5, 1.2), versioned=True)
+
+
 class Idle:
     """Lets the clients work in peace, until they have sent enough."""
 

@@ -102,6 +102,43 @@ def test_without_its_index_and_a_drive(old_store):
     check(store.client(), (1, 2, 3, 4))
 
 
+def test_its_objects_are_null_versions(old_store):
+    store = old_store
+    store.start()
+    s3 = store.client()
+    everything = {}
+    for life in (1, 2, 3):
+        everything |= {key: old.body(key, size) for key, size in old.contents(life).items()}
+    keys = ["changed/life1", "parts/life1", *[key for key in everything if "/many/" not in key]]
+    whole = {key: s3.get_object(Bucket=old.BUCKET, Key=key)["Body"].read() for key in keys}
+    enabled = {"Status": "Enabled"}
+    s3.put_bucket_versioning(Bucket=old.BUCKET, VersioningConfiguration=enabled)
+    for key in keys:
+        s3.put_object(Bucket=old.BUCKET, Key=key, Body=b"new")
+    s3.delete_object(Bucket=old.BUCKET, Key=keys[0])
+
+    def versions_of(key):
+        page = s3.list_object_versions(Bucket=old.BUCKET, Prefix=key)
+        return [entry["VersionId"] for entry in page["Versions"] if entry["Key"] == key]
+
+    for _ in range(2):
+        for key in keys:
+            newer, null = versions_of(key)
+            assert null == "null" != newer
+            read = s3.get_object(Bucket=old.BUCKET, Key=key, VersionId="null")
+            assert read["Body"].read() == whole[key], key
+        store.stop()
+        store.fsck()
+        shutil.rmtree(next(Path(store.root).glob("drive*/index")))
+        store.start()
+        s3 = store.client()
+    for key in keys:
+        s3.delete_object(Bucket=old.BUCKET, Key=key, VersionId="null")
+        assert "null" not in versions_of(key)
+    store.stop()
+    store.fsck()
+
+
 def test_every_drive_may_be_half_way(old_store):
     """Some drives are carried forward already, the others not: as a power cut leaves it."""
     store = old_store

@@ -444,7 +444,7 @@ def test_many_are_deleted_at_once(s3, bucket):
     asked = {"Objects": [{"Key": "a"}, {"Key": "b", "VersionId": "old"}], "Quiet": True}
     reply = s3.delete_objects(Bucket=bucket, Delete=asked)
     assert "Deleted" not in reply
-    assert [(e["Key"], e["Code"]) for e in reply["Errors"]] == [("b", "NotImplemented")]
+    assert [(e["Key"], e["Code"]) for e in reply["Errors"]] == [("b", "NoSuchVersion")]
     assert keys_of(s3.list_objects_v2(Bucket=bucket)) == ["b"]
 
     asked = {"Objects": [{"Key": key} for key in [*keys, "more"]]}
@@ -535,7 +535,8 @@ def test_copies_of_nothing(store, s3, bucket):
     assert copy("") == (400, "InvalidArgument")
     fill(s3, bucket, "a b")
     assert copy(f"/{bucket}/a%20b?versionId=null") == (200, "")
-    assert copy(f"/{bucket}/a%20b?versionId=other") == (501, "NotImplemented")
+    assert copy(f"/{bucket}/a%20b?versionId=other") == (400, "InvalidArgument")
+    assert copy(f"/{bucket}/a%20b?versionId={'0' * 32}") == (404, "NoSuchVersion")
 
 
 # ---- presigned requests ----

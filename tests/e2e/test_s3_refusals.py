@@ -10,8 +10,8 @@ BUILT = """
     AbortMultipartUpload CompleteMultipartUpload CopyObject CreateBucket CreateMultipartUpload DeleteBucket
     DeleteBucketPolicy DeleteObject DeleteObjects DeletePublicAccessBlock GetBucketLocation GetBucketPolicy
     GetBucketPolicyStatus GetBucketVersioning GetObject GetPublicAccessBlock HeadBucket HeadObject
-    ListBuckets ListDirectoryBuckets ListMultipartUploads ListObjects ListObjectsV2 ListParts PutBucketPolicy
-    PutObject PutPublicAccessBlock UploadPart UploadPartCopy
+    ListBuckets ListDirectoryBuckets ListMultipartUploads ListObjectVersions ListObjects ListObjectsV2
+    ListParts PutBucketPolicy PutBucketVersioning PutObject PutPublicAccessBlock UploadPart UploadPartCopy
 """.split()
 
 
@@ -69,7 +69,7 @@ def test_headers_that_ask_for_nothing_pass(s3, bucket):
     s3.put_object(Bucket=bucket, Key="k", ACL="private", StorageClass="STANDARD")
     s3.put_object(Bucket=bucket, Key="k", ACL="bucket-owner-full-control")
     assert refusal(s3.put_object, Bucket=bucket, Key="k", StorageClass="X")[1] == "InvalidStorageClass"
-    assert refusal(s3.get_object, Bucket=bucket, Key="k", VersionId="x")[0] == 501
+    assert refusal(s3.get_object, Bucket=bucket, Key="k", VersionId="x")[1] == "InvalidArgument"
     assert s3.get_object(Bucket=bucket, Key="k", VersionId="null")["ContentLength"] == 0
 
 

@@ -67,8 +67,11 @@ cargo xtask COMMAND
   soak [NAME…] [--scale F]
                      runs campaigns in full size (or F times that), all if none is named;
                      `soak --list` names them
-  bench [ARGUMENTS]  measures beside SeaweedFS and writes target/bench; `bench --help`
-  bench tls [ARGUMENTS]  measures TLS beside nginx's
+  bench [NAME…] [ARGUMENTS]
+                     makes the table of docs/benchmarks.md, or the measurements that are named,
+                     and writes target/bench; `bench --help` names them
+  bench tls|sizes [ARGUMENTS]
+                     TLS beside nginx's; PUT and GET of several sizes beside SeaweedFS
 ";
 
 fn main() -> ExitCode {

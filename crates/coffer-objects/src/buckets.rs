@@ -12,8 +12,8 @@ use crate::manifest::KnownManifests;
 use crate::objects::{Objects, Refusal, Rows, expect, same_bucket};
 use crate::rows::bucket::BucketRow;
 use crate::rows::{self, Row, keys};
-use crate::types::{Bucket, BucketPage, CreateBucket, ListBuckets, PAGE_MAX};
-use crate::uploads;
+use crate::types::{Bucket, BucketPage, CreateBucket, ListBuckets, PAGE_MAX, Versioning};
+use crate::{uploads, versions};
 
 #[cfg(test)]
 mod tests;
@@ -69,6 +69,7 @@ impl Objects {
                 owner: owner.clone(),
                 account: account.clone(),
                 region: region.clone(),
+                versioning: Versioning::Never,
             };
             txn.put(&key, &row.encode());
             txn.add(&keys::totals(), &[1]);
@@ -118,7 +119,7 @@ impl Objects {
         .await?
     }
 
-    /// Deletes a bucket without objects, and aborts its uploads (`DeleteBucket`).
+    /// Deletes a bucket without objects and versions, and aborts its uploads (`DeleteBucket`).
     pub async fn delete_bucket(&self, grant: &Grant) -> Result<()> {
         expect(grant, Action::DeleteBucket);
         let bucket = self.bucket_row(grant)?.bucket(grant.bucket().to_owned());
@@ -127,11 +128,10 @@ impl Objects {
             let bucket = bucket.clone();
             let plan = move |txn: &mut Txn<'_>, _: &KnownManifests| -> Result<bool, Refusal> {
                 same_bucket(txn, &bucket)?;
-                let (lo, hi) = prefix_bounds(&keys::heads(bucket.id, ""));
-                let lo = lo.as_ref().map(Vec::as_slice);
-                let hi = hi.as_ref().map(Vec::as_slice);
-                if !txn.range(lo, hi, 1)?.is_empty() {
-                    return Err(Error::BucketNotEmpty.into());
+                for within in [keys::heads(bucket.id, ""), keys::versions(bucket.id, "")] {
+                    if versions::first(txn, &within)?.is_some() {
+                        return Err(Error::BucketNotEmpty.into());
+                    }
                 }
                 if !uploads::abort_all(txn, bucket.id, PARTS_PER_COMMIT_MAX)? {
                     return Ok(false);
@@ -156,6 +156,26 @@ impl Objects {
         let plan = move |txn: &mut Txn<'_>, _: &KnownManifests| -> Result<(), Refusal> {
             let mut row = same_bucket(txn, &bucket)?;
             row.ack = Some(ack);
+            txn.put(&keys::bucket(&bucket.name), &row.encode());
+            Ok(())
+        };
+        self.change_facts(grant.bucket(), 1024, plan).await
+    }
+}
+
+impl Objects {
+    /// Sets what a bucket's writes do with what they replace (`PutBucketVersioning`): kept from now
+    /// on, or not any more. It can't be as if it never was.
+    pub async fn set_bucket_versioning(&self, grant: &Grant, versioning: Versioning) -> Result<()> {
+        expect(grant, Action::PutBucketVersioning);
+        if versioning == Versioning::Never {
+            let what = "a bucket that had versioning can only suspend it".to_owned();
+            return Err(Error::InvalidArgument(what));
+        }
+        let bucket = self.bucket_row(grant)?.bucket(grant.bucket().to_owned());
+        let plan = move |txn: &mut Txn<'_>, _: &KnownManifests| -> Result<(), Refusal> {
+            let mut row = same_bucket(txn, &bucket)?;
+            row.versioning = versioning;
             txn.put(&keys::bucket(&bucket.name), &row.encode());
             Ok(())
         };

@@ -16,15 +16,17 @@ use crate::etag::Etag;
 use crate::get::Found;
 use crate::manifest::KnownManifests;
 use crate::objects::{
-    Objects, Refusal, Rows, check_headers, commit_bytes, object_key, same_bucket,
+    Objects, Refusal, Rows, check_headers, commit_bytes, object_key, same_bucket, version_key,
 };
 use crate::put::DEFAULT_CHECKSUM;
 use crate::replace::{self, NewBody, NewHead, Place};
-use crate::rows::head::{Body, HeadHeaders, HeadRow};
+use crate::rows::head::{Body, HeadHeaders, HeadRow, VersionTag};
 use crate::rows::{headers, keys};
 use crate::types::{
-    BODY_BYTES_MAX, Bucket, Checksum, ChecksumAlgorithm, ChecksumKind, Copy, ObjectInfo,
+    BODY_BYTES_MAX, Bucket, Checksum, ChecksumAlgorithm, ChecksumKind, Copied, Copy, ObjectInfo,
+    VersionId, Versioning,
 };
+use crate::versions;
 
 /// How often the source is looked up again when it is overwritten during the copy.
 const ATTEMPTS_MAX: usize = 16;
@@ -38,21 +40,40 @@ enum Source {
 
 impl Objects {
     /// Copies an object (`CopyObject`).
-    pub async fn copy(&self, read: &Grant, write: &Grant, request: Copy) -> Result<ObjectInfo> {
-        let from_key = object_key(read, Action::GetObject)?;
+    pub async fn copy(&self, read: &Grant, write: &Grant, request: Copy) -> Result<Copied> {
+        let version = request.version;
+        let from_key = version_key(read, version, Action::GetObject, Action::GetObjectVersion)?;
         let to_key = object_key(write, Action::PutObject)?;
         if let Some(headers) = &request.headers {
             check_headers(headers)?;
         }
         let bucket = self.bucket_row(write)?.bucket(write.bucket().to_owned());
         for _ in 0..ATTEMPTS_MAX {
-            let found = self.find(read, from_key.clone(), true).await?;
+            let found = self.find_source(read, from_key.clone(), version).await?;
             let copied = self.copy_found(&found, bucket.clone(), to_key.clone(), &request);
             if let Some(info) = copied.await? {
-                return Ok(info);
+                let source_version_id = found.info().version_id;
+                return Ok(Copied { info, source_version_id });
             }
         }
         Err(Error::Unavailable("the source is overwritten all the time".to_owned()))
+    }
+
+    /// What is to be copied. A delete marker can't be, whether it is named or found.
+    pub(crate) async fn find_source(
+        &self,
+        read: &Grant,
+        key: String,
+        version: Option<VersionId>,
+    ) -> Result<Found> {
+        self.find(read, key, version, true).await.map_err(|error| match error {
+            Error::DeleteMarker { named: true, .. } => Error::InvalidRequest(
+                "The source of a copy request may not specifically refer to a delete marker by \
+                 version id."
+                    .to_owned(),
+            ),
+            other => other,
+        })
     }
 
     /// Copies what was found; `None` if its blob went before the commit.
@@ -65,7 +86,10 @@ impl Objects {
     ) -> Result<Option<ObjectInfo>> {
         let info = found.info();
         request.conditions.evaluate_source(&info.etag, info.modified)?;
-        if request.headers.is_none() && found.bucket.id == bucket.id && found.key == key {
+        // A version may be made the current object again.
+        let same_place = found.bucket.id == bucket.id && found.key == key;
+        let same = request.version.is_none() || bucket.versioning == Versioning::Never;
+        if request.headers.is_none() && same_place && same {
             return Err(Error::InvalidRequest(
                 "This copy request is illegal because it is trying to copy an object to itself \
                  without changing the object's metadata, storage class, website redirect \
@@ -86,6 +110,7 @@ impl Objects {
         };
         let (md5, checksum) = self.copy_digests(found, &source, request.checksum_algorithm).await?;
         let row = HeadRow {
+            version: VersionTag::FIRST,
             object_id: ObjectId::random(self.rng()),
             size: info.size,
             etag: Etag::Single(md5),
@@ -102,11 +127,13 @@ impl Objects {
             Source::Blob(_) => 0,
         };
         let header_block = headers::encode(&headers);
-        let hint = commit_bytes(&key, header_block.len()) + payload_bytes;
+        let hint = commit_bytes(&key, header_block.len())
+            + payload_bytes
+            + versions::commit_bytes(bucket.versioning, &key);
         let condition = request.condition.clone();
-        let info = row.info(key.clone(), headers);
-        let plan = move |txn: &mut Txn<'_>, known: &KnownManifests| -> Result<(), Refusal> {
-            same_bucket(txn, &bucket)?;
+        let mut info = row.info(key.clone(), headers);
+        let plan = move |txn: &mut Txn<'_>, known: &KnownManifests| {
+            let versioning = same_bucket(txn, &bucket)?.versioning;
             let place = Place { bucket: bucket.id, key: &key };
             let old = replace::current_if(&*txn, place, &condition)?;
             let body = match &source {
@@ -120,9 +147,12 @@ impl Objects {
                 }
             };
             let new = NewHead { row: &row, header_block: &header_block, body };
-            replace::place(txn, known, place, old.as_ref(), new)
+            replace::place(txn, known, place, versioning, old.as_ref(), new)
         };
-        Ok(self.try_commit(ack, hint, plan).await?.map(|()| info))
+        Ok(self.try_commit(ack, hint, plan).await?.map(|version| {
+            info.version_id = version.shown(info.object_id);
+            info
+        }))
     }
 
     /// MD5 and checksum of the copy: those of the source where they fit, else computed.

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::error::{Error, Result};
 use crate::types::{Checksum, ChecksumAlgorithm, ChecksumKind};
 
+mod shift;
 #[cfg(test)]
 mod tests;
 
@@ -115,12 +116,13 @@ pub fn checksum(algorithm: ChecksumAlgorithm, data: &[u8]) -> Checksum {
 /// algorithms that [combine](ChecksumAlgorithm::combines).
 pub fn combine(algorithm: ChecksumAlgorithm, parts: &[(&Checksum, u64)]) -> Checksum {
     assert!(algorithm.combines(), "{algorithm} of a whole does not follow from its parts");
+    let shifts = shift::Shifts::of(algorithm);
     let mut whole = crc_fast::Digest::new(crc_algorithm(algorithm)).finalize();
     for (part, size) in parts {
         assert_eq!(part.algorithm, algorithm, "parts of one object have one algorithm");
         if *size > 0 {
             let crc = part.value.iter().fold(0, |crc, byte| crc << 8 | u64::from(*byte));
-            whole = crc_fast::checksum_combine(crc_algorithm(algorithm), whole, crc, *size);
+            whole = shifts.combine(whole, crc, *size);
         }
     }
     Checksum::full(algorithm, crc_bytes(algorithm, whole))

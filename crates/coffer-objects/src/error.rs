@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::types::{ChecksumAlgorithm, ObjectInfo};
+use coffer_base::Timestamp;
+
+use crate::types::{ChecksumAlgorithm, ObjectInfo, VersionId};
 
 /// Results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -50,6 +52,17 @@ pub enum Error {
     InvalidBucketName,
     /// The object does not exist.
     NoSuchKey,
+    /// The object has no such version.
+    NoSuchVersion,
+    /// There is a delete marker: the object does not exist, or it is the version asked for.
+    DeleteMarker {
+        /// The marker's version id.
+        version_id: VersionId,
+        /// When it was committed.
+        modified: Timestamp,
+        /// Whether that version was asked for.
+        named: bool,
+    },
     /// The upload does not exist: never begun, completed or aborted.
     NoSuchUpload,
     /// A part named in a completing request was not uploaded, or its ETag or checksum differs.
@@ -141,6 +154,11 @@ impl fmt::Display for Error {
             Error::BucketNotEmpty => f.write_str("the bucket is not empty"),
             Error::InvalidBucketName => f.write_str("the bucket name is not valid"),
             Error::NoSuchKey => f.write_str("the object does not exist"),
+            Error::NoSuchVersion => f.write_str("the object has no such version"),
+            Error::DeleteMarker { named: false, .. } => f.write_str("the object was deleted"),
+            Error::DeleteMarker { named: true, .. } => {
+                f.write_str("the version is a delete marker")
+            }
             Error::NoSuchUpload => f.write_str("the upload does not exist"),
             Error::InvalidPart { number } => {
                 write!(f, "part {number} was not uploaded, or differs from what was uploaded")

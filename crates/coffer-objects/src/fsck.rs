@@ -24,11 +24,12 @@ use crate::manifest::read_from_log;
 use crate::objects::Rows;
 use crate::rows::blob::{Manifest, ManifestRow, OwnerRow};
 use crate::rows::bucket::BucketRow;
-use crate::rows::head::{Body, HeadHeaders, HeadRow};
+use crate::rows::head::{Body, HeadHeaders, HeadRow, VersionTag};
 use crate::rows::headers::ColdRow;
 use crate::rows::keys::{self, Parsed};
 use crate::rows::setting::{AccessBlockRow, PolicyRow};
 use crate::rows::upload::{PartRow, UploadRow};
+use crate::rows::version::{NullRow, VersionRow};
 use crate::rows::{self, Row};
 use crate::types::{ChecksumAlgorithm, ChecksumKind, PART_NUMBER_MAX};
 use crate::uploads::UploadId;
@@ -77,6 +78,8 @@ pub struct FsckReport {
     pub buckets: u64,
     /// Objects.
     pub objects: u64,
+    /// Versions that are not the current object of their key, and delete markers.
+    pub versions: u64,
     /// Blobs.
     pub blobs: u64,
     /// Uploads under way.
@@ -114,6 +117,7 @@ pub fn fsck_with(
         bucket_ids: BTreeMap::new(),
         uploads_of_parts: BTreeSet::new(),
         uploads: BTreeSet::new(),
+        versions_of: None,
     };
     for entry in snapshot.prefix(&[]) {
         let (key, value) = entry?;
@@ -135,8 +139,8 @@ pub fn fsck_with(
 #[derive(Default)]
 struct Counted {
     segments: BTreeMap<SegmentId, i64>,
-    /// Objects, bytes, uploads.
-    buckets: BTreeMap<BucketId, [i64; 3]>,
+    /// Objects, bytes, uploads, versions.
+    buckets: BTreeMap<BucketId, [i64; 4]>,
 }
 
 struct Walk<'a> {
@@ -152,6 +156,8 @@ struct Walk<'a> {
     bucket_ids: BTreeMap<BucketId, String>,
     uploads_of_parts: BTreeSet<UploadId>,
     uploads: BTreeSet<UploadId>,
+    /// The key whose versions are being walked, which come one after the other.
+    versions_of: Option<(BucketId, String)>,
 }
 
 impl Walk<'_> {
@@ -169,7 +175,8 @@ impl Walk<'_> {
     fn decode<T: Row>(&mut self, key: &[u8], value: &[u8]) -> Option<T> {
         let row = T::decode(value);
         if row.is_none() {
-            self.found(keys::show(key), format!("the {} row is malformed", T::NAME));
+            let what = format!("the {} row {}", T::NAME, rows::unreadable(value));
+            self.found(keys::show(key), what);
         }
         row
     }
@@ -201,8 +208,23 @@ impl Walk<'_> {
                     self.found(place, format!("the policy can't be read: {error}"));
                 }
             }
-            Parsed::Cold(bucket, name) => {
-                let head: Option<HeadRow> = self.lookup(&keys::head(bucket, &name))?;
+            Parsed::Version(bucket, name, sequence) => {
+                if let Some(row) = self.decode::<VersionRow>(key, value) {
+                    self.version(&place, bucket, name, sequence, &row)?;
+                }
+            }
+            Parsed::Null(bucket, name) => {
+                if let Some(NullRow { sequence }) = self.decode::<NullRow>(key, value) {
+                    let row_key = keys::version(bucket, &name, sequence);
+                    let row: Option<VersionRow> = self.lookup(&row_key)?;
+                    let tag = row.and_then(|row| row.tag(sequence));
+                    if tag.is_none_or(|tag| !tag.is_null) {
+                        self.found(place, format!("version {sequence} is not the null one"));
+                    }
+                }
+            }
+            Parsed::Cold(bucket, name, sequence) => {
+                let head = self.lookup_version(bucket, &name, sequence)?;
                 if self.decode::<ColdRow>(key, value).is_some()
                     && head.is_none_or(|head| head.headers != HeadHeaders::Cold)
                 {
@@ -220,9 +242,9 @@ impl Walk<'_> {
                     self.head(&place, bucket, &name, &row)?;
                 }
             }
-            Parsed::Owner(blob, bucket, name) => {
+            Parsed::Owner(blob, bucket, name, sequence) => {
                 if let Some(row) = self.decode::<OwnerRow>(key, value) {
-                    let head: Option<HeadRow> = self.lookup(&keys::head(bucket, &name))?;
+                    let head = self.lookup_version(bucket, &name, sequence)?;
                     if head.is_none_or(|head| {
                         head.object_id != row.object_id || head.body != Body::Blob(blob)
                     }) {
@@ -313,14 +335,80 @@ impl Walk<'_> {
 
     fn head(&mut self, place: &str, bucket: BucketId, name: &str, row: &HeadRow) -> Result<()> {
         self.report.objects += 1;
-        let counters = self.counted.buckets.entry(bucket).or_default();
-        counters[0] += 1;
-        counters[1] += row.size as i64;
+        self.counted.buckets.entry(bucket).or_default()[0] += 1;
+        if row.version.is_null && self.snapshot.value(&keys::null(bucket, name))?.is_some() {
+            self.found(place, "there is another null version");
+        }
+        self.object(place, bucket, name, row)
+    }
+
+    /// A version that is not the current object of its key, after the newer ones.
+    fn version(
+        &mut self,
+        place: &str,
+        bucket: BucketId,
+        name: String,
+        sequence: u64,
+        row: &VersionRow,
+    ) -> Result<()> {
+        self.report.versions += 1;
+        self.counted.buckets.entry(bucket).or_default()[3] += 1;
+        let Some(VersionTag { is_null, .. }) = row.tag(sequence) else {
+            self.found(place, "its row is of another version");
+            return Ok(());
+        };
+        let null: Option<NullRow> = self.lookup(&keys::null(bucket, &name))?;
+        if is_null && null != Some(NullRow { sequence }) {
+            self.found(place, "it is a null version that can't be found as one");
+        }
+        let is_first = self.versions_of.as_ref() != Some(&(bucket, name.clone()));
+        if is_first {
+            match self.lookup::<HeadRow>(&keys::head(bucket, &name))? {
+                Some(head) if head.version.sequence <= sequence => {
+                    self.found(place, "it is newer than the current object");
+                }
+                None if matches!(row, VersionRow::Object(_)) => {
+                    self.found(place, "it is the newest version and not the current object");
+                }
+                Some(_) | None => {}
+            }
+        }
+        match row {
+            VersionRow::Object(head) => self.object(place, bucket, &name, head)?,
+            VersionRow::Marker(_) if !self.bucket_ids.contains_key(&bucket) => {
+                self.found(place, "there is no such bucket");
+            }
+            VersionRow::Marker(_) => {}
+        }
+        self.versions_of = Some((bucket, name));
+        Ok(())
+    }
+
+    /// The object at a key with this sequence, current or not.
+    fn lookup_version(
+        &self,
+        bucket: BucketId,
+        name: &str,
+        sequence: u64,
+    ) -> Result<Option<HeadRow>> {
+        let head: Option<HeadRow> = self.lookup(&keys::head(bucket, name))?;
+        if let Some(head) = head.filter(|head| head.version.sequence == sequence) {
+            return Ok(Some(head));
+        }
+        Ok(match self.lookup(&keys::version(bucket, name, sequence))? {
+            Some(VersionRow::Object(head)) => Some(head),
+            Some(VersionRow::Marker(_)) | None => None,
+        })
+    }
+
+    /// An object, the current one or another version.
+    fn object(&mut self, place: &str, bucket: BucketId, name: &str, row: &HeadRow) -> Result<()> {
+        self.counted.buckets.entry(bucket).or_default()[1] += row.size as i64;
         if !self.bucket_ids.contains_key(&bucket) {
             self.found(place, "there is no such bucket");
         }
         if row.headers == HeadHeaders::Cold
-            && self.lookup::<ColdRow>(&keys::cold(bucket, name))?.is_none()
+            && self.lookup::<ColdRow>(&keys::cold(bucket, name, row.version.sequence))?.is_none()
         {
             self.found(place, "its headers are not there");
         }
@@ -350,7 +438,8 @@ impl Walk<'_> {
         row: &HeadRow,
         blob: ObjectId,
     ) -> Result<()> {
-        let owner: Option<OwnerRow> = self.lookup(&keys::owner(blob, bucket, name))?;
+        let owner_key = keys::owner(blob, bucket, name, row.version.sequence);
+        let owner: Option<OwnerRow> = self.lookup(&owner_key)?;
         if owner.is_none_or(|owner| owner.object_id != row.object_id) {
             self.found(place, format!("it is not an owner of its blob {blob}"));
         }
@@ -468,7 +557,7 @@ impl Walk<'_> {
             self.found(format!("upload {id}"), "there are parts of it, but no upload");
         }
         let buckets = std::mem::take(&mut self.counted.buckets);
-        let mut totals = [self.report.buckets as i64, 0, 0, 0];
+        let mut totals = [self.report.buckets as i64, 0, 0, 0, 0];
         for (bucket, counters) in buckets {
             (1..).zip(counters).for_each(|(i, n): (usize, i64)| totals[i] += n);
             let whose = match self.bucket_ids.get(&bucket) {

@@ -1,5 +1,6 @@
 //! GET and HEAD: one look into the catalog decides everything; then the bytes stream.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::pin::Pin as PinBox;
 use std::sync::Arc;
@@ -10,16 +11,18 @@ use coffer_log::{Extent, Log};
 
 use crate::blocking::{self, Blocking};
 use crate::conditions::ReadDecision;
-use crate::crowd::Place;
+use crate::crowd::Place as CrowdPlace;
 use crate::error::{Error, Result};
-use crate::objects::{Objects, Rows, object_key};
+use crate::objects::{Objects, Rows, version_key};
 use crate::pin::{At, Pin};
+use crate::replace::Place;
 use crate::rows::blob::{Manifest, ManifestRow};
 use crate::rows::bucket::BucketRow;
 use crate::rows::head::{Body, HeadHeaders, HeadRow};
 use crate::rows::headers::ColdRow;
 use crate::rows::keys;
-use crate::types::{Get, Headers, ObjectHead, ObjectInfo};
+use crate::types::{Get, Headers, ObjectHead, ObjectInfo, VersionId, Versioning};
+use crate::versions;
 
 /// An object as one state of the catalog has it.
 pub(crate) struct Found {
@@ -34,7 +37,14 @@ pub(crate) struct Found {
 impl Found {
     /// What callers see.
     pub(crate) fn info(&self) -> ObjectInfo {
-        self.head.info(self.key.clone(), self.headers.clone())
+        let mut info = self.head.info(self.key.clone(), self.headers.clone());
+        // What was written before versioning shows as the null version from then on.
+        let version = self.head.version;
+        info.version_id = match self.bucket.versioning {
+            Versioning::Never => version.shown(info.object_id),
+            Versioning::Enabled | Versioning::Suspended => Some(version.id(info.object_id)),
+        };
+        info
     }
 
     /// Holds the extents of the body.
@@ -73,8 +83,8 @@ impl Objects {
     /// Begins to read an object (`GetObject`). Its first bytes have been read and verified when
     /// this returns.
     pub async fn get(&self, grant: &Grant, request: Get) -> Result<ObjectReader> {
-        let key = object_key(grant, Action::GetObject)?;
-        let found = self.find(grant, key, true).await?;
+        let key = readable_key(grant, request.version)?;
+        let found = self.find(grant, key, request.version, true).await?;
         let ObjectHead { info, range, partial, parts_count } = resolve(&found, &request)?;
         let mut bytes = self.read_bytes(found.pin(), range.clone());
         bytes.fill_first().await?;
@@ -83,34 +93,44 @@ impl Objects {
 
     /// What [`Objects::get`] would begin to read (`HeadObject`).
     pub async fn head(&self, grant: &Grant, request: Get) -> Result<ObjectHead> {
-        let key = object_key(grant, Action::GetObject)?;
-        let found = self.find(grant, key, request.part_number.is_some()).await?;
+        let key = readable_key(grant, request.version)?;
+        let found = self.find(grant, key, request.version, request.part_number.is_some()).await?;
         resolve(&found, &request)
     }
 
-    /// Looks an object up, with its manifest if that is wanted.
+    /// Looks an object or a version up, with its manifest if that is wanted.
     pub(crate) async fn find(
         &self,
         grant: &Grant,
         key: String,
+        version: Option<VersionId>,
         want_manifest: bool,
     ) -> Result<Found> {
         let bucket = self.bucket_row(grant)?;
         let head_key = keys::head(bucket.id, &key);
-        let head: HeadRow = self.catalog().row(&head_key)?.ok_or(Error::NoSuchKey)?;
+        let head: Option<HeadRow> = match version {
+            None => self.catalog().row(&head_key)?,
+            Some(_) => None,
+        };
+        let versioning = bucket.versioning;
+        if head.is_none() && version.is_none() && versioning == Versioning::Never {
+            return Err(Error::NoSuchKey);
+        }
         // Most objects have everything in their head. The others are looked up again in one
         // state, lest a head is paired with the headers of another.
         let in_rows = |head: &HeadRow| {
             (head.headers == HeadHeaders::Cold, head.blob().filter(|_| want_manifest))
         };
-        if let HeadRow { headers: HeadHeaders::Here(headers), .. } = &head
+        if let Some(head) = head
+            && let HeadHeaders::Here(headers) = &head.headers
             && in_rows(&head).1.is_none()
         {
             let headers = headers.clone();
             return Ok(Found { bucket, key, head, headers, manifest: None });
         }
         let snapshot = self.catalog().snapshot();
-        let head: HeadRow = snapshot.row(&head_key)?.ok_or(Error::NoSuchKey)?;
+        let place = Place { bucket: bucket.id, key: &key };
+        let head = versions::readable(&snapshot, place, versioning, version)?;
         let (is_cold, blob) = in_rows(&head);
         let lost =
             |what: &str| Error::Corrupt(format!("object {} has lost its {what}", head.object_id));
@@ -118,7 +138,8 @@ impl Objects {
             HeadHeaders::Here(headers) => headers.clone(),
             HeadHeaders::Cold => {
                 debug_assert!(is_cold, "the pattern says so");
-                let cold: Option<ColdRow> = snapshot.row(&keys::cold(bucket.id, &key))?;
+                let cold_key = keys::cold(bucket.id, &key, head.version.sequence);
+                let cold: Option<ColdRow> = snapshot.row(&cold_key)?;
                 cold.ok_or_else(|| lost("headers"))?.0
             }
         };
@@ -144,6 +165,11 @@ impl Objects {
             range,
         )
     }
+}
+
+/// The key of a grant to read an object, or a version of it.
+fn readable_key(grant: &Grant, version: Option<VersionId>) -> Result<String> {
+    version_key(grant, version, Action::GetObject, Action::GetObjectVersion)
 }
 
 /// Decides conditions, part and range.
@@ -183,7 +209,7 @@ fn resolve(found: &Found, request: &Get) -> Result<ObjectHead> {
     Ok(ObjectHead { info, range, partial, parts_count })
 }
 
-type Reading = PinBox<Box<dyn Future<Output = Result<Bytes>> + Send>>;
+type Reading = PinBox<Box<dyn Future<Output = Result<Vec<Bytes>>> + Send>>;
 
 /// The largest step of what is in memory: it fits the processor's cache, so that it is checked and
 /// sent from there, and takes the thread for no longer than a small request does.
@@ -193,7 +219,7 @@ const UNBROKEN_BYTES_MAX: u64 = 2 << 20;
 
 /// A chunk, on its way or here.
 enum Chunk {
-    Read(Result<Bytes>),
+    Read(Result<Vec<Bytes>>),
     Reading(Reading),
 }
 
@@ -203,12 +229,12 @@ pub(crate) struct ByteReader {
     log: Log,
     blocking: Arc<dyn Blocking>,
     pin: Pin,
-    place: Place,
+    place: CrowdPlace,
     at: At,
     /// What is not yet asked for.
     range: Range<u64>,
-    /// The first bytes, if they have been read before they were asked for.
-    first: Option<Bytes>,
+    /// What has been read and not been asked for, in order.
+    ready: VecDeque<Bytes>,
     ahead: Option<Chunk>,
     /// Whether it had to wait for a drive, and so will have to again.
     waits: bool,
@@ -220,7 +246,7 @@ impl ByteReader {
     fn new(
         log: Log,
         blocking: Arc<dyn Blocking>,
-        place: Place,
+        place: CrowdPlace,
         pin: Pin,
         range: Range<u64>,
     ) -> Self {
@@ -231,7 +257,7 @@ impl ByteReader {
             place,
             at: At::default(),
             range,
-            first: None,
+            ready: VecDeque::new(),
             ahead: None,
             waits: false,
             unbroken_bytes: 0,
@@ -240,14 +266,16 @@ impl ByteReader {
 
     /// Reads the first chunk, so that what is unreadable is known before anything is sent.
     async fn fill_first(&mut self) -> Result<()> {
-        self.first = self.next().await.transpose()?;
+        if let Some(first) = self.next().await.transpose()? {
+            self.ready.push_front(first);
+        }
         Ok(())
     }
 
     /// The next bytes; `None` at the end of the range, and after an error.
     pub(crate) async fn next(&mut self) -> Option<Result<Bytes>> {
-        if let Some(first) = self.first.take() {
-            return Some(Ok(first));
+        if let Some(bytes) = self.ready.pop_front() {
+            return Some(Ok(bytes));
         }
         if self.unbroken_bytes >= UNBROKEN_BYTES_MAX {
             self.unbroken_bytes = 0;
@@ -266,7 +294,14 @@ impl ByteReader {
             Ok(_) => {}
             Err(_) => self.range = self.range.end..self.range.end,
         }
-        Some(read)
+        match read {
+            Ok(pieces) => {
+                self.ready.extend(pieces);
+                // What is read is never nothing.
+                self.ready.pop_front().map(Ok)
+            }
+            Err(error) => Some(Err(error)),
+        }
     }
 
     /// Reads the next chunk, or starts to.
@@ -288,7 +323,7 @@ impl ByteReader {
             if let Some(bytes) = self.log.read_now(&extent, from..to) {
                 self.range.start = extent_start + to;
                 self.unbroken_bytes += to - from;
-                return Some(Chunk::Read(Ok(bytes)));
+                return Some(Chunk::Read(Ok(vec![bytes])));
             }
             self.waits = true;
         }
@@ -296,9 +331,10 @@ impl ByteReader {
         self.range.start = extent_start + to;
         let log = self.log.clone();
         let reading = blocking::call(&*self.blocking, move || {
-            let bytes = log.read(&extent, from..to)?;
-            assert_eq!(bytes.len() as u64, to - from, "the log gives what it is asked for");
-            Ok(bytes)
+            let pieces = log.read_pieces(&extent, from..to)?;
+            let bytes: usize = pieces.iter().map(Bytes::len).sum();
+            assert_eq!(bytes as u64, to - from, "the log gives what it is asked for");
+            Ok(pieces)
         });
         Some(Chunk::Reading(Box::pin(async move { reading.await? })))
     }

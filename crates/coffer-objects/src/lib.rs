@@ -13,7 +13,7 @@
 //! | [`error`] | what can go wrong |
 //! | [`blocking`] | the seam between async and blocking work |
 //! | `objects` | [`Objects`]: the store, and what the verbs share |
-//! | `buckets`, `put`, `get`, `copy`, `delete`, `list`, `uploads` | a verb each |
+//! | `buckets`, `put`, `get`, `copy`, `delete`, `list`, `list_versions`, `uploads` | a verb each |
 //! | `bucket_settings` | policies of buckets, and what a decision about a bucket needs to know |
 //! | [`conditions`], [`range`] | pure decisions |
 //! | `etag` | ETags as S3 forms them |
@@ -22,6 +22,7 @@
 //! | `hashing` | many bodies hashed in lock step |
 //! | `crowd` | how much memory each of many bodies may take |
 //! | `replace` | putting a head in the place of another within a commit |
+//! | `version`, `versions` | version ids; finding versions, keeping and deleting them within a commit |
 //! | `manifest`, `pin` | where a blob's bytes are, and holding on to them |
 //! | `rows` | the rows of the catalog, byte for byte |
 //! | [`mod@fsck`] | whether everything agrees |
@@ -36,6 +37,8 @@
 //! 5. Bulk bytes are durable before the commit that names them begins.
 //! 6. No decoder of a row panics, whatever the bytes.
 //! 7. Memory for a body is bounded, whatever its length.
+//! 8. A head is the newest version of its key; where that is a delete marker there is no head.
+//! 9. Whether a write keeps what it replaces is decided by the state of its bucket in the sequencer.
 //!
 //! Read [`Objects`] first.
 
@@ -53,6 +56,7 @@ pub mod fsck;
 mod get;
 mod hashing;
 mod list;
+mod list_versions;
 mod manifest;
 pub mod named;
 mod objects;
@@ -64,6 +68,8 @@ mod replace;
 mod rows;
 pub mod types;
 mod uploads;
+mod version;
+mod versions;
 
 pub use blocking::{Blocking, InlineBlocking};
 pub use bucket_settings::BucketFacts;

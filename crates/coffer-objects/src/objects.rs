@@ -16,7 +16,7 @@ use crate::hashing::Hashing;
 use crate::manifest::{KnownManifests, ManifestCache};
 use crate::rows::bucket::BucketRow;
 use crate::rows::{self, Row, keys};
-use crate::types::{Bucket, Headers, KEY_BYTES_MAX, USER_METADATA_BYTES_MAX, Usage};
+use crate::types::{Bucket, Headers, KEY_BYTES_MAX, USER_METADATA_BYTES_MAX, Usage, VersionId};
 
 #[cfg(test)]
 mod tests;
@@ -106,6 +106,7 @@ impl Objects {
             objects: counter(1),
             bytes: counter(2),
             uploads: counter(3),
+            versions: counter(4),
         })
     }
 
@@ -131,6 +132,11 @@ impl Objects {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.inner.seams.clock.now()
+    }
+
+    /// For plans, which must not hold the store itself.
+    pub(crate) fn clock_and_rng(&self) -> (Arc<dyn Clock>, Arc<dyn Rng>) {
+        (self.inner.seams.clock.clone(), self.inner.seams.rng.clone())
     }
 
     pub(crate) fn blocking(&self) -> &Arc<dyn Blocking> {
@@ -283,6 +289,16 @@ pub(crate) fn object_key(grant: &Grant, action: Action) -> Result<String> {
         return Err(Error::KeyTooLong { size: key.len() });
     }
     Ok(key.to_owned())
+}
+
+/// The object key of `grant`, which must be for `action`, or where a version is named for `versioned`.
+pub(crate) fn version_key(
+    grant: &Grant,
+    version: Option<VersionId>,
+    action: Action,
+    versioned: Action,
+) -> Result<String> {
+    object_key(grant, if version.is_some() { versioned } else { action })
 }
 
 /// A grant for another action than the one about to happen is a defect of the caller.

@@ -11,17 +11,18 @@ use crate::digest::Digests;
 use crate::error::{Error, Result};
 use crate::etag::Etag;
 use crate::manifest::{KnownManifests, NewManifest};
-use crate::objects::{Objects, Refusal, check_headers, commit_bytes, object_key, same_bucket};
+use crate::objects::{Objects, check_headers, commit_bytes, object_key, same_bucket};
 use crate::payload::{Intake, IntakeSeams, Payload};
 use crate::replace::{self, NewBody, NewHead, Place};
 use crate::rows::blob::{BlobPart, Manifest};
-use crate::rows::head::{Body, HeadHeaders, HeadRow};
+use crate::rows::head::{Body, HeadHeaders, HeadRow, VersionTag};
 use crate::rows::headers;
 use crate::types::{
     Bucket, Checksum, ChecksumAlgorithm, ChecksumRequest, Headers, ObjectInfo, PartInfo, Put,
     WriteCondition,
 };
 use crate::uploads::PartTarget;
+use crate::versions;
 
 /// The checksum of a body for which none was asked, as on S3.
 pub(crate) const DEFAULT_CHECKSUM: ChecksumAlgorithm = ChecksumAlgorithm::Crc64Nvme;
@@ -263,6 +264,7 @@ impl Objects {
     ) -> Result<ObjectInfo> {
         let NewObject { size, etag, checksum, headers, payload } = object;
         let row = HeadRow {
+            version: VersionTag::FIRST,
             object_id: ObjectId::random(self.rng()),
             size,
             etag,
@@ -273,16 +275,19 @@ impl Objects {
             body: Body::Empty,
         };
         let header_block = headers::encode(&headers);
-        let hint = commit_bytes(&key, header_block.len()) + payload.commit_bytes();
-        let info = row.info(key.clone(), headers);
-        let plan = move |txn: &mut Txn<'_>, known: &KnownManifests| -> Result<(), Refusal> {
-            same_bucket(txn, &bucket)?;
+        let hint = commit_bytes(&key, header_block.len())
+            + payload.commit_bytes()
+            + versions::commit_bytes(bucket.versioning, &key);
+        let mut info = row.info(key.clone(), headers);
+        let plan = move |txn: &mut Txn<'_>, known: &KnownManifests| {
+            let versioning = same_bucket(txn, &bucket)?.versioning;
             let place = Place { bucket: bucket.id, key: &key };
             let old = replace::current_if(&*txn, place, &condition)?;
             let new = NewHead { row: &row, header_block: &header_block, body: payload.body() };
-            replace::place(txn, known, place, old.as_ref(), new)
+            replace::place(txn, known, place, versioning, old.as_ref(), new)
         };
-        self.commit(ack, hint, plan).await?;
+        let version = self.commit(ack, hint, plan).await?;
+        info.version_id = version.shown(info.object_id);
         Ok(info)
     }
 }

@@ -11,10 +11,11 @@ use crate::error::Error;
 use crate::manifest::{self, KnownManifests, NewManifest};
 use crate::objects::{Refusal, Rows};
 use crate::rows::blob::{OwnerRow, bytes_by_segment};
-use crate::rows::head::{Body, HeadHeaders, HeadRow};
+use crate::rows::head::{Body, HeadHeaders, HeadRow, VersionTag};
 use crate::rows::headers::{ColdRow, HEAD_HEADERS_BYTES_MAX};
 use crate::rows::{Row, keys};
-use crate::types::WriteCondition;
+use crate::types::{Versioning, WriteCondition};
+use crate::versions;
 
 /// The place of an object.
 #[derive(Clone, Copy)]
@@ -40,16 +41,11 @@ pub(crate) enum NewBody<'a> {
 
 /// A head about to be placed.
 pub(crate) struct NewHead<'a> {
-    /// `headers` and `body` of this do not count.
+    /// `version`, `headers` and `body` of this do not count.
     pub row: &'a HeadRow,
     /// The headers, as [`headers::encode`] gives them.
     pub header_block: &'a [u8],
     pub body: NewBody<'a>,
-}
-
-/// The head at `place`.
-pub(crate) fn current(txn: &Txn<'_>, place: Place<'_>) -> Result<Option<HeadRow>, Error> {
-    txn.row(&keys::head(place.bucket, place.key))
 }
 
 /// The head at `place`, about to be replaced on `condition`.
@@ -66,21 +62,34 @@ pub(crate) fn current_if(
     Ok(current)
 }
 
-/// Puts `new` where `old` was.
+/// The blob that the version about to be placed owns.
+#[derive(Clone, Copy)]
+pub(crate) struct Kept {
+    blob: ObjectId,
+    sequence: u64,
+}
+
+/// Puts `new` where `old` is the current one: in its place, or before it where versions are kept.
+/// Gives the version that `new` became.
 pub(crate) fn place(
     txn: &mut Txn<'_>,
     known: &KnownManifests,
     place: Place<'_>,
+    versioning: Versioning,
     old: Option<&HeadRow>,
     new: NewHead<'_>,
-) -> Result<(), Refusal> {
+) -> Result<VersionTag, Refusal> {
     let NewHead { row, header_block, body } = new;
-    let kept_blob = match body {
-        NewBody::Shared(blob) => Some(blob),
+    let version = versions::next(txn, versioning);
+    let kept = match body {
+        NewBody::Shared(blob) => Some(Kept { blob, sequence: version.sequence }),
         _ => None,
     };
-    if let Some(old) = old {
-        release_body(txn, known, place, old, kept_blob)?;
+    let mut change = versions::make_way(txn, known, place, versioning, old, kept)?;
+    let given_up = old.filter(|old| versions::is_given_up(versioning, old));
+    if let Some(old) = given_up {
+        release_body(txn, known, place, old, kept)?;
+        change.bytes -= old.size as i64;
     }
     let body = match body {
         NewBody::Empty => Body::Empty,
@@ -98,47 +107,55 @@ pub(crate) fn place(
     };
     if let Body::Blob(blob) = body {
         let owner = OwnerRow { object_id: row.object_id };
-        txn.put(&keys::owner(blob, place.bucket, place.key), &owner.encode());
+        let key = keys::owner(blob, place.bucket, place.key, version.sequence);
+        txn.put(&key, &owner.encode());
     }
-    let had_cold = old.is_some_and(|old| old.headers == HeadHeaders::Cold);
     let is_cold = header_block.len() > HEAD_HEADERS_BYTES_MAX;
+    if let Some(old) = given_up.filter(|old| old.headers == HeadHeaders::Cold)
+        && !(is_cold && old.version.sequence == version.sequence)
+    {
+        txn.delete(&keys::cold(place.bucket, place.key, old.version.sequence));
+    }
     if is_cold {
         let cold = ColdRow::encode_block(header_block);
-        txn.put(&keys::cold(place.bucket, place.key), &cold);
-    } else if had_cold {
-        txn.delete(&keys::cold(place.bucket, place.key));
+        txn.put(&keys::cold(place.bucket, place.key, version.sequence), &cold);
     }
-    let head = row.encode_with((!is_cold).then_some(header_block), body);
+    let block = (!is_cold).then_some(header_block);
+    let head = if row.version == version {
+        row.encode_with(block, body)
+    } else {
+        HeadRow { version, ..row.clone() }.encode_with(block, body)
+    };
     txn.put(&keys::head(place.bucket, place.key), &head);
-    let objects = if old.is_some() { 0 } else { 1 };
-    let bytes = row.size as i64 - old.map_or(0, |old| old.size as i64);
-    count_objects(txn, place.bucket, objects, bytes);
-    Ok(())
+    change.objects += if old.is_some() { 0 } else { 1 };
+    change.bytes += row.size as i64;
+    change.count(txn, place.bucket);
+    Ok(version)
 }
 
-/// Removes `old` from its place.
-pub(crate) fn remove(
+/// Removes all that belongs to the version `old`, but not its row and not from the counters of
+/// objects.
+pub(crate) fn release(
     txn: &mut Txn<'_>,
     known: &KnownManifests,
     place: Place<'_>,
     old: &HeadRow,
+    kept: Option<Kept>,
 ) -> Result<(), Refusal> {
-    release_body(txn, known, place, old, None)?;
+    release_body(txn, known, place, old, kept)?;
     if old.headers == HeadHeaders::Cold {
-        txn.delete(&keys::cold(place.bucket, place.key));
+        txn.delete(&keys::cold(place.bucket, place.key, old.version.sequence));
     }
-    txn.delete(&keys::head(place.bucket, place.key));
-    count_objects(txn, place.bucket, -1, -(old.size as i64));
     Ok(())
 }
 
-/// Gives up the bytes of `old`; the blob `kept` stays owned from this place.
+/// Gives up the bytes of `old`; what is kept stays, and gets its owner from this place.
 fn release_body(
     txn: &mut Txn<'_>,
     known: &KnownManifests,
     place: Place<'_>,
     old: &HeadRow,
-    kept: Option<ObjectId>,
+    kept: Option<Kept>,
 ) -> Result<(), Refusal> {
     match old.body {
         Body::Empty => Ok(()),
@@ -146,19 +163,20 @@ fn release_body(
             count_extents(txn, &[extent], -1);
             Ok(())
         }
-        Body::Blob(blob) if Some(blob) == kept => Ok(()),
-        Body::Blob(blob) => release_blob(txn, known, place, blob),
+        Body::Blob(blob) => {
+            let sequence = old.version.sequence;
+            let kept = kept.filter(|kept| kept.blob == blob);
+            if kept.is_some_and(|kept| kept.sequence == sequence) {
+                return Ok(());
+            }
+            txn.delete(&keys::owner(blob, place.bucket, place.key, sequence));
+            if kept.is_some() { Ok(()) } else { release_blob(txn, known, blob) }
+        }
     }
 }
 
-/// Removes the owner row of `place`, and with the last owner the blob.
-fn release_blob(
-    txn: &mut Txn<'_>,
-    known: &KnownManifests,
-    place: Place<'_>,
-    blob: ObjectId,
-) -> Result<(), Refusal> {
-    txn.delete(&keys::owner(blob, place.bucket, place.key));
+/// Removes the blob, if nothing owns it any more.
+fn release_blob(txn: &mut Txn<'_>, known: &KnownManifests, blob: ObjectId) -> Result<(), Refusal> {
     let (lo, hi) = coffer_catalog::keys::prefix_bounds(&keys::owners(blob));
     let lo = lo.as_ref().map(Vec::as_slice);
     let hi = hi.as_ref().map(Vec::as_slice);
@@ -185,11 +203,25 @@ fn count_bytes(txn: &mut Txn<'_>, bytes: &BTreeMap<SegmentId, i64>, sign: i64) {
     }
 }
 
-/// Adds to the counters of a bucket and of the store.
-fn count_objects(txn: &mut Txn<'_>, bucket: BucketId, objects: i64, bytes: i64) {
-    if objects != 0 || bytes != 0 {
-        txn.add(&keys::bucket_counters(bucket), &[objects, bytes]);
-        txn.add(&keys::totals(), &[0, objects, bytes]);
+/// What a commit adds to the counters of a bucket and of the store.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Change {
+    pub objects: i64,
+    pub bytes: i64,
+    pub versions: i64,
+}
+
+impl Change {
+    /// Adds it. Rows of buckets that never had versioning do not get as far as the versions.
+    pub(crate) fn count(self, txn: &mut Txn<'_>, bucket: BucketId) {
+        let Change { objects, bytes, versions } = self;
+        if versions != 0 {
+            txn.add(&keys::bucket_counters(bucket), &[objects, bytes, 0, versions]);
+            txn.add(&keys::totals(), &[0, objects, bytes, 0, versions]);
+        } else if objects != 0 || bytes != 0 {
+            txn.add(&keys::bucket_counters(bucket), &[objects, bytes]);
+            txn.add(&keys::totals(), &[0, objects, bytes]);
+        }
     }
 }
 

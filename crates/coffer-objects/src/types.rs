@@ -8,6 +8,7 @@ use crate::rows::head::HeadRow;
 
 pub use crate::conditions::{EtagList, ReadConditions, WriteCondition};
 pub use crate::range::ByteRange;
+pub use crate::version::{Deleted, VersionId, Versioning};
 
 /// Longest key, in bytes.
 pub const KEY_BYTES_MAX: usize = 1024;
@@ -53,6 +54,8 @@ pub struct Bucket {
     pub created: Timestamp,
     /// Acknowledgement level of its writes, if it has one of its own.
     pub ack: Option<Ack>,
+    /// Whether what is overwritten or deleted is kept.
+    pub versioning: Versioning,
 }
 
 /// What a bucket lets no policy and no ACL give to the public.
@@ -266,6 +269,8 @@ pub struct Put {
 /// What to read.
 #[derive(Clone, Debug, Default)]
 pub struct Get {
+    /// Only this version; the grant must be for versions then. `None`: the current object.
+    pub version: Option<VersionId>,
     /// Only this part, counting from 1. Not together with `range`.
     pub part_number: Option<u32>,
     /// Only this range.
@@ -279,6 +284,8 @@ pub struct Get {
 pub struct ObjectInfo {
     /// Its key.
     pub key: String,
+    /// Its version id; `None` in listings of objects, and in a bucket that never had versioning.
+    pub version_id: Option<VersionId>,
     /// The id of this version.
     pub object_id: ObjectId,
     /// Size in bytes.
@@ -311,6 +318,8 @@ pub struct ObjectHead {
 /// How to copy.
 #[derive(Clone, Debug, Default)]
 pub struct Copy {
+    /// Copy this version; the grant must be for versions then. `None`: the current object.
+    pub version: Option<VersionId>,
     /// Must hold for the source; what would be "not modified" is a failed precondition here.
     pub conditions: ReadConditions,
     /// The copy's headers; `None`: those of the source.
@@ -321,6 +330,50 @@ pub struct Copy {
     pub condition: WriteCondition,
     /// Checksum of the copy; `None`: the algorithm of the source.
     pub checksum_algorithm: Option<ChecksumAlgorithm>,
+}
+
+/// What a copy became.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Copied {
+    /// The copy.
+    pub info: ObjectInfo,
+    /// Which version was copied; `None` from a bucket that never had versioning.
+    pub source_version_id: Option<VersionId>,
+}
+
+/// How to copy a part.
+#[derive(Clone, Debug, Default)]
+pub struct CopyPart {
+    /// Copy this version; the grant must be for versions then. `None`: the current object.
+    pub version: Option<VersionId>,
+    /// Only this range, which must lie wholly inside and have both ends.
+    pub range: Option<ByteRange>,
+    /// As in [`Copy::conditions`].
+    pub conditions: ReadConditions,
+}
+
+/// What a part that was copied became.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartCopied {
+    /// The part.
+    pub info: PartInfo,
+    /// Which version was copied; `None` from a bucket that never had versioning.
+    pub source_version_id: Option<VersionId>,
+}
+
+/// One of many to be deleted.
+#[derive(Clone, Debug)]
+pub struct Delete {
+    /// For the object, or with `version` for versions of it.
+    pub grant: coffer_iam::Grant,
+    /// This version for good; `None`: the object, as its bucket's versioning has it.
+    pub version: Option<VersionId>,
+}
+
+impl From<coffer_iam::Grant> for Delete {
+    fn from(grant: coffer_iam::Grant) -> Self {
+        Delete { grant, version: None }
+    }
 }
 
 // ---- listings ----
@@ -424,6 +477,61 @@ pub struct ListPage {
     pub truncated: bool,
     /// If there are more: where they begin.
     pub next: Option<ListAfter>,
+}
+
+/// Which versions to list.
+#[derive(Clone, Debug, Default)]
+pub struct ListVersions {
+    /// Only keys that begin so.
+    pub prefix: String,
+    /// As in [`List::delimiter`].
+    pub delimiter: Option<String>,
+    /// Only keys after this one (`key-marker`). If it is a common prefix, all below it is skipped.
+    pub key_after: Option<String>,
+    /// With `key_after`: also versions of that very key after this one (`version-id-marker`).
+    pub version_after: Option<VersionId>,
+    /// At most so many entries, and at most [`PAGE_MAX`].
+    pub max: usize,
+}
+
+/// A line of a listing of versions.
+#[expect(clippy::large_enum_variant, reason = "most entries are objects")]
+#[derive(Clone, Debug, PartialEq)]
+pub enum VersionEntry {
+    /// An object.
+    Object {
+        /// It, without its headers.
+        info: ObjectInfo,
+        /// Whether it is the newest version of its key.
+        is_latest: bool,
+    },
+    /// A delete marker.
+    Marker {
+        /// Its key.
+        key: String,
+        /// Its version id.
+        version_id: VersionId,
+        /// When it was committed.
+        modified: Timestamp,
+        /// Whether it is the newest version of its key.
+        is_latest: bool,
+    },
+    /// A common prefix.
+    Prefix(String),
+}
+
+/// A page of versions.
+#[derive(Clone, Debug, Default)]
+pub struct VersionPage {
+    /// By key in byte order, those of one key the newest first.
+    pub entries: Vec<VersionEntry>,
+    /// Whether there are more.
+    pub truncated: bool,
+    /// If there are more: the `key_after` of the next page.
+    pub next_key: Option<String>,
+    /// If there are more: its `version_after` (`None` after a common prefix). It tells a place, also
+    /// where the version was the null one.
+    pub next_version: Option<VersionId>,
 }
 
 // ---- multipart uploads ----
@@ -555,10 +663,12 @@ pub struct Usage {
     pub buckets: u64,
     /// Objects.
     pub objects: u64,
-    /// Sum of their sizes in bytes.
+    /// Sum of the sizes in bytes of objects and of versions that were objects.
     pub bytes: u64,
     /// Uploads under way.
     pub uploads: u64,
+    /// Versions that are not the current object of their key, and delete markers.
+    pub versions: u64,
 }
 
 impl fmt::Display for ChecksumAlgorithm {

@@ -14,6 +14,7 @@
 //! | `forms` | taking them in, all within one bound |
 //! | `call` | a call whose caller is known; how it asks for grants |
 //! | `ops` | the operations, one file a family |
+//! | [`metrics`] | counts and latencies |
 //! | `document`, `shapes` | the XML of replies |
 //! | [`error`] | AWS's codes, and the tables from other crates' errors |
 //! | [`oidc`] | tokens of identity providers |
@@ -36,6 +37,7 @@ mod document;
 pub mod error;
 pub mod form;
 mod forms;
+pub mod metrics;
 pub mod oidc;
 mod ops;
 pub mod service;

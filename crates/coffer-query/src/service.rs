@@ -20,6 +20,7 @@ use crate::document::{self, Document, seconds};
 use crate::error::{Code, QueryError};
 use crate::form::Parameters;
 use crate::forms::Forms;
+use crate::metrics::Metrics;
 use crate::oidc::fetch::Fetch;
 use crate::oidc::issuers::Issuers;
 use crate::ops;
@@ -57,6 +58,7 @@ pub struct QueryService {
     keys: SigningKeys,
     issuers: Issuers,
     forms: Forms,
+    metrics: Arc<Metrics>,
 }
 
 impl QueryService {
@@ -70,7 +72,13 @@ impl QueryService {
     ) -> QueryService {
         let issuers = Issuers::new(fetch, clock.clone());
         let (keys, forms) = (SigningKeys::default(), Forms::default());
-        QueryService { identity, settings, clock, rng, keys, issuers, forms }
+        let metrics = Arc::default();
+        QueryService { identity, settings, clock, rng, keys, issuers, forms, metrics }
+    }
+
+    /// What was counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// Answers one request. Whatever happens becomes a reply.
@@ -120,14 +128,15 @@ impl QueryService {
                 (status, error.to_xml(namespace(service), &request_id))
             }
         };
-        let took_us = self.clock.monotonic().saturating_sub(started).as_micros() as u64;
+        let took = self.clock.monotonic().saturating_sub(started);
+        self.metrics.book(service, course.operation, status, took);
         tracing::debug!(
             request_id,
             service = service.name(),
             operation,
             principal,
             status = status.as_u16(),
-            took_us,
+            took_us = took.as_micros() as u64,
             "request"
         );
         let mut reply = Response::new(Full::new(Bytes::from(document)));

@@ -250,3 +250,23 @@ fn a_key_that_nobody_has_is_refused_before_its_form_is_read() {
     assert_eq!(reply.status(), 403);
     assert_eq!(reply.headers()["connection"], "close");
 }
+
+#[test]
+fn requests_are_counted_also_those_that_are_refused() {
+    let world = World::new();
+    world.root().call("ListUsers", &[]).ok();
+    world.unsigned("ListUsers", &[]).refused("MissingAuthenticationToken");
+    world.client("AKIAIOSFODNN7EXAMPLE", "s", None).call("ListUsers", &[]);
+    world.root().call("GetCallerIdentity", &[]).ok();
+    let text = world.service.metrics().render();
+    let count = |service: &str, operation: &str, outcome: &str| {
+        let labels = format!("service=\"{service}\",operation=\"{operation}\"");
+        let start = format!("coffer_query_requests_total{{{labels},outcome=\"{outcome}\"}} ");
+        let found = text.lines().find_map(|line| line.strip_prefix(&start));
+        found.map_or(0, |count| count.parse().expect("a number"))
+    };
+    assert_eq!(count("iam", "ListUsers", "success"), 1, "{text}");
+    assert_eq!(count("iam", "ListUsers", "client_error"), 1, "{text}");
+    assert_eq!(count("iam", "none", "client_error"), 1, "nobody's key, so its form is not read");
+    assert_eq!(count("sts", "GetCallerIdentity", "success"), 1, "{text}");
+}

@@ -112,3 +112,32 @@ fn a_reply_is_bounded_and_the_rest_comes_in_others() {
     ask.push(("ResourceArns.member.1", &long));
     root.call("SimulateCustomPolicy", &ask).refused("ValidationError");
 }
+
+#[test]
+fn what_would_take_too_long_to_evaluate_is_refused() {
+    let world = World::new();
+    let root = world.root();
+    // Each value stands for what the request brings, and is put together for each comparison.
+    let value = r#""${x:long}","#.repeat(1_000);
+    let document = format!(
+        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Deny","Action":"s3:*","Resource":"*",
+        "Condition":{{"StringEqualsIgnoreCase":{{"x:long":[{}]}}}}}}]}}"#,
+        value.trim_end_matches(',')
+    );
+    let names: Vec<String> = (1..=40).map(|i| format!("PolicyInputList.member.{i}")).collect();
+    let ask = |documents: usize, bytes: usize| {
+        let long = "x".repeat(bytes);
+        let mut parameters = vec![
+            ("ActionNames.member.1", "s3:GetObject"),
+            ("ContextEntries.member.1.ContextKeyName", "x:long"),
+            ("ContextEntries.member.1.ContextKeyType", "string"),
+            ("ContextEntries.member.1.ContextKeyValues.member.1", &long),
+        ];
+        parameters.extend(names[..documents].iter().map(|name| (name.as_str(), &*document)));
+        root.call("SimulateCustomPolicy", &parameters)
+    };
+    assert_eq!(ask(1, 100).ok().text("EvalDecision"), "explicitDeny");
+    assert_eq!(ask(10, 10_000).ok().text("EvalDecision"), "explicitDeny");
+    ask(1, 400_000).refused("LimitExceeded");
+    ask(20, 100_000).refused("LimitExceeded");
+}

@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use coffer_objects::{DigestKind, Error as ObjectsError, ObjectInfo};
-use http::header::{CACHE_CONTROL, CONTENT_RANGE, ETAG, EXPIRES, LAST_MODIFIED};
+use coffer_base::Timestamp;
+use coffer_objects::{DigestKind, Error as ObjectsError, ObjectInfo, VersionId};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_RANGE, ETAG, EXPIRES, LAST_MODIFIED};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::time;
@@ -55,6 +56,7 @@ codes! {
     EntityTooLarge "EntityTooLarge" 400 "Your proposed upload exceeds the maximum allowed object size.";
     EntityTooSmall "EntityTooSmall" 400 "Your proposed upload is smaller than the minimum allowed object size.";
     ExpiredToken "ExpiredToken" 400 "The provided token has expired.";
+    IllegalVersioningConfiguration "IllegalVersioningConfigurationException" 400 "The Versioning element must be specified";
     IllegalLocationConstraintException "IllegalLocationConstraintException" 400 "The specified location-constraint is incompatible for the region specific endpoint this request was sent to.";
     IncompleteBody "IncompleteBody" 400 "You did not provide the number of bytes specified by the Content-Length HTTP header.";
     InsufficientStorage "InsufficientStorage" 507 "The store has no room for this write.";
@@ -223,6 +225,10 @@ impl From<ObjectsError> for S3Error {
             ),
             ObjectsError::InvalidBucketName => plain(Code::InvalidBucketName),
             ObjectsError::NoSuchKey => plain(Code::NoSuchKey),
+            ObjectsError::NoSuchVersion => plain(Code::NoSuchVersion),
+            ObjectsError::DeleteMarker { version_id, modified, named } => {
+                delete_marker(*version_id, *modified, *named)
+            }
             ObjectsError::NoSuchUpload => plain(Code::NoSuchUpload),
             ObjectsError::InvalidPart { number } => {
                 plain(Code::InvalidPart).extra("PartNumber", number.to_string())
@@ -287,6 +293,25 @@ impl From<coffer_identity::Error> for S3Error {
         };
         S3Error::new(code).caused_by(error)
     }
+}
+
+/// "If the specified version in the request is a delete marker, the response returns a 405 Method Not
+/// Allowed error and the Last-Modified: timestamp response header. If the current version of the
+/// object is a delete marker, Amazon S3 behaves as if the object was deleted and includes
+/// x-amz-delete-marker: true in the response."
+fn delete_marker(version_id: VersionId, modified: Timestamp, named: bool) -> S3Error {
+    const MARKER: HeaderName = HeaderName::from_static("x-amz-delete-marker");
+    const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
+    let error = if named {
+        S3Error::new(Code::MethodNotAllowed)
+            .extra("Method", "GET")
+            .extra("ResourceType", "DeleteMarker")
+            .header(ALLOW, "DELETE")
+            .header(LAST_MODIFIED, time::http_date(modified))
+    } else {
+        S3Error::new(Code::NoSuchKey)
+    };
+    error.header(MARKER, "true").header(VERSION_ID, version_id.to_string())
 }
 
 /// RFC 9110, 15.4.5: a 304 has the headers that a 200 would have had for caches.

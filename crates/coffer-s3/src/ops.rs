@@ -11,9 +11,10 @@
 //! | `refuse` | headers that ask for what is not built |
 //! | `buckets`, `put`, `get`, `delete`, `copy`, `list`, `uploads`, `parts` | the verbs |
 //! | `policies` | policies of buckets and public access blocks |
+//! | `versioning`, `versions` | whether a bucket keeps versions, and listing them |
 //! | `context` | what policies may ask about a request |
 //! | `stored` | headers kept with an object |
-//! | `ack`, `checksums`, `conditions`, `copy_source`, `parameters`, `token` | values in requests |
+//! | `ack`, `checksums`, `conditions`, `copy_source`, `parameters`, `token`, `version_id` | values in requests |
 //! | `documents` | XML in bodies |
 //! | `caller` | owners |
 
@@ -39,6 +40,9 @@ mod stored;
 mod table;
 mod token;
 mod uploads;
+mod version_id;
+mod versioning;
+mod versions;
 
 pub(crate) use context::of as context_of;
 pub(crate) use route::route;
@@ -60,6 +64,7 @@ pub(crate) async fn dispatch(
     }
     refuse::take_query_for_headers(&mut call.head)?;
     refuse::check(&call)?;
+    version_id::check(operation, &call)?;
     caller::check_owner(service, &call)?;
     call.head.asked.operation = Some(operation);
     // A future has room for the largest of what it may wait for, and is moved for each request: only
@@ -70,7 +75,9 @@ pub(crate) async fn dispatch(
         Operation::HeadBucket => Box::pin(buckets::head(service, call)).await,
         Operation::DeleteBucket => Box::pin(buckets::delete(service, call)).await,
         Operation::GetBucketLocation => Box::pin(buckets::location(service, call)).await,
-        Operation::GetBucketVersioning => Box::pin(buckets::versioning(service, call)).await,
+        Operation::GetBucketVersioning => Box::pin(versioning::get(service, call)).await,
+        Operation::PutBucketVersioning => Box::pin(versioning::put(service, call)).await,
+        Operation::ListObjectVersions => Box::pin(versions::list(service, call)).await,
         Operation::GetBucketAck => Box::pin(buckets::get_ack(service, call)).await,
         Operation::PutBucketAck => Box::pin(buckets::put_ack(service, call)).await,
         Operation::GetBucketPolicy => Box::pin(policies::get(service, call)).await,

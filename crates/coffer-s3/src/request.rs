@@ -50,7 +50,17 @@ pub struct CallHead {
 pub(crate) struct Asked {
     /// Without one nothing can be asked.
     pub operation: Option<Operation>,
+    /// Where a new bucket is to be, as the request's document says it.
+    location_constraint: Option<String>,
     context: OnceLock<Context>,
+}
+
+impl Asked {
+    /// Says what CreateBucket's document names as the place.
+    pub(crate) fn set_location_constraint(&mut self, place: String) {
+        self.location_constraint = Some(place);
+        self.context = OnceLock::new();
+    }
 }
 
 /// A request in a region, for policies to ask about.
@@ -58,15 +68,39 @@ pub(crate) struct Asked {
 struct Asking<'a> {
     head: &'a CallHead,
     region: &'a str,
+    /// The version in question, where the query does not name it.
+    version: Option<&'a str>,
+    /// The context with that version.
+    of_version: OnceLock<Context>,
+}
+
+impl Asking<'_> {
+    /// What may be asked about the request.
+    fn of_request(&self) -> &Context {
+        let Asked { operation, location_constraint, context } = &self.head.asked;
+        context.get_or_init(|| {
+            let Some(operation) = operation else {
+                return Context::new();
+            };
+            let mut context = ops::context_of(self.region, *operation, self.head);
+            if let Some(place) = location_constraint {
+                context.set("s3:locationconstraint", place.as_str());
+            }
+            context
+        })
+    }
 }
 
 impl Keys for Asking<'_> {
     fn context(&self) -> &Context {
-        let Asked { operation, context } = &self.head.asked;
-        context.get_or_init(|| match operation {
-            Some(operation) => ops::context_of(self.region, *operation, self.head),
-            None => Context::new(),
-        })
+        match self.version {
+            None => self.of_request(),
+            Some(version) => self.of_version.get_or_init(|| {
+                let mut context = self.of_request().clone();
+                context.set("s3:versionid", version);
+                context
+            }),
+        }
     }
 }
 
@@ -118,31 +152,47 @@ impl CallHead {
         key: Option<&str>,
     ) -> Result<Grant, S3Error> {
         let own = self.bucket.as_deref() == Some(bucket);
-        self.grant_expecting(service, action, bucket, key, own.then_some(BUCKET_OWNER))
+        let expected = own.then_some(BUCKET_OWNER);
+        self.grant_expecting(service, action, (bucket, key), expected, &self.asking(service, None))
     }
 
-    /// The same for the source of a copy.
+    /// The same for the source of a copy; `version`: the one that is named.
     pub(crate) fn grant_source(
         &self,
         service: &Service,
         action: Action,
         bucket: &str,
         key: &str,
+        version: Option<&str>,
     ) -> Result<Grant, S3Error> {
-        self.grant_expecting(service, action, bucket, Some(key), Some(SOURCE_OWNER))
+        let asking = self.asking(service, version);
+        let place = (bucket, Some(key));
+        self.grant_expecting(service, action, place, Some(SOURCE_OWNER), &asking)
+    }
+
+    /// The same for a version of a key in the bucket of this request, which the query does not name.
+    pub(crate) fn grant_version(
+        &self,
+        service: &Service,
+        action: Action,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<Grant, S3Error> {
+        let asking = self.asking(service, version);
+        let place = (self.bucket()?, Some(key));
+        self.grant_expecting(service, action, place, Some(BUCKET_OWNER), &asking)
     }
 
     fn grant_expecting(
         &self,
         service: &Service,
         action: Action,
-        bucket: &str,
-        key: Option<&str>,
+        (bucket, key): (&str, Option<&str>),
         expected: Option<&'static str>,
+        asking: &Asking<'_>,
     ) -> Result<Grant, S3Error> {
         let resource = Resource::addressed(Some(bucket), key);
-        let asking = self.asking(service);
-        let ask = Ask::new(action, &resource).with_context(&asking);
+        let ask = Ask::new(action, &resource).with_context(asking);
         if bucket.is_empty() || action == Action::CreateBucket {
             return self.ask(&ask);
         }
@@ -194,20 +244,14 @@ impl CallHead {
         self.ask(&Ask {
             owner: Some(&service.account_of(&facts.bucket)),
             resource_policy: Some(policy),
-            ..Ask::new(action, &resource).with_context(&self.asking(service))
+            ..Ask::new(action, &resource).with_context(&self.asking(service, None))
         })?;
         Ok(())
     }
 
-    /// Lets policies ask for one key more, which the body told.
-    pub(crate) fn let_ask(&mut self, service: &Service, key: &'static str, value: &str) {
-        let mut context = self.asking(service).context().clone();
-        context.set(key, value);
-        self.asked.context = OnceLock::from(context);
-    }
-
-    fn asking<'a>(&'a self, service: &'a Service) -> Asking<'a> {
-        Asking { head: self, region: &service.settings.region }
+    fn asking<'a>(&'a self, service: &'a Service, version: Option<&'a str>) -> Asking<'a> {
+        let region = &service.settings.region;
+        Asking { head: self, region, version, of_version: OnceLock::new() }
     }
 
     fn ask(&self, ask: &Ask<'_>) -> Result<Grant, S3Error> {

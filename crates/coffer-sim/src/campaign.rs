@@ -45,6 +45,8 @@ pub struct Config {
     pub mending: bool,
     /// Some uploads have a part of full size.
     pub big_parts: bool,
+    /// Buckets may keep versions.
+    pub versions: bool,
     /// Old copies of drives are put in their places.
     pub old_copies: bool,
     /// Print what happens.
@@ -65,6 +67,7 @@ impl Config {
             stalls: seed % 7 >= 3,
             mending: seed.is_multiple_of(3),
             big_parts: seed % 16 == 6,
+            versions: (seed / 5) % 3 == 1,
             old_copies: matches!(seed % 7, 2 | 5),
             narrate: false,
             plant: Plant::Nothing,

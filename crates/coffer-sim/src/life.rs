@@ -22,7 +22,7 @@ use crate::observe::{fsck, observe};
 use crate::step::{Failed, Step};
 use crate::store::{IndexState, OpenFailure, Present, Store};
 use crate::trouble::Trouble;
-use crate::workload::{chance, next_step, pick};
+use crate::workload::{chance, next_step, next_versioned_step, pick};
 
 /// What a client, and the one who watches the drives, know of a store.
 #[derive(Clone, Default)]
@@ -388,7 +388,11 @@ impl Machine<'_> {
 
     fn step(&mut self, store: &Store) -> Result<Ended, String> {
         let before = self.model().clone();
-        let step = next_step(&self.rng, &before, self.config.weak_acks, self.config.big_parts);
+        let Config { weak_acks, big_parts, versions, .. } = self.config;
+        let step = match versions {
+            false => next_step(&self.rng, &before, weak_acks, big_parts),
+            true => next_versioned_step(&self.rng, &before, weak_acks, big_parts),
+        };
         self.known.doing = step.describe();
         self.known.states = step.alternatives(&before, self.known.troubled);
         (self.tell)(&self.known);

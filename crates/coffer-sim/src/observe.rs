@@ -13,7 +13,7 @@ use coffer_catalog::{MemEngine, Snapshot};
 use coffer_iam::Action;
 use coffer_objects as o;
 
-use crate::model::{Bucket, Model, Part, Stored, Upload, User};
+use crate::model::{Bucket, Model, Older, Part, Stored, Upload, User};
 use crate::store::Store;
 
 /// Small, so that there are several pages.
@@ -115,8 +115,91 @@ async fn observe_bucket(store: &Store, name: &str) -> Result<Bucket, String> {
     if rolled != expected {
         return Err(format!("by delimiter it lists {rolled:?}, should list {expected:?}"));
     }
+    let grant = store.on_bucket(Action::GetBucketVersioning, name);
+    bucket.versioning = store.objects.bucket(&grant).await.map_err(say)?.versioning;
+    observe_versions(store, name, &mut bucket).await?;
     bucket.uploads = uploads(store, name).await?;
     Ok(bucket)
+}
+
+/// Adds the versions that are not the current objects; those of `bucket` must be the latest ones.
+async fn observe_versions(store: &Store, name: &str, bucket: &mut Bucket) -> Result<(), String> {
+    let mut latest = Vec::new();
+    for entry in versions(store, name).await? {
+        let (key, is_latest, version) = match entry {
+            o::VersionEntry::Object { info, is_latest } => {
+                let object = match is_latest {
+                    true => bucket.objects.get(&info.key).cloned(),
+                    false => Some(Arc::new(read_version(store, name, &info).await?)),
+                };
+                let object = object.ok_or_else(|| format!("{:?} is not listed", info.key))?;
+                let is_null = info.version_id == Some(o::VersionId::Null);
+                (info.key, is_latest, Older { is_null, object: Some(object) })
+            }
+            o::VersionEntry::Marker { key, version_id, is_latest, .. } => {
+                let is_null = version_id == o::VersionId::Null;
+                (key, is_latest, Older { is_null, object: None })
+            }
+            o::VersionEntry::Prefix(prefix) => return Err(format!("{prefix:?} without delimiter")),
+        };
+        if is_latest {
+            latest.push(key.clone());
+        } else if latest.last() != Some(&key) {
+            return Err(format!("the first listed version of {key:?} is not the latest"));
+        }
+        match (is_latest, version) {
+            (true, Older { is_null, object: Some(object) }) => {
+                bucket.objects.insert(key, Arc::new(Stored { is_null, ..(*object).clone() }));
+            }
+            (true, Older { object: None, .. }) if bucket.objects.contains_key(&key) => {
+                return Err(format!("{key:?} is there and its latest version a delete marker"));
+            }
+            (_, version) => bucket.older.entry(key).or_default().push(version),
+        }
+    }
+    match latest.is_sorted() && bucket.objects.keys().all(|key| latest.contains(key)) {
+        true => Ok(()),
+        false => Err(format!("versions are out of order or missing: latest of {latest:?}")),
+    }
+}
+
+async fn versions(store: &Store, bucket: &str) -> Result<Vec<o::VersionEntry>, String> {
+    let grant = store.on_bucket(Action::ListBucketVersions, bucket);
+    let mut entries = Vec::new();
+    let mut query = o::ListVersions { max: PAGE, ..Default::default() };
+    loop {
+        let page = store.objects.list_versions(&grant, query.clone()).await.map_err(say)?;
+        if page.entries.len() > PAGE || page.truncated != page.next_key.is_some() {
+            return Err("a page of a listing of versions is malformed".to_owned());
+        }
+        entries.extend(page.entries);
+        query.key_after = page.next_key;
+        query.version_after = page.next_version;
+        if query.key_after.is_none() {
+            return Ok(entries);
+        }
+    }
+}
+
+async fn read_version(
+    store: &Store,
+    bucket: &str,
+    listed: &o::ObjectInfo,
+) -> Result<Stored, String> {
+    let grant = store.on_object(Action::GetObjectVersion, bucket, &listed.key);
+    let get = o::Get { version: listed.version_id, ..Default::default() };
+    let head = store.objects.head(&grant, get.clone()).await.map_err(say)?;
+    let body = body(store, &grant, get).await?;
+    if (listed.size, &listed.etag) != (body.len() as u64, &head.info.etag) {
+        return Err(format!("a version of {:?} is listed as another", listed.key));
+    }
+    Ok(Stored {
+        body,
+        content_type: head.info.headers.content_type,
+        user: head.info.headers.user,
+        etag: Some(head.info.etag),
+        is_null: listed.version_id == Some(o::VersionId::Null),
+    })
 }
 
 fn roll_up<'a>(keys: impl Iterator<Item = &'a String>) -> Vec<String> {
@@ -190,6 +273,8 @@ async fn read(store: &Store, bucket: &str, listed: &o::ObjectInfo) -> Result<Sto
         content_type: head.info.headers.content_type,
         user: head.info.headers.user,
         etag: Some(head.info.etag),
+        // The listing of versions says so.
+        is_null: true,
     })
 }
 

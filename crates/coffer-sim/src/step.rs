@@ -1,7 +1,6 @@
 //! One operation of a client: what it makes of the model, and doing it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use coffer_base::Ack;
@@ -42,6 +41,12 @@ pub enum Step {
     DeleteMany(String, Vec<String>),
     /// CopyObject.
     Copy(Place, Place),
+    /// PutBucketVersioning.
+    SetVersioning(String, o::Versioning),
+    /// DeleteObject of the version at a place, counted from the newest.
+    DeleteVersion(Place, usize),
+    /// CopyObject of the version at a place, which is an object, to a key of the same bucket.
+    CopyVersion(Place, usize, String),
     /// CreateMultipartUpload.
     CreateUpload(Place, Content),
     /// UploadPart.
@@ -93,13 +98,23 @@ fn etag(body: &[u8]) -> String {
     hex::encode(Md5::digest(body))
 }
 
-fn stored(content: &Content) -> Arc<Stored> {
-    Arc::new(Stored {
+fn stored(content: &Content) -> Stored {
+    Stored {
         etag: Some(etag(&content.body)),
         body: content.body.clone(),
         content_type: content.headers.content_type.clone(),
         user: content.headers.user.clone(),
-    })
+        is_null: true,
+    }
+}
+
+/// What a copy of it is.
+fn copied(source: &Stored) -> Stored {
+    let mut copy = source.clone();
+    if copy.etag.as_ref().is_some_and(|etag| etag.contains('-')) {
+        copy.etag = None;
+    }
+    copy
 }
 
 impl Step {
@@ -115,23 +130,31 @@ impl Step {
             Step::Put(place, content, _)
             | Step::PutIfAbsent(place, content)
             | Step::PutIfMatch(place, content, _) => {
-                model.bucket(&place.bucket).objects.insert(place.key.clone(), stored(content));
+                model.bucket(&place.bucket).put(&place.key, stored(content));
             }
             Step::PutAbandoned(..) | Step::PutRefused(..) | Step::DeleteRefused(..) => {}
             Step::Delete(place) | Step::DeleteIfMatch(place, _) => {
-                model.bucket(&place.bucket).objects.remove(&place.key);
+                model.bucket(&place.bucket).delete(&place.key);
             }
             Step::DeleteMany(bucket, keys) => {
                 for key in keys {
-                    model.bucket(bucket).objects.remove(key);
+                    model.bucket(bucket).delete(key);
                 }
             }
             Step::Copy(from, to) => {
-                let mut copy = (*model.bucket(&from.bucket).objects[&from.key]).clone();
-                if copy.etag.as_ref().is_some_and(|etag| etag.contains('-')) {
-                    copy.etag = None;
-                }
-                model.bucket(&to.bucket).objects.insert(to.key.clone(), Arc::new(copy));
+                let copy = copied(&model.bucket(&from.bucket).objects[&from.key]);
+                model.bucket(&to.bucket).put(&to.key, copy);
+            }
+            Step::SetVersioning(bucket, versioning) => {
+                model.bucket(bucket).versioning = *versioning;
+            }
+            Step::DeleteVersion(place, at) => {
+                model.bucket(&place.bucket).delete_version(&place.key, *at);
+            }
+            Step::CopyVersion(from, at, to) => {
+                let bucket = model.bucket(&from.bucket);
+                let source = bucket.version(&from.key, *at).expect("steps copy objects");
+                bucket.put(to, copied(&source));
             }
             Step::CreateUpload(place, content) => {
                 let id = (place.key.clone(), UNKNOWN_ID.to_owned());
@@ -164,9 +187,10 @@ impl Step {
                     content_type: headers.content_type,
                     user: headers.user,
                     etag: Some(format!("{}-{}", hex::encode(digests.finalize()), parts.len())),
+                    is_null: true,
                 };
                 let bucket = model.bucket(&upload.place.bucket);
-                bucket.objects.insert(upload.place.key.clone(), Arc::new(object));
+                bucket.put(&upload.place.key, object);
             }
             Step::Abort(upload) => {
                 model.take_upload(upload);
@@ -197,7 +221,7 @@ impl Step {
                 for key in keys {
                     let mut without = all.clone();
                     for model in &mut without {
-                        model.bucket(bucket).objects.remove(key);
+                        model.bucket(bucket).delete(key);
                     }
                     all.extend(without);
                 }
@@ -253,7 +277,7 @@ impl Step {
             | Step::Delete(place)
             | Step::DeleteIfMatch(place, _) => {
                 let bucket = model.buckets.get(&place.bucket);
-                bucket.is_some_and(|bucket| bucket.objects.contains_key(&place.key))
+                bucket.is_some_and(|bucket| bucket.versions(&place.key) > 0)
             }
             _ => false,
         }
@@ -288,6 +312,15 @@ impl Step {
             }
             Step::DeleteMany(bucket, keys) => format!("delete {keys:?} of {bucket}"),
             Step::Copy(from, to) => format!("copy {} to {}", at(from), at(to)),
+            Step::SetVersioning(bucket, versioning) => {
+                format!("versioning of {bucket}: {versioning:?}")
+            }
+            Step::DeleteVersion(place, number) => {
+                format!("delete version {number} of {}", at(place))
+            }
+            Step::CopyVersion(from, number, to) => {
+                format!("copy version {number} of {} to {to}", at(from))
+            }
             Step::CreateUpload(place, _) => format!("create upload {}", at(place)),
             Step::UploadPart(upload, number, body) => {
                 format!("part {number} of {} ({} bytes)", at(&upload.place), body.len())

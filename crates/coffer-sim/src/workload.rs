@@ -75,7 +75,7 @@ pub fn next_step(rng: &SeededRng, model: &Model, weak_acks: bool, big_parts: boo
     }
     let bucket = pick(rng, &names).clone();
     let held = &model.buckets[&bucket];
-    if held.objects.is_empty() && names.len() > 1 && chance(rng, 1, 4) {
+    if held.is_empty() && names.len() > 1 && chance(rng, 1, 4) {
         return Step::DeleteBucket(bucket);
     }
     let key = (*pick(rng, &KEYS)).to_owned();
@@ -154,6 +154,48 @@ pub fn next_step(rng: &SeededRng, model: &Model, weak_acks: bool, big_parts: boo
         _ => {}
     }
     Step::Put(place, random_content(rng), random_ack(rng, weak_acks))
+}
+
+/// As [`next_step`], for a store whose buckets may have versions.
+pub fn next_versioned_step(
+    rng: &SeededRng,
+    model: &Model,
+    weak_acks: bool,
+    big_parts: bool,
+) -> Step {
+    let names: Vec<&String> = model.buckets.keys().collect();
+    if !names.is_empty() && chance(rng, 2, 5) {
+        let bucket = (*pick(rng, &names)).clone();
+        if let Some(step) = version_step(rng, model, bucket) {
+            return step;
+        }
+    }
+    next_step(rng, model, weak_acks, big_parts)
+}
+
+fn version_step(rng: &SeededRng, model: &Model, bucket: String) -> Option<Step> {
+    let held = &model.buckets[&bucket];
+    if held.versioning == o::Versioning::Never || chance(rng, 1, 12) {
+        let versioning = *pick(rng, &[o::Versioning::Enabled, o::Versioning::Suspended]);
+        return Some(Step::SetVersioning(bucket, versioning));
+    }
+    // Few keys, so that they have many versions.
+    let key = (*pick(rng, &KEYS[..4])).to_owned();
+    let versions = held.versions(&key);
+    let place = Place { bucket, key };
+    match rng.below(8) {
+        0..=2 if versions > 0 => {
+            Some(Step::DeleteVersion(place, rng.below(versions as u64) as usize))
+        }
+        3 if versions > 0 => {
+            let at = rng.below(versions as u64) as usize;
+            held.version(&place.key, at)?;
+            Some(Step::CopyVersion(place, at, (*pick(rng, &KEYS[..4])).to_owned()))
+        }
+        // Also what is not there: that adds a marker.
+        4 => Some(Step::Delete(place)),
+        _ => Some(Step::Put(place, random_content(rng), Ack::All)),
+    }
 }
 
 fn random_ack(rng: &SeededRng, weak_acks: bool) -> Ack {

@@ -12,6 +12,8 @@
 //! | [`client`] | one signed connection |
 //! | [`workload`] | what a worker does next |
 //! | [`load`] | prepare, run, end |
+//! | [`consistency`] | latency by acknowledgement level |
+//! | [`picture`] | that as SVG |
 //! | [`figures`] | latencies and rates, as a table and as JSON |
 //! | [`progress`] | the line on a terminal |
 //! | [`process`] | what the server used |
@@ -20,11 +22,13 @@
 use clap::Subcommand;
 
 mod client;
+mod consistency;
 mod drive;
 mod figures;
 mod load;
 mod options;
 mod pattern;
+mod picture;
 mod process;
 mod progress;
 mod sizes;
@@ -43,6 +47,8 @@ enum Command {
     Put(options::Load),
     /// Uploads a set of objects, then downloads random ones and compares every byte.
     Get(options::Load),
+    /// Uploads a set of objects, then asks for the heads of random ones.
+    Head(options::Load),
     /// Uploads a set of objects, then lists them page by page.
     List(options::Load),
     /// Of a hundred requests: 70 GET, 20 PUT, 5 DELETE, 5 LIST.
@@ -51,6 +57,8 @@ enum Command {
     Multipart(options::Load),
     /// Uploads a set of objects, then deletes each.
     Delete(options::Load),
+    /// Uploads objects at each acknowledgement level, and draws the latencies.
+    Consistency(consistency::Options),
     /// Measures how fast a directory's drive makes 4 KiB writes durable, and streams.
     Drive(drive::Options),
 }
@@ -61,10 +69,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Put(load) => load::run(Kind::Put, load),
         Command::Get(load) => load::run(Kind::Get, load),
+        Command::Head(load) => load::run(Kind::Head, load),
         Command::List(load) => load::run(Kind::List, load),
         Command::Mixed(load) => load::run(Kind::Mixed, load),
         Command::Multipart(load) => load::run(Kind::Multipart, load),
         Command::Delete(load) => load::run(Kind::Delete, load),
+        Command::Consistency(options) => consistency::run(options),
         Command::Drive(options) => drive::run(options),
     }
 }

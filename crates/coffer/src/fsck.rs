@@ -50,6 +50,7 @@ struct Outcome {
     rows: u64,
     buckets: u64,
     objects: u64,
+    versions: u64,
     blobs: u64,
     uploads: u64,
     parts: u64,
@@ -140,6 +141,7 @@ impl Outcome {
         self.rows = report.rows;
         self.buckets = report.buckets;
         self.objects = report.objects;
+        self.versions = report.versions;
         self.blobs = report.blobs;
         self.uploads = report.uploads;
         self.parts = report.parts;
@@ -160,13 +162,14 @@ impl Outcome {
         writeln!(
             out,
             "read {} segments, {} commit groups up to position {}, {} catalog rows, {} buckets, \
-             {} objects, {} blobs, {} uploads, {} of payload: {}",
+             {} objects, {} other versions, {} blobs, {} uploads, {} of payload: {}",
             self.segments,
             self.groups,
             self.position,
             self.rows,
             self.buckets,
             self.objects,
+            self.versions,
             self.blobs,
             self.uploads,
             bytes(self.payload_bytes),

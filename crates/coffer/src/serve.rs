@@ -122,8 +122,16 @@ async fn serve(
         Limits { drain_time_max: Duration::from_secs(settings.drain_secs), ..Limits::default() };
     let certificates = shown.as_ref().map(|shown| shown.certificates.clone());
     let setup = Setup { limits, certificates, ..Setup::default() };
+    let query = QueryService::new(
+        identity.clone(),
+        QuerySettings { region: settings.region.clone() },
+        Arc::new(SystemClock),
+        Arc::new(SystemRng),
+        Arc::new(HttpsFetch::new(settings.oidc_private_addresses)),
+    );
     let facts = Arc::new(Facts::new(
         service.clone(),
+        query.metrics().clone(),
         setup.traffic.clone(),
         shown.clone(),
         scrubber.scrubbing().clone(),
@@ -159,13 +167,6 @@ async fn serve(
             std::process::exit(130);
         });
     };
-    let query = QueryService::new(
-        identity.clone(),
-        QuerySettings { region: settings.region.clone() },
-        Arc::new(SystemClock),
-        Arc::new(SystemRng),
-        Arc::new(HttpsFetch::new(settings.oidc_private_addresses)),
-    );
     let faces = Arc::new(Faces { s3: service.clone(), query });
     let cut_off = coffer_http::serve(listeners, faces, told_to_stop, setup).await?;
     if cut_off > 0 {

@@ -39,6 +39,31 @@ WANTED_INSIDE = {
 }
 
 
+#: Operations of S3 that demand something else when a version is named: the operation, and a member
+#: with how it names one.
+OF_VERSIONS = {
+    "GetObject of a version": ("GetObject", "VersionId", lambda known: "null"),
+    "HeadObject of a version": ("HeadObject", "VersionId", lambda known: "null"),
+    "DeleteObject of a version": ("DeleteObject", "VersionId", lambda known: "null"),
+    "DeleteObjects of versions": (
+        "DeleteObjects",
+        "Delete",
+        lambda known: {"Objects": [one | {"VersionId": "null"} for one in known["Objects"]]},
+    ),
+    "CopyObject of a version": ("CopyObject", "CopySource", lambda known: f"{known}?versionId=null"),
+    "UploadPartCopy of a version": (
+        "UploadPartCopy",
+        "CopySource",
+        lambda known: f"{known}?versionId=null",
+    ),
+}
+
+
+def base(name: str) -> str:
+    """The operation as the model names it."""
+    return OF_VERSIONS[name][0] if name in OF_VERSIONS else name
+
+
 @dataclass(frozen=True)
 class Operation:
     """An operation of a service and a request for it."""
@@ -66,9 +91,11 @@ class Builder:
         self.protocol = self.model.resolved_protocol
 
     def all(self) -> list:
-        return [self.build(name) for name in sorted(self.model.operation_names)]
+        of_versions = OF_VERSIONS if self.service == "s3" else ()
+        return [self.build(name) for name in sorted([*self.model.operation_names, *of_versions])]
 
-    def build(self, name: str) -> Operation:
+    def build(self, full_name: str) -> Operation:
+        name = base(full_name)
         operation = self.model.operation_model(name)
         arguments = {}
         if shape := operation.input_shape:
@@ -76,9 +103,12 @@ class Builder:
             extra = [m for m in self.known if m.startswith(f"{name}.") and m.count(".") == 1]
             for member in dict.fromkeys([*members, *(m.split(".")[1] for m in extra)]):
                 arguments[member] = self.value(name, member, shape.members[member], 0)
+        if full_name in OF_VERSIONS:
+            _, member, named = OF_VERSIONS[full_name]
+            arguments[member] = named(arguments.get(member))
         serializer = serialize.create_serializer(self.protocol)
         made = serializer.serialize_to_request(arguments, operation)
-        return Operation(self.service, name, self.request(made))
+        return Operation(self.service, full_name, self.request(made))
 
     def request(self, made: dict) -> Request:
         path, _, query = made["url_path"].partition("?")

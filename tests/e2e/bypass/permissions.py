@@ -28,7 +28,7 @@ def _as(kind, action, *names):
     return {name: (Need(f"s3:{action}", kind),) for name in names}
 
 
-#: Every operation of the S3 model. GetBucketLifecycle, PutBucketLifecycle, GetBucketNotification
+#: Every operation of the S3 model, and those of versions that have a name in `operations.OF_VERSIONS`. GetBucketLifecycle, PutBucketLifecycle, GetBucketNotification
 #: and PutBucketNotification are old names of the same requests. Operations whose action has
 #: another name than they have are written out.
 S3 = {
@@ -50,6 +50,13 @@ S3 = {
     ),
     "CopyObject": (Need("s3:PutObject", KEY), Need("s3:GetObject", SOURCE)),
     "UploadPartCopy": (Need("s3:PutObject", KEY), Need("s3:GetObject", SOURCE)),
+    # The same operations of a version that is named: "If you supply a versionId, you need the
+    # s3:GetObjectVersion permission"; "s3:DeleteObjectVersion - To delete a specific version of an
+    # object from a versioning-enabled bucket"; "If the source object version ID is specified".
+    **_as(KEY, "GetObjectVersion", "GetObject of a version", "HeadObject of a version"),
+    **_as(KEY, "DeleteObjectVersion", "DeleteObject of a version", "DeleteObjects of versions"),
+    "CopyObject of a version": (Need("s3:PutObject", KEY), Need("s3:GetObjectVersion", SOURCE)),
+    "UploadPartCopy of a version": (Need("s3:PutObject", KEY), Need("s3:GetObjectVersion", SOURCE)),
     # "If you use CopyObject's rights": RenameObject is of directory buckets.
     "RenameObject": (Need("s3express:CreateSession", BUCKET),),
     **_as(KEY, "DeleteObject", "DeleteObject", "DeleteObjects"),
@@ -222,7 +229,7 @@ S3 = {
 }
 
 #: Operations that answer each part of a request for itself: a refusal stands in the reply's body.
-ANSWERED_IN_PARTS = {"DeleteObjects"}
+ANSWERED_IN_PARTS = {"DeleteObjects", "DeleteObjects of versions"}
 
 #: What an action of IAM or STS is on.
 USER, GROUP, ROLE, POLICY, PROVIDER, ALL = "user", "group", "role", "policy", "provider", "*"

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 
 from . import expected as e
+from .operations import base
 from .permissions import (
     ALL,
     BUCKET,
@@ -85,6 +86,7 @@ def pauper(scene: Scene) -> Denied:
 
 def resources(operation: str, on: str, bucket: str) -> list:
     """The ARNs that a needed action is on, when `operation` is asked for in `bucket`."""
+    operation = base(operation)
     if operation == "CreateBucket":
         bucket = f"{bucket}-2"
     arn = f"arn:aws:s3:::{bucket}"

@@ -208,9 +208,9 @@ class Scene:
 
     def clear(self, bucket: str):
         """Deletes a bucket and what is in it."""
-        listed = self.must("GET", f"/{bucket}", "list-type=2&encoding-type=url").body.decode()
-        for key in re.findall(r"<Key>([^<]+)</Key>", listed):
-            self.must("DELETE", f"/{bucket}/{key}")
+        listed = self.must("GET", f"/{bucket}", "versions=&encoding-type=url").body.decode()
+        for key, version in re.findall(r"<Key>([^<]+)</Key><VersionId>([^<]+)<", listed):
+            self.must("DELETE", f"/{bucket}/{key}", f"versionId={version}")
         self.must("DELETE", f"/{bucket}")
 
     def fill(self, bucket: str):
@@ -272,7 +272,7 @@ class Scene:
         if key not in self.users:
             file = self.store.root / f"policy-{len(self.users)}.json"
             given = self.planted(name, list(statements))
-            name = f"{name[:50]}-{len(self.users)}"
+            name = f"{name[:50]}-{len(self.users)}".replace(" ", "-")
             file.write_text(document(*given))
             added = self.store.run("user", "add", name, "--policy", file, "--json", "DIRS")
             added = json.loads(added.stdout)
@@ -305,7 +305,8 @@ class Scene:
     def state_of(self, bucket: str) -> dict:
         """The same of one bucket."""
         state = {}
-        for query in ("list-type=2&encoding-type=url", "uploads=&encoding-type=url"):
+        for listing in ("list-type=2", "versions=", "uploads="):
+            query = f"{listing}&encoding-type=url"
             state[f"{bucket}?{query}"] = _facts(self.must("GET", f"/{bucket}", query).body)
         for query in ("x-coffer-ack=", *self.configurations):
             reply = self.ask("GET", f"/{bucket}", query)

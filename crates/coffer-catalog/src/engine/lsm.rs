@@ -27,7 +27,7 @@ use coffer_base::wire::{Put, Reader};
 use coffer_log::Mark;
 use lsm_tree::checksum::ChecksummedWriter;
 use lsm_tree::config::PinningPolicy;
-use lsm_tree::{AbstractTree, AnyTree, Cache, Config, SequenceNumberCounter};
+use lsm_tree::{AbstractTree, AnyTree, Cache, Config, Memtable, SequenceNumberCounter};
 
 use super::{Engine, EngineError, EngineSnapshot, IndexReads, Write};
 use crate::keys::SUBSPACE_RESERVED;
@@ -96,6 +96,9 @@ struct Core {
     writer: Mutex<Writer>,
     view: RwLock<Arc<View>>,
     hot: HotRows,
+    /// Full tables, to be freed by who wrote them: the tree would free them under the lock that
+    /// its readers take, which is milliseconds for each.
+    sealed: Mutex<Vec<Arc<Memtable>>>,
     pins: Arc<Pins>,
     damage: Arc<Damage>,
     work: Mutex<Work>,
@@ -165,6 +168,7 @@ impl LsmEngine {
             writer: Mutex::new(writer),
             view: RwLock::new(Arc::new(view)),
             hot: HotRows::new(options.hot_bytes),
+            sealed: Mutex::default(),
             pins,
             damage,
             work: Mutex::default(),
@@ -213,7 +217,8 @@ impl Core {
 
     /// Makes the table in memory a full one.
     fn seal_table(&self, writer: &mut Writer) {
-        writer.tree.rotate_memtable();
+        let sealed = writer.tree.rotate_memtable();
+        self.sealed.lock().expect("no holder panics").extend(sealed);
         coffer_base::failpoint::pass("index.table-full");
         writer.deletes = 0;
     }
@@ -323,6 +328,7 @@ impl Engine for LsmEngine {
         remove_tree(&core.dir)?;
         *writer = open_tree(&core.dir, core.options)?;
         *core.work() = Work::default();
+        core.sealed.lock().expect("no holder panics").clear();
         core.damage.forget();
         core.hot.change_all(|| core.publish(&writer));
         Ok(())

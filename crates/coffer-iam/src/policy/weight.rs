@@ -13,10 +13,19 @@ const ELEMENT_BYTES: usize = 192;
 const COPIES_OF_TEXT: usize = 4;
 
 impl Policy {
+    /// How many elements its lists have: actions, resources, principals, conditions, values.
+    pub fn elements(&self) -> usize {
+        self.statements.iter().map(elements).sum()
+    }
+
+    /// How long the document is.
+    pub fn document_bytes(&self) -> usize {
+        self.source.len()
+    }
+
     /// About how much memory it takes, rather too much than too little.
     pub fn weight_bytes(&self) -> usize {
-        let elements: usize = self.statements.iter().map(elements).sum();
-        size_of::<Policy>() + COPIES_OF_TEXT * self.source.len() + ELEMENT_BYTES * elements
+        size_of::<Policy>() + COPIES_OF_TEXT * self.source.len() + ELEMENT_BYTES * self.elements()
     }
 }
 

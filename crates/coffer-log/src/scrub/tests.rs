@@ -16,6 +16,7 @@ use crate::{Covered, DriveState, Lane, Log};
 
 mod cached;
 mod ends;
+mod second_try;
 
 const SCHEMES: [(u8, u8); 4] = [(1, 1), (2, 1), (4, 2), (5, 3)];
 

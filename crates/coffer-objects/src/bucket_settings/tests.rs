@@ -4,6 +4,7 @@ use super::*;
 
 fn facts(name: &str, restrict_public_buckets: bool, policy: &str) -> Arc<BucketFacts> {
     let bucket = Bucket {
+        versioning: Default::default(),
         name: name.to_owned(),
         id: BucketId(1),
         owner: "owner".to_owned(),

@@ -84,3 +84,21 @@ fn a_composite_is_the_checksum_of_the_checksums() {
         assert_eq!(whole.value, checksum(algorithm, &[a.value, b.value].concat()).value);
     }
 }
+
+#[test]
+fn crcs_of_any_length_combine_as_the_library_combines_them() {
+    use coffer_base::Rng as _;
+
+    let rng = coffer_base::rng::SeededRng::new(8);
+    for algorithm in ChecksumAlgorithm::ALL.into_iter().filter(|a| a.combines()) {
+        let most = if algorithm.digest_bytes() == 8 { u64::MAX } else { u64::from(u32::MAX) };
+        for _ in 0..200 {
+            let bytes = 1 + (rng.below(u64::MAX) >> (21 + rng.below(43)));
+            let (first, second) = (rng.below(u64::MAX) & most, rng.below(u64::MAX) & most);
+            let expected =
+                crc_fast::checksum_combine(crc_algorithm(algorithm), first, second, bytes);
+            let found = shift::Shifts::of(algorithm).combine(first, second, bytes);
+            assert_eq!(found, expected, "{algorithm}, {bytes} bytes");
+        }
+    }
+}

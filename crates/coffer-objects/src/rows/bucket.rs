@@ -4,7 +4,7 @@ use coffer_base::wire::{Put, Reader};
 use coffer_base::{Ack, BucketId, Timestamp};
 
 use super::Row;
-use crate::types::Bucket;
+use crate::types::{Bucket, Versioning};
 
 /// `B` name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,19 +16,40 @@ pub(crate) struct BucketRow {
     /// Empty in a row of version 1: the account that the store had from its beginning.
     pub account: String,
     pub region: String,
+    pub versioning: Versioning,
 }
 
 impl BucketRow {
     /// What callers see.
     pub(crate) fn bucket(self, name: String) -> Bucket {
-        let BucketRow { id, created, ack, owner, account, region } = self;
-        Bucket { name, id, owner, account, region, created, ack }
+        let BucketRow { id, created, ack, owner, account, region, versioning } = self;
+        Bucket { name, id, owner, account, region, created, ack, versioning }
     }
 }
+
+/// The version of rows that end with the state of versioning.
+const WITH_VERSIONING: u8 = 3;
+const ENABLED: u8 = 1;
+const SUSPENDED: u8 = 2;
 
 impl Row for BucketRow {
     const NAME: &'static str = "bucket";
     const VERSION: u8 = 2;
+
+    fn encode(&self) -> Vec<u8> {
+        let version = match self.versioning {
+            Versioning::Never => Self::VERSION,
+            Versioning::Enabled | Versioning::Suspended => WITH_VERSIONING,
+        };
+        let mut out = vec![version];
+        self.encode_fields(&mut out);
+        match self.versioning {
+            Versioning::Never => {}
+            Versioning::Enabled => out.put_u8(ENABLED),
+            Versioning::Suspended => out.put_u8(SUSPENDED),
+        }
+        out
+    }
 
     fn decode(value: &[u8]) -> Option<Self> {
         let mut r = Reader::new(value);
@@ -36,6 +57,15 @@ impl Row for BucketRow {
             // Before stores had several accounts.
             1 => BucketRow::decode_first(&mut r)?,
             Self::VERSION => Self::decode_fields(&mut r)?,
+            WITH_VERSIONING => {
+                let row = Self::decode_fields(&mut r)?;
+                let versioning = match r.u8()? {
+                    ENABLED => Versioning::Enabled,
+                    SUSPENDED => Versioning::Suspended,
+                    _ => return None,
+                };
+                BucketRow { versioning, ..row }
+            }
             _ => return None,
         };
         r.is_empty().then_some(row)
@@ -75,6 +105,7 @@ impl BucketRow {
         };
         let owner = r.str()?.to_owned();
         let region = r.str()?.to_owned();
-        Some(BucketRow { id, created, ack, owner, account: String::new(), region })
+        let (account, versioning) = (String::new(), Versioning::Never);
+        Some(BucketRow { id, created, ack, owner, account, region, versioning })
     }
 }

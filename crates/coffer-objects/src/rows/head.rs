@@ -6,7 +6,7 @@ use coffer_log::Extent;
 
 use super::{Row, checksum, headers};
 use crate::etag::Etag;
-use crate::types::{Checksum, Headers, ObjectInfo};
+use crate::types::{Checksum, Headers, ObjectInfo, VersionId};
 use crate::uploads::UploadId;
 
 /// Where an object's bytes are.
@@ -29,9 +29,66 @@ pub(crate) enum HeadHeaders {
     Cold,
 }
 
+/// Which version of its key something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct VersionTag {
+    /// Orders the versions of a key.
+    pub sequence: u64,
+    pub is_null: bool,
+}
+
+impl VersionTag {
+    /// Of what is written to a bucket that never had versioning.
+    pub(crate) const FIRST: VersionTag = VersionTag { sequence: 0, is_null: true };
+
+    /// The version id of the object or delete marker with this tag and object id.
+    pub(crate) fn id(self, object_id: ObjectId) -> VersionId {
+        if self.is_null {
+            return VersionId::Null;
+        }
+        self.place(object_id)
+    }
+
+    /// The version id of what was written, if its bucket ever had versioning.
+    pub(crate) fn shown(self, object_id: ObjectId) -> Option<VersionId> {
+        (self != VersionTag::FIRST).then(|| self.id(object_id))
+    }
+
+    /// An id that tells the place of the version among others, also of the null one.
+    pub(crate) fn place(self, object_id: ObjectId) -> VersionId {
+        VersionId::Given { sequence: self.sequence, check: object_id.0 as u64 }
+    }
+
+    /// The flags and the sequence, of all but the first.
+    fn encode(self, out: &mut Vec<u8>) {
+        out.put_u8(self.flags());
+        out.put_u64(self.sequence);
+    }
+
+    pub(super) fn flags(self) -> u8 {
+        if self.is_null { NULL_VERSION } else { 0 }
+    }
+
+    fn decode(r: &mut Reader<'_>) -> Option<Self> {
+        let is_null = VersionTag::is_null(r.u8()?)?;
+        let sequence = r.u64()?;
+        (sequence != 0).then_some(VersionTag { sequence, is_null })
+    }
+
+    /// What the flags of a version say.
+    pub(super) fn is_null(flags: u8) -> Option<bool> {
+        match flags {
+            0 => Some(false),
+            NULL_VERSION => Some(true),
+            _ => None,
+        }
+    }
+}
+
 /// `O` bucket key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HeadRow {
+    pub version: VersionTag,
     pub object_id: ObjectId,
     pub size: u64,
     pub etag: Etag,
@@ -54,11 +111,17 @@ const UPLOAD: u8 = 1 << 6;
 /// The blob was made by another object (this one is a copy), so its id stands here.
 const FOREIGN_BLOB: u8 = 1 << 7;
 
+/// Among the flags of the version, of which the others have no meaning yet.
+const NULL_VERSION: u8 = 1;
+/// The version of rows that have those flags and a sequence.
+const WITH_VERSION: u8 = 2;
+
 impl HeadRow {
     /// What callers see; headers as given.
     pub(crate) fn info(&self, key: String, headers: Headers) -> ObjectInfo {
         ObjectInfo {
             key,
+            version_id: None,
             object_id: self.object_id,
             size: self.size,
             etag: self.etag.to_string(),
@@ -83,9 +146,13 @@ impl HeadRow {
     /// body.
     pub(crate) fn encode_with(&self, header_block: Option<&[u8]>, body: Body) -> Vec<u8> {
         let mut out = Vec::with_capacity(128 + header_block.map_or(0, <[u8]>::len));
-        out.put_u8(Self::VERSION);
+        out.put_u8(self.row_version());
         self.put_with(header_block, body, &mut out);
         out
+    }
+
+    fn row_version(&self) -> u8 {
+        if self.version == VersionTag::FIRST { Self::VERSION } else { WITH_VERSION }
     }
 
     fn put_with(&self, header_block: Option<&[u8]>, body: Body, out: &mut Vec<u8>) {
@@ -106,6 +173,9 @@ impl HeadRow {
             flags |= if is_set { bit } else { 0 };
         }
         out.put_u8(flags);
+        if self.version != VersionTag::FIRST {
+            self.version.encode(out);
+        }
         out.put_u128(self.object_id.0);
         out.put_varint(self.size);
         self.etag.encode(out);
@@ -130,6 +200,22 @@ impl HeadRow {
 impl Row for HeadRow {
     const NAME: &'static str = "head";
 
+    fn encode(&self) -> Vec<u8> {
+        let mut out = vec![self.row_version()];
+        self.encode_fields(&mut out);
+        out
+    }
+
+    fn decode(value: &[u8]) -> Option<Self> {
+        let mut r = Reader::new(value);
+        let row = match r.u8()? {
+            Self::VERSION => Self::decode_fields(&mut r)?,
+            WITH_VERSION => HeadRow::decode_either(&mut r, true)?,
+            _ => return None,
+        };
+        r.is_empty().then_some(row)
+    }
+
     fn encode_fields(&self, out: &mut Vec<u8>) {
         match &self.headers {
             HeadHeaders::Here(here) => self.put_with(Some(&headers::encode(here)), self.body, out),
@@ -138,8 +224,15 @@ impl Row for HeadRow {
     }
 
     fn decode_fields(r: &mut Reader<'_>) -> Option<Self> {
+        HeadRow::decode_either(r, false)
+    }
+}
+
+impl HeadRow {
+    fn decode_either(r: &mut Reader<'_>, with_version: bool) -> Option<Self> {
         let flags = r.u8()?;
         let has = |bit: u8| flags & bit != 0;
+        let version = if with_version { VersionTag::decode(r)? } else { VersionTag::FIRST };
         let object_id = ObjectId(r.u128()?);
         let size = r.varint()?;
         let etag = Etag::decode(r, has(MULTIPART))?;
@@ -159,6 +252,6 @@ impl Row for HeadRow {
             (BODY_BLOB, true) => Body::Blob(ObjectId(r.u128()?)),
             _ => return None,
         };
-        Some(HeadRow { object_id, size, etag, modified, checksum, upload, headers, body })
+        Some(HeadRow { version, object_id, size, etag, modified, checksum, upload, headers, body })
     }
 }

@@ -8,6 +8,8 @@ use crate::uploads::UploadId;
 pub(crate) const BUCKET: u8 = b'B';
 pub(crate) const HEAD: u8 = b'O';
 pub(crate) const COLD: u8 = b'C';
+pub(crate) const VERSION: u8 = b'V';
+pub(crate) const NULL: u8 = b'N';
 pub(crate) const MANIFEST: u8 = b'M';
 pub(crate) const OWNER: u8 = b'R';
 pub(crate) const UPLOAD: u8 = b'U';
@@ -37,9 +39,34 @@ pub(crate) fn heads(bucket: BucketId, prefix: &str) -> Vec<u8> {
     Key::new(HEAD).u64(bucket.0).bytes_prefix(prefix.as_bytes()).finish()
 }
 
-/// `C` bucket key
-pub(crate) fn cold(bucket: BucketId, key: &str) -> Vec<u8> {
-    Key::new(COLD).u64(bucket.0).bytes(key.as_bytes()).finish()
+/// `V` bucket key !sequence
+pub(crate) fn version(bucket: BucketId, key: &str, sequence: u64) -> Vec<u8> {
+    Key::new(VERSION).u64(bucket.0).bytes(key.as_bytes()).u64_descending(sequence).finish()
+}
+
+/// All versions of a key that are not its current object, the newest first.
+pub(crate) fn versions_of_key(bucket: BucketId, key: &str) -> Vec<u8> {
+    Key::new(VERSION).u64(bucket.0).bytes(key.as_bytes()).finish()
+}
+
+/// The same of all keys of a bucket that begin with `prefix`.
+pub(crate) fn versions(bucket: BucketId, prefix: &str) -> Vec<u8> {
+    Key::new(VERSION).u64(bucket.0).bytes_prefix(prefix.as_bytes()).finish()
+}
+
+/// `N` bucket key
+pub(crate) fn null(bucket: BucketId, key: &str) -> Vec<u8> {
+    Key::new(NULL).u64(bucket.0).bytes(key.as_bytes()).finish()
+}
+
+/// The part of a key that says which version a row belongs to; none for the first one.
+fn of_version(key: Key, sequence: u64) -> Vec<u8> {
+    if sequence == 0 { key.finish() } else { key.u64_descending(sequence).finish() }
+}
+
+/// `C` bucket key, and of a version that is not the first !sequence
+pub(crate) fn cold(bucket: BucketId, key: &str, sequence: u64) -> Vec<u8> {
+    of_version(Key::new(COLD).u64(bucket.0).bytes(key.as_bytes()), sequence)
 }
 
 /// `M` blob
@@ -47,9 +74,9 @@ pub(crate) fn manifest(blob: ObjectId) -> Vec<u8> {
     Key::new(MANIFEST).u128(blob.0).finish()
 }
 
-/// `R` blob bucket key
-pub(crate) fn owner(blob: ObjectId, bucket: BucketId, key: &str) -> Vec<u8> {
-    Key::new(OWNER).u128(blob.0).u64(bucket.0).bytes(key.as_bytes()).finish()
+/// `R` blob bucket key, and of a version that is not the first !sequence
+pub(crate) fn owner(blob: ObjectId, bucket: BucketId, key: &str, sequence: u64) -> Vec<u8> {
+    of_version(Key::new(OWNER).u128(blob.0).u64(bucket.0).bytes(key.as_bytes()), sequence)
 }
 
 /// All owners of a blob.
@@ -99,12 +126,12 @@ pub(crate) fn access_block(bucket: BucketId) -> Vec<u8> {
     Key::new(SETTING).u64(bucket.0).u8(b'A').finish()
 }
 
-/// Counters of the store: buckets, objects, bytes, uploads.
+/// Counters of the store: buckets, objects, bytes, uploads, versions.
 pub(crate) fn totals() -> Vec<u8> {
     Key::new(COUNTER).u8(b'T').finish()
 }
 
-/// Counters of a bucket: objects, bytes, uploads.
+/// Counters of a bucket: objects, bytes, uploads, versions.
 pub(crate) fn bucket_counters(bucket: BucketId) -> Vec<u8> {
     Key::new(COUNTER).u8(b'B').u64(bucket.0).finish()
 }
@@ -119,9 +146,11 @@ pub(crate) fn segment_counter(segment: SegmentId) -> Vec<u8> {
 pub(crate) enum Parsed {
     Bucket(String),
     Head(BucketId, String),
-    Cold(BucketId, String),
+    Version(BucketId, String, u64),
+    Null(BucketId, String),
+    Cold(BucketId, String, u64),
     Manifest(ObjectId),
-    Owner(ObjectId, BucketId, String),
+    Owner(ObjectId, BucketId, String, u64),
     Upload(BucketId, String, UploadId),
     Part(UploadId, u32),
     BucketSetting(BucketId, u8),
@@ -132,6 +161,19 @@ pub(crate) enum Parsed {
     SegmentCounter(SegmentId),
 }
 
+/// What [`of_version`] wrote.
+fn which_version(r: &mut KeyReader<'_>) -> Option<u64> {
+    if r.is_empty() {
+        return Some(0);
+    }
+    r.u64_descending().filter(|sequence| *sequence != 0)
+}
+
+/// The sequence in the key of a version row.
+pub(crate) fn version_sequence(row_key: &[u8]) -> Option<u64> {
+    row_key.last_chunk().map(|bytes| !u64::from_be_bytes(*bytes))
+}
+
 /// Takes a key apart; `None` if no row has such a key.
 pub(crate) fn parse(key: &[u8]) -> Option<Parsed> {
     let mut r = KeyReader::new(key);
@@ -140,9 +182,16 @@ pub(crate) fn parse(key: &[u8]) -> Option<Parsed> {
     let parsed = match r.subspace()? {
         BUCKET => Parsed::Bucket(text(&mut r)?),
         HEAD => Parsed::Head(BucketId(r.u64()?), text(&mut r)?),
-        COLD => Parsed::Cold(BucketId(r.u64()?), text(&mut r)?),
+        COLD => Parsed::Cold(BucketId(r.u64()?), text(&mut r)?, which_version(&mut r)?),
+        VERSION => Parsed::Version(BucketId(r.u64()?), text(&mut r)?, r.u64_descending()?),
+        NULL => Parsed::Null(BucketId(r.u64()?), text(&mut r)?),
         MANIFEST => Parsed::Manifest(ObjectId(r.u128()?)),
-        OWNER => Parsed::Owner(ObjectId(r.u128()?), BucketId(r.u64()?), text(&mut r)?),
+        OWNER => Parsed::Owner(
+            ObjectId(r.u128()?),
+            BucketId(r.u64()?),
+            text(&mut r)?,
+            which_version(&mut r)?,
+        ),
         UPLOAD => Parsed::Upload(BucketId(r.u64()?), text(&mut r)?, upload_id(&mut r)?),
         PART => {
             let upload = upload_id(&mut r)?;
@@ -165,7 +214,7 @@ pub(crate) fn parse(key: &[u8]) -> Option<Parsed> {
     r.is_empty().then_some(parsed)
 }
 
-/// The key of a head or upload row, of which the object's key alone is wanted (listings).
+/// The key of a head, version or upload row, of which the object's key alone is wanted (listings).
 pub(crate) fn object_key(row_key: &[u8]) -> Option<String> {
     let mut r = KeyReader::new(row_key);
     r.subspace()?;

@@ -17,13 +17,14 @@ use crate::manifest::{KnownManifests, NewManifest};
 use crate::objects::{Objects, Refusal, Rows, commit_bytes, object_key, same_bucket};
 use crate::replace::{self, NewBody, NewHead, Place, count_extents};
 use crate::rows::blob::{BlobPart, Manifest};
-use crate::rows::head::{Body, HeadHeaders, HeadRow};
+use crate::rows::head::{Body, HeadHeaders, HeadRow, VersionTag};
 use crate::rows::upload::{PartRow, UploadRow};
 use crate::rows::{headers, keys};
 use crate::types::{
     Bucket, Checksum, ChecksumType, Complete, CompletePart, Headers, OBJECT_BYTES_MAX, ObjectInfo,
     PART_BYTES_MIN,
 };
+use crate::versions;
 
 /// Bytes that removing a part takes in a commit, or reducing a segment's counter.
 const PIECE_BYTES_HINT: usize = 64;
@@ -50,10 +51,11 @@ impl Objects {
             let upload: Option<UploadRow> = snapshot.row(&keys::upload(bucket.id, &key, id))?;
             let Some(upload) = upload else {
                 drop(snapshot);
-                let found = self.find(grant, key, false).await.map_err(|error| match error {
-                    Error::NoSuchKey => Error::NoSuchUpload,
-                    other => other,
-                })?;
+                let found =
+                    self.find(grant, key, None, false).await.map_err(|error| match error {
+                        Error::NoSuchKey | Error::DeleteMarker { .. } => Error::NoSuchUpload,
+                        other => other,
+                    })?;
                 return completed_before(&found.head, found.info(), id, &request.parts);
             };
             let place = Place { bucket: bucket.id, key: &key };
@@ -80,6 +82,7 @@ impl Objects {
     ) -> Result<Option<ObjectInfo>> {
         let Joined { stored, unwanted, whole, manifest, headers } = joined;
         let row = HeadRow {
+            version: VersionTag::FIRST,
             object_id: ObjectId::random(self.rng()),
             size: whole.size,
             etag: whole.etag,
@@ -90,14 +93,16 @@ impl Objects {
             body: Body::Empty,
         };
         let header_block = headers::encode(&headers);
-        let info = row.info(key.to_owned(), headers);
+        let mut info = row.info(key.to_owned(), headers);
         let pieces = stored.len() + unwanted.len();
-        let hint =
-            commit_bytes(key, header_block.len()) + pieces * PIECE_BYTES_HINT + manifest.len();
+        let hint = commit_bytes(key, header_block.len())
+            + pieces * PIECE_BYTES_HINT
+            + manifest.len()
+            + versions::commit_bytes(bucket.versioning, key);
         let ack = Objects::ack(request.ack, bucket.ack);
         let (bucket, key, request) = (bucket.clone(), key.to_owned(), request.clone());
-        let plan = move |txn: &mut Txn<'_>, known: &KnownManifests| -> Result<(), Refusal> {
-            same_bucket(txn, &bucket)?;
+        let plan = move |txn: &mut Txn<'_>, known: &KnownManifests| {
+            let versioning = same_bucket(txn, &bucket)?.versioning;
             let is_there = txn.value(&keys::upload(bucket.id, &key, id))?.is_some();
             if !is_there || part_entries(txn, id)? != stored {
                 return Err(Refusal::Stale);
@@ -110,11 +115,14 @@ impl Objects {
             // The parts' bytes are counted already.
             let body = NewBody::Blob { manifest: &manifest, uncounted: &[] };
             let new = NewHead { row: &row, header_block: &header_block, body };
-            replace::place(txn, known, place, old.as_ref(), new)
+            replace::place(txn, known, place, versioning, old.as_ref(), new)
         };
         let done = self.try_commit(ack, hint, plan).await?;
         coffer_base::failpoint::pass("complete.committed");
-        Ok(done.map(|()| info))
+        Ok(done.map(|version| {
+            info.version_id = version.shown(info.object_id);
+            info
+        }))
     }
 }
 

@@ -5,12 +5,12 @@ use coffer_iam::{Action, Grant};
 
 use super::{UploadId, check_part_number, upload_row};
 use crate::error::{Error, Result};
-use crate::objects::{Objects, object_key};
+use crate::objects::{Objects, object_key, version_key};
 use crate::range::ByteRange;
-use crate::types::{BODY_BYTES_MAX, PartInfo, Put, ReadConditions};
+use crate::types::{BODY_BYTES_MAX, CopyPart, PartCopied, Put};
 
 impl Objects {
-    /// Uploads a part from (a range of) an object (`UploadPartCopy`). Unlike that of a GET, the
+    /// Uploads a part from (a range of) an object or a version of it (`UploadPartCopy`). Unlike that of a GET, the
     /// range must lie wholly inside.
     pub async fn upload_part_copy(
         &self,
@@ -18,16 +18,16 @@ impl Objects {
         write: &Grant,
         upload_id: &str,
         part_number: u32,
-        range: Option<ByteRange>,
-        conditions: ReadConditions,
-    ) -> Result<PartInfo> {
-        let from_key = object_key(read, Action::GetObject)?;
+        request: CopyPart,
+    ) -> Result<PartCopied> {
+        let CopyPart { version, range, conditions } = request;
+        let from_key = version_key(read, version, Action::GetObject, Action::GetObjectVersion)?;
         let to_key = object_key(write, Action::PutObject)?;
         check_part_number(part_number)?;
         let bucket = self.bucket_row(write)?.bucket(write.bucket().to_owned());
         let id = UploadId::parse(upload_id)?;
         let upload = upload_row(self.catalog(), bucket.id, &to_key, id)?;
-        let found = self.find(read, from_key, true).await?;
+        let found = self.find_source(read, from_key, version).await?;
         let info = found.info();
         conditions.evaluate_source(&info.etag, info.modified)?;
         let range = match range {
@@ -58,6 +58,7 @@ impl Objects {
         while let Some(bytes) = reader.next().await {
             writer.write(bytes?).await?;
         }
-        writer.finish_part(None).await
+        let source_version_id = info.version_id;
+        Ok(PartCopied { info: writer.finish_part(None).await?, source_version_id })
     }
 }

@@ -10,7 +10,8 @@ use coffer_objects::{
 use crate::store::{Store, bytes, content_type, grant, on, refused, run};
 
 async fn copy(store: &Store, from: &str, to: &str, request: Copy) -> Result<ObjectInfo> {
-    store.objects.copy(&on(Action::GetObject, from), &on(Action::PutObject, to), request).await
+    let (read, write) = (on(Action::GetObject, from), on(Action::PutObject, to));
+    store.objects.copy(&read, &write, request).await.map(|copied| copied.info)
 }
 
 #[test]

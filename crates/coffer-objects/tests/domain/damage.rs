@@ -6,7 +6,7 @@ use coffer_base::Ack;
 use coffer_catalog::{Txn, TxnError};
 use coffer_iam::Action;
 use coffer_objects::fsck::{FsckOptions, fsck_with};
-use coffer_objects::{Copy, CreateUpload, Headers, Put};
+use coffer_objects::{Copy, CreateUpload, Headers, Put, Versioning};
 
 use crate::store::{Store, bytes, on, run};
 
@@ -27,6 +27,10 @@ fn store() -> Store {
         let mut part = store.objects.upload_part(&grant, &upload.upload_id, 1, put).await.unwrap();
         part.write(bytes(3, 500).into()).await.unwrap();
         part.finish_part(None).await.unwrap();
+        store.put("kept", &bytes(4, 20)).await.unwrap();
+        store.set_versioning(Versioning::Enabled).await;
+        store.put("kept", &bytes(4, 30)).await.unwrap();
+        store.delete("cold").await.unwrap();
     });
     store.check();
     store
@@ -48,7 +52,7 @@ fn every_row_that_is_lost_or_garbled_is_found() {
         snapshot.prefix(&[]).map(|entry| entry.unwrap()).collect()
     };
     let kinds: std::collections::BTreeSet<u8> = rows.iter().map(|(key, _)| key[0]).collect();
-    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), b"#BCMOPRU");
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), b"#BCMNOPRUV");
     for (key, value) in &rows {
         let at = store();
         let lost = key.clone();

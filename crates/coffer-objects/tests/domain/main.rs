@@ -12,3 +12,5 @@ mod objects;
 mod settings;
 mod store;
 mod threads;
+mod versions;
+mod versions_model;

@@ -41,6 +41,7 @@ impl Model {
             objects: self.objects.len() as u64,
             bytes: self.objects.values().map(|object| object.body.len() as u64).sum(),
             uploads: self.uploads.len() as u64,
+            versions: 0,
         }
     }
 }
@@ -205,7 +206,8 @@ impl Run {
         let write = grant(Action::PutObject, Resource::object(to.0, to.1.clone()));
         let source = self.model.objects.get(&from).cloned();
         match (self.store.objects.copy(&read, &write, request).await, source) {
-            (Ok(info), Some(source)) => {
+            (Ok(copied), Some(source)) => {
+                let info = copied.info;
                 assert!(holds && (from != to || headers.is_some()));
                 let etag = hex(&md5(&source.body));
                 assert_eq!(info.etag, etag);

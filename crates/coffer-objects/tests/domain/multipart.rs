@@ -5,8 +5,8 @@ use coffer_iam::{Action, Resource};
 use coffer_objects::digest::{checksum, composite, hex, md5};
 use coffer_objects::{
     ByteRange, Checksum, ChecksumAlgorithm, ChecksumRequest, ChecksumType, Complete, CompletePart,
-    Copy, CreateUpload, DigestKind, Error, Get, ListUploads, ObjectInfo, PART_BYTES_MIN, PartInfo,
-    Put, ReadConditions, Result, UploadPage, WriteCondition,
+    Copy, CopyPart, CreateUpload, DigestKind, Error, Get, ListUploads, ObjectInfo, PART_BYTES_MIN,
+    PartInfo, Put, Result, UploadPage, WriteCondition,
 };
 
 use crate::store::{Store, bytes, content_type, grant, on, on_bucket, refused, run};
@@ -111,7 +111,7 @@ fn an_upload_of_parts_becomes_one_object() {
 
         // A copy shares the bytes, and has the MD5 of the whole for an ETag.
         let (read, write) = (on(Action::GetObject, "k"), on(Action::PutObject, "copy"));
-        let copied = store.objects.copy(&read, &write, Copy::default()).await.unwrap();
+        let copied = store.objects.copy(&read, &write, Copy::default()).await.unwrap().info;
         assert_eq!(copied.etag, hex(&md5(&whole)));
         assert_eq!((copied.parts, &copied.checksum), (None, &info.checksum));
         assert_eq!(store.live_bytes(), whole.len() as i64);
@@ -277,20 +277,20 @@ fn parts_are_copied_from_ranges_of_objects() {
         let read = on(Action::GetObject, "source");
         let write = on(Action::PutObject, "k");
         let copy = |number, range| {
-            let none = ReadConditions::default();
-            store.objects.upload_part_copy(&read, &write, &id, number, range, none)
+            let request = CopyPart { range, ..CopyPart::default() };
+            store.objects.upload_part_copy(&read, &write, &id, number, request)
         };
         let first = copy(1, None).await.unwrap();
-        assert_eq!(first.etag, hex(&md5(&source)));
+        assert_eq!(first.info.etag, hex(&md5(&source)));
         let second = copy(2, Some(ByteRange::FromTo(10, 19))).await.unwrap();
-        assert_eq!(second.etag, hex(&md5(&source[10..20])));
+        assert_eq!(second.info.etag, hex(&md5(&source[10..20])));
         for bad in
             [ByteRange::FromTo(0, source.len() as u64), ByteRange::From(0), ByteRange::Suffix(5)]
         {
             let error = refused(copy(3, Some(bad)).await);
             assert!(matches!(error, Error::InvalidArgument(_)), "{error:?}");
         }
-        complete(&store, "k", &id, listed(&[first, second])).await.unwrap();
+        complete(&store, "k", &id, listed(&[first.info, second.info])).await.unwrap();
         let whole = [&source[..], &source[10..20]].concat();
         assert!(store.get("k").await.unwrap() == whole);
     });

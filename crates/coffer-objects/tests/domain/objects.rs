@@ -5,7 +5,7 @@ use coffer_base::Ack;
 use coffer_iam::Action;
 use coffer_objects::digest::{checksum, hex, md5};
 use coffer_objects::{
-    ByteRange, Checksum, ChecksumAlgorithm, ChecksumKind, ChecksumRequest, CreateBucket,
+    ByteRange, Checksum, ChecksumAlgorithm, ChecksumKind, ChecksumRequest, CreateBucket, Deleted,
     DigestKind, Error, Get, Headers, ListBuckets, Put, Usage,
 };
 
@@ -143,14 +143,14 @@ fn overwriting_and_deleting_give_up_every_byte() {
         for size in [100, 40 << 10, 0, 50 << 10, 7] {
             store.put("k", &bytes(1, size)).await.unwrap();
             assert_eq!(store.live_bytes(), size as i64);
-            let usage = Usage { buckets: 1, objects: 1, bytes: size as u64, uploads: 0 };
+            let usage = Usage { buckets: 1, objects: 1, bytes: size as u64, ..Usage::default() };
             assert_eq!(store.objects.usage().unwrap(), usage);
             store.check();
         }
         store.put("l", &bytes(2, 30 << 10)).await.unwrap();
         let many = ["k", "absent", "l", "k"].map(|key| on(Action::DeleteObject, key));
         let results = store.objects.delete_many(many.to_vec()).await;
-        assert_eq!(results, vec![Ok(()); 4]);
+        assert_eq!(results, vec![Ok(Deleted::default()); 4]);
         store.delete("k").await.unwrap();
         assert_eq!(refused(store.get("k").await), Error::NoSuchKey);
     });

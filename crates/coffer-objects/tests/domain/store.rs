@@ -15,7 +15,7 @@ use coffer_log::{Log, LogOptions, Seams};
 use coffer_objects::fsck::{FsckOptions, fsck_with};
 use coffer_objects::{
     Checksum, CreateBucket, Error, Get, Headers, InlineBlocking, ObjectInfo, ObjectSeams, Objects,
-    Put, Result,
+    Put, Result, Versioning,
 };
 
 /// Small, so that tests need few bytes to have bulk payloads.
@@ -92,6 +92,12 @@ impl Store {
         self.objects.create_bucket(&grant, options).await.unwrap();
     }
 
+    /// Of the bucket `bkt`.
+    pub async fn set_versioning(&self, versioning: Versioning) {
+        let grant = on_bucket(Action::PutBucketVersioning, "bkt");
+        self.objects.set_bucket_versioning(&grant, versioning).await.unwrap();
+    }
+
     pub async fn put(&self, key: &str, body: &[u8]) -> Result<ObjectInfo> {
         self.put_with(key, body, Put::default(), None).await
     }
@@ -115,7 +121,11 @@ impl Store {
     }
 
     pub async fn get_with(&self, key: &str, get: Get) -> Result<(Vec<u8>, ObjectInfo)> {
-        let mut reader = self.objects.get(&on(Action::GetObject, key), get).await?;
+        let action = match get.version {
+            None => Action::GetObject,
+            Some(_) => Action::GetObjectVersion,
+        };
+        let mut reader = self.objects.get(&on(action, key), get).await?;
         let mut body = Vec::new();
         while let Some(bytes) = reader.next().await {
             body.extend_from_slice(&bytes?);
@@ -125,7 +135,7 @@ impl Store {
     }
 
     pub async fn delete(&self, key: &str) -> Result<()> {
-        self.objects.delete(&on(Action::DeleteObject, key)).await
+        self.objects.delete(&on(Action::DeleteObject, key)).await.map(drop)
     }
 
     /// Everything agrees, also with the log replayed anew.

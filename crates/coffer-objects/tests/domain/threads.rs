@@ -82,7 +82,7 @@ async fn worker(objects: Objects, seed: u64) {
                 let write = on(Action::PutObject, &to);
                 objects.copy(&read, &write, Copy::default()).await.map(drop)
             }
-            _ => objects.delete(&on(Action::DeleteObject, &key)).await,
+            _ => objects.delete(&on(Action::DeleteObject, &key)).await.map(drop),
         };
         match done {
             // A copy onto itself is an invalid request.

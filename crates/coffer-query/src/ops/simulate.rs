@@ -18,6 +18,9 @@ use crate::form::{Parameters, invalid};
 
 /// The most statements that are gone through for one reply: tenths of a second.
 const STATEMENTS_MAX: usize = 20_000;
+/// The most that one evaluation may take, in bytes that are compared: some tenths of a second. A
+/// policy of everyday size takes less than a hundredth of it.
+const EVALUATION_BYTES_MAX: u64 = 256 << 20;
 /// When a reply is so long, the rest is left to the next one.
 const REPLY_BYTES: usize = 1 << 20;
 /// The longest ARN of a resource, as AWS has it.
@@ -128,9 +131,20 @@ fn simulate(call: &Call<'_>, mut principal: Principal, xml: &mut Document) -> Do
     let count = actions.len() * resources.len();
     // Each evaluation goes through all statements and may tell of them all.
     let policies = principal.policies.iter().chain(&principal.boundary).map(|a| &*a.policy);
-    let statements: usize =
-        policies.chain(&resource_policy).map(|policy| policy.statements().len()).sum();
-    let items_max = paging.items_max.min((STATEMENTS_MAX / statements.max(1)).max(1));
+    let policies: Vec<&Policy> = policies.chain(&resource_policy).collect();
+    let statements: usize = policies.iter().map(|policy| policy.statements().len()).sum();
+    let evaluation_bytes = evaluation_bytes(&policies, &context);
+    if evaluation_bytes > EVALUATION_BYTES_MAX {
+        return Err(QueryError::new(
+            Code::LimitExceeded,
+            "The policies and the context entries are too long to be evaluated together.",
+        ));
+    }
+    let items_max = paging
+        .items_max
+        .min(STATEMENTS_MAX / statements.max(1))
+        .min((EVALUATION_BYTES_MAX / evaluation_bytes.max(1)) as usize)
+        .max(1);
     let last = begin.saturating_add(items_max).min(count);
     let (end, bytes) = (Cell::new(begin.min(count)), Cell::new(0));
     let within = (begin..last).take_while(|_| bytes.get() < REPLY_BYTES);
@@ -157,6 +171,17 @@ fn simulate(call: &Call<'_>, mut principal: Principal, xml: &mut Document) -> Do
         xml.plain("Marker", end);
     }
     Ok(())
+}
+
+/// The most that one evaluation compares: every element of the policies with everything that the
+/// request brings, in a pattern with `?` 64 bytes of it at a time.
+fn evaluation_bytes(policies: &[&Policy], context: &Context) -> u64 {
+    let told: usize =
+        context.iter().flat_map(|(_, values)| values).map(|value| 1 + value.len()).sum();
+    let told = told + RESOURCE_CHARS_MAX + ACTION_CHARS_MAX;
+    let elements: usize = policies.iter().map(|policy| policy.elements()).sum();
+    let documents: usize = policies.iter().map(|policy| policy.document_bytes()).sum();
+    (told as u64).saturating_mul((elements + documents / 64) as u64)
 }
 
 fn is_action(text: &str) -> bool {

@@ -37,7 +37,7 @@ pub(super) async fn create(service: &Service, mut call: Call) -> Result<Reply, S
         && let Some(constraint) = document.child_text("LocationConstraint").map(str::trim)
         && !constraint.is_empty()
     {
-        call.head.let_ask(service, "s3:locationconstraint", constraint);
+        call.head.asked.set_location_constraint(constraint.to_owned());
     }
     let grant = call.grant(service, Action::CreateBucket)?;
     let document = document?;
@@ -136,14 +136,6 @@ pub(super) async fn location(service: &Service, call: Call) -> Result<Reply, S3E
     }
     xml.push_str("</LocationConstraint>");
     Ok(reply_xml(StatusCode::OK, xml))
-}
-
-/// GetBucketVersioning: never enabled, which S3 says with an empty document.
-pub(super) async fn versioning(service: &Service, call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(service, Action::GetBucketVersioning)?;
-    service.objects.bucket(&grant).await?;
-    let xml = Writer::with_root("VersioningConfiguration");
-    Ok(reply_xml(StatusCode::OK, xml.finish()))
 }
 
 /// ListBuckets.

@@ -87,7 +87,10 @@ pub(crate) fn of(region: &str, operation: Operation, head: &CallHead) -> Context
     }
     if matches!(
         operation,
-        Operation::ListObjects | Operation::ListObjectsV2 | Operation::ListMultipartUploads
+        Operation::ListObjects
+            | Operation::ListObjectsV2
+            | Operation::ListObjectVersions
+            | Operation::ListMultipartUploads
     ) {
         let keys =
             [("prefix", "s3:prefix"), ("delimiter", "s3:delimiter"), ("max-keys", "s3:max-keys")];

@@ -1,10 +1,13 @@
 //! The header that names what is copied.
 
+use coffer_iam::{Action, Grant};
+use coffer_objects::VersionId;
 use percent_encoding::percent_decode_str;
 
-use super::refuse;
+use super::{refuse, version_id};
 use crate::error::{Code, S3Error};
 use crate::request::CallHead;
+use crate::service::Service;
 
 /// A bucket and a key in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +16,8 @@ pub(super) struct CopySource {
     pub bucket: String,
     /// The key.
     pub key: String,
+    /// The version.
+    pub version: Option<VersionId>,
 }
 
 impl CopySource {
@@ -20,6 +25,16 @@ impl CopySource {
     pub(super) fn of(head: &CallHead) -> Result<CopySource, S3Error> {
         let text = head.header("x-amz-copy-source")?.unwrap_or("");
         CopySource::parse(text)
+    }
+
+    /// Asks iam whether the caller may read it. A policy is shown the version that is read.
+    pub(super) fn grant(&self, service: &Service, call: &CallHead) -> Result<Grant, S3Error> {
+        let (action, version) = match self.version {
+            None => (Action::GetObject, None),
+            Some(version) => (Action::GetObjectVersion, Some(version.to_string())),
+        };
+        let (bucket, key) = (&self.bucket, &self.key);
+        call.grant_source(service, action, bucket, key, version.as_deref())
     }
 
     /// Reads `[/]bucket/key[?versionId=id]`, percent-encoded.
@@ -35,7 +50,9 @@ impl CopySource {
             Some((path, version)) => (path, Some(version)),
             None => (text, None),
         };
-        refuse::version(version)?;
+        let version = version
+            .map(|text| version_id::parse("x-amz-copy-source-version-id", text))
+            .transpose()?;
         if path.starts_with("arn:") {
             return Err(refuse::unbuilt("x-amz-copy-source with an ARN"));
         }
@@ -47,7 +64,7 @@ impl CopySource {
         if bucket.is_empty() || key.is_empty() {
             return Err(invalid());
         }
-        Ok(CopySource { bucket: bucket.to_owned(), key: key.to_owned() })
+        Ok(CopySource { bucket: bucket.to_owned(), key: key.to_owned(), version })
     }
 }
 

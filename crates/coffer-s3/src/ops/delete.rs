@@ -1,11 +1,12 @@
 //! DeleteObject and DeleteObjects.
 
 use coffer_iam::{Action, Ask, Grant, Resource};
+use coffer_objects::{Delete, Deleted, VersionId};
 use http::StatusCode;
 
 use super::documents::{self, Digest};
-use super::refuse::{self, unbuilt};
-use super::{ack, conditions};
+use super::refuse::unbuilt;
+use super::{ack, conditions, version_id};
 use crate::error::{Code, S3Error};
 use crate::request::{Call, CallHead};
 use crate::respond::{Reply, reply_empty, reply_xml};
@@ -28,20 +29,28 @@ const DOCUMENT_BYTES_MAX: usize = 8 << 20;
 /// "To perform conditional deletes with the If-Match header with the ETag value, you must have the
 /// s3:DeleteObject and s3:GetObject permissions."
 pub(super) async fn one(service: &Service, call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(service, Action::DeleteObject)?;
+    let version = version_id::of(&call)?;
+    let (delete, delete_version) = (Action::DeleteObject, Action::DeleteObjectVersion);
+    let grant = version_id::grant(service, &call, version, delete, delete_version)?;
     if call.headers.contains_key("if-none-match") {
         return Err(unbuilt("if-none-match on DeleteObject"));
     }
     let condition = conditions::of_write(&call)?;
     if condition.if_match.as_deref().is_some_and(|etag| etag != "*") {
-        call.grant(service, Action::GetObject)?;
+        let (get, get_version) = (Action::GetObject, Action::GetObjectVersion);
+        version_id::grant(service, &call, version, get, get_version)?;
     }
     ack::check_bucket_suffices(service, &call, &grant).await?;
-    match condition.if_match {
-        Some(_) => service.objects.delete_if(&grant, condition).await?,
+    let deleted = match version {
+        Some(version) => service.objects.delete_version(&grant, version, condition).await?,
+        None if condition.if_match.is_some() => {
+            service.objects.delete_if(&grant, condition).await?
+        }
         None => service.objects.delete(&grant).await?,
-    }
-    Ok(reply_empty(StatusCode::NO_CONTENT))
+    };
+    let mut reply = reply_empty(StatusCode::NO_CONTENT);
+    version_id::add_deleted(&mut reply, &deleted)?;
+    Ok(reply)
 }
 
 /// DeleteObjects: each key is authorised, deleted and answered for itself.
@@ -65,20 +74,23 @@ pub(super) async fn many(service: &Service, mut call: Call) -> Result<Reply, S3E
     let asked = Asked::read(&document)?;
     drop(document);
 
-    let mut outcomes: Vec<Result<(), S3Error>> = Vec::with_capacity(asked.keys.len());
-    let mut grants: Vec<Grant> = Vec::new();
+    let mut outcomes: Vec<Outcome> = Vec::with_capacity(asked.keys.len());
+    let mut deletes: Vec<Delete> = Vec::new();
     for (i, key) in asked.keys.iter().enumerate() {
         if i % KEYS_PER_TURN == KEYS_PER_TURN - 1 {
             tokio::task::yield_now().await;
         }
         let granted =
-            key.refusal.clone().map_or(Ok(()), Err).and_then(|()| grant(service, &call, &key.name));
-        outcomes.push(granted.map(|grant| grants.push(grant)));
+            key.refusal.clone().map_or(Ok(()), Err).and_then(|()| grant(service, &call, key));
+        outcomes.push(granted.map(|grant| {
+            deletes.push(Delete { grant, version: key.version });
+            Deleted::default()
+        }));
     }
-    if let Some(grant) = grants.first() {
+    if let Some(Delete { grant, .. }) = deletes.first() {
         ack::check_bucket_suffices(service, &call, grant).await?;
     }
-    let mut deleted = service.objects.delete_many(grants).await.into_iter();
+    let mut deleted = service.objects.delete_many(deletes).await.into_iter();
     for outcome in outcomes.iter_mut().filter(|outcome| outcome.is_ok()) {
         *outcome = match deleted.next() {
             Some(result) => result.map_err(S3Error::from),
@@ -115,12 +127,21 @@ fn may_delete_any(service: &Service, call: &CallHead) -> Result<bool, S3Error> {
     Ok(coffer_iam::may_reach(&call.principal, &ask))
 }
 
-fn grant(service: &Service, call: &CallHead, key: &str) -> Result<Grant, S3Error> {
-    call.grant_on(service, Action::DeleteObject, call.bucket()?, Some(key))
+fn grant(service: &Service, call: &CallHead, key: &Key) -> Result<Grant, S3Error> {
+    match key.version {
+        None => call.grant_version(service, Action::DeleteObject, &key.name, None),
+        Some(version) => {
+            let version = version.to_string();
+            call.grant_version(service, Action::DeleteObjectVersion, &key.name, Some(&version))
+        }
+    }
 }
 
+/// What became of a key.
+type Outcome = Result<Deleted, S3Error>;
+
 /// Whether an outcome is of the request as a whole rather than of a key.
-fn concerns_the_bucket(outcome: &Result<(), S3Error>) -> bool {
+fn concerns_the_bucket(outcome: &Outcome) -> bool {
     matches!(outcome, Err(S3Error { code: Code::NoSuchBucket, .. }))
 }
 
@@ -134,8 +155,10 @@ struct Asked {
 #[derive(Debug)]
 struct Key {
     name: String,
-    /// Whether the document names the one version there is.
-    named_version: bool,
+    /// The version that the document names, if it can be one.
+    version: Option<VersionId>,
+    /// The same as it was written.
+    version_text: Option<String>,
     /// Why this key is refused before anything is looked up.
     refusal: Option<S3Error>,
 }
@@ -166,29 +189,35 @@ impl Key {
         let name = name.ok_or_else(|| S3Error::new(Code::MalformedXML))?;
         let version = element.child_text("VersionId").filter(|id| !id.is_empty());
         let conditions = ["ETag", "LastModifiedTime", "Size"];
-        let refusal = match conditions.into_iter().find(|c| element.child(c).is_some()) {
-            Some(condition) => Some(unbuilt(&format!("Object/{condition}"))),
-            None => refuse::version(version).err(),
-        };
-        Ok(Key { name: name.to_owned(), named_version: version == Some("null"), refusal })
+        let condition = conditions.into_iter().find(|c| element.child(c).is_some());
+        let refusal = condition.map(|condition| unbuilt(&format!("Object/{condition}")));
+        let parsed = version.and_then(VersionId::parse);
+        // As S3 has it here: the id of nothing is no version that is there.
+        let is_none = version.is_some() && parsed.is_none();
+        let refusal = refusal.or(is_none.then(|| S3Error::new(Code::NoSuchVersion)));
+        let version_text = version.map(str::to_owned);
+        Ok(Key { name: name.to_owned(), version: parsed, version_text, refusal })
     }
 }
 
 /// The document that answers.
-fn result(asked: &Asked, outcomes: &[Result<(), S3Error>]) -> String {
+fn result(asked: &Asked, outcomes: &[Outcome]) -> String {
     let mut xml = Writer::with_root("DeleteResult");
     for (key, outcome) in asked.keys.iter().zip(outcomes) {
         match outcome {
-            Ok(()) if asked.quiet => continue,
-            Ok(()) => xml.open("Deleted").text("Key", &key.name),
+            Ok(_) if asked.quiet => continue,
+            Ok(_) => xml.open("Deleted").text("Key", &key.name),
             Err(error) => xml
                 .open("Error")
                 .text("Key", &key.name)
                 .text("Code", error.code.name())
                 .text("Message", &error.message),
         };
-        if key.named_version {
-            xml.text("VersionId", "null");
+        if let Some(version) = &key.version_text {
+            xml.text("VersionId", version);
+        }
+        if let Ok(Deleted { version_id: Some(version), delete_marker: true }) = outcome {
+            xml.plain("DeleteMarker", true).text("DeleteMarkerVersionId", &version.to_string());
         }
         xml.close();
     }

@@ -9,7 +9,7 @@ use coffer_objects::{
 use http::StatusCode;
 use http::header::CONTENT_LENGTH;
 
-use super::{checksums, conditions, parameters, stored};
+use super::{checksums, conditions, parameters, stored, version_id};
 use crate::error::{Code, S3Error};
 use crate::request::{Call, CallHead};
 use crate::respond::{Reply, reply_empty, set_header, with_object};
@@ -18,12 +18,12 @@ use crate::time;
 
 /// GetObject.
 pub(super) async fn get(service: &Service, call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(service, Action::GetObject)?;
+    let grant = grant(service, &call)?;
     refuse_overrides_of_nobody(&call)?;
     let asked = asked_for(service, &call, &grant).await?;
     let reader = match service.objects.get(&grant, asked.get).await {
         Err(ObjectsError::PreconditionFailed { .. }) if asked.pinned => {
-            let whole = Get { conditions: conditions::of_read(&call)?, ..Get::default() };
+            let whole = whole(&call)?;
             Box::pin(service.objects.get(&grant, whole)).await
         }
         other => other,
@@ -37,12 +37,12 @@ pub(super) async fn get(service: &Service, call: Call) -> Result<Reply, S3Error>
 
 /// HeadObject.
 pub(super) async fn head(service: &Service, call: Call) -> Result<Reply, S3Error> {
-    let grant = call.grant(service, Action::GetObject)?;
+    let grant = grant(service, &call)?;
     refuse_overrides_of_nobody(&call)?;
     let asked = asked_for(service, &call, &grant).await?;
     let head = match service.objects.head(&grant, asked.get).await {
         Err(ObjectsError::PreconditionFailed { .. }) if asked.pinned => {
-            let whole = Get { conditions: conditions::of_read(&call)?, ..Get::default() };
+            let whole = whole(&call)?;
             Box::pin(service.objects.head(&grant, whole)).await
         }
         other => other,
@@ -54,6 +54,19 @@ pub(super) async fn head(service: &Service, call: Call) -> Result<Reply, S3Error
     // The length that the body of a GET would have.
     shown.headers_mut().insert(CONTENT_LENGTH, (range.end - range.start).into());
     Ok(shown)
+}
+
+/// What the request has to be allowed: "If you supply a versionId, you need the
+/// s3:GetObjectVersion permission to access a specific version of an object."
+fn grant(service: &Service, call: &CallHead) -> Result<Grant, S3Error> {
+    let version = version_id::of(call)?;
+    version_id::grant(service, call, version, Action::GetObject, Action::GetObjectVersion)
+}
+
+/// All of what the request names.
+fn whole(call: &CallHead) -> Result<Get, S3Error> {
+    let version = version_id::of(call)?;
+    Ok(Get { version, conditions: conditions::of_read(call)?, ..Get::default() })
 }
 
 /// S3: "You must sign the request, either using an Authorization header or a presigned URL, when
@@ -70,19 +83,23 @@ fn refuse_overrides_of_nobody(call: &CallHead) -> Result<(), S3Error> {
 }
 
 /// What the caller is told about a key of `bucket`: that it is not there only when the caller may
-/// list the bucket, as in S3.
+/// list the bucket, as in S3; and of a version, when the caller may list those.
 pub(super) fn told(
     service: &Service,
     call: &CallHead,
     bucket: &str,
     error: ObjectsError,
 ) -> S3Error {
-    match error {
-        ObjectsError::NoSuchKey => match call.grant_on(service, Action::ListBucket, bucket, None) {
-            Ok(_) => error.into(),
-            Err(denied) => denied,
-        },
-        other => other.into(),
+    let action = match error {
+        ObjectsError::NoSuchKey | ObjectsError::DeleteMarker { named: false, .. } => {
+            Action::ListBucket
+        }
+        ObjectsError::NoSuchVersion => Action::ListBucketVersions,
+        other => return other.into(),
+    };
+    match call.grant_on(service, action, bucket, None) {
+        Ok(_) => error.into(),
+        Err(denied) => denied,
     }
 }
 
@@ -96,6 +113,7 @@ struct Asked {
 
 async fn asked_for(service: &Service, call: &CallHead, grant: &Grant) -> Result<Asked, S3Error> {
     let mut get = Get {
+        version: version_id::of(call)?,
         part_number: parameters::part_number(call)?,
         range: call.header("range")?.and_then(ByteRange::parse),
         conditions: conditions::of_read(call)?,

@@ -1,14 +1,14 @@
 //! The parts of multipart uploads.
 
 use coffer_iam::Action;
-use coffer_objects::{ByteRange, PAGE_MAX};
+use coffer_objects::{ByteRange, CopyPart, PAGE_MAX};
 use http::StatusCode;
 
 use super::caller;
 use super::copy_source::CopySource;
 use super::get::told;
 use super::uploads::{upload_id, write_checksum, write_people};
-use super::{ack, checksums, conditions, parameters, put, stored};
+use super::{ack, checksums, conditions, parameters, put, stored, version_id};
 use crate::error::{Code, S3Error};
 use crate::request::{Call, CallHead};
 use crate::respond::{Reply, reply_empty, reply_xml, set_header};
@@ -39,23 +39,27 @@ pub(super) async fn upload(service: &Service, mut call: Call) -> Result<Reply, S
 pub(super) async fn copy(service: &Service, call: Call) -> Result<Reply, S3Error> {
     let source = CopySource::of(&call)?;
     let write = call.grant(service, Action::PutObject)?;
-    let read = call.grant_source(service, Action::GetObject, &source.bucket, &source.key)?;
+    let read = source.grant(service, &call)?;
     ack::check_bucket_suffices(service, &call, &write).await?;
     let number = part_number(&call)?;
     let range = source_range(&call)?;
     let conditions = conditions::of_copy_source(&call)?;
     let id = upload_id(&call)?;
-    let part = service
+    let request = CopyPart { version: source.version, range, conditions };
+    let copied = service
         .objects
-        .upload_part_copy(&read, &write, id, number, range, conditions)
+        .upload_part_copy(&read, &write, id, number, request)
         .await
         .map_err(|error| told(service, &call, &source.bucket, error))?;
+    let part = copied.info;
 
     let mut xml = Writer::with_root("CopyPartResult");
     xml.text("LastModified", &time::iso8601(part.modified))
         .text("ETag", &stored::quoted(&part.etag));
     checksums::write_value(&mut xml, part.checksum.as_ref());
-    Ok(reply_xml(StatusCode::OK, xml.finish()))
+    let mut reply = reply_xml(StatusCode::OK, xml.finish());
+    version_id::add_source(&mut reply, copied.source_version_id)?;
+    Ok(reply)
 }
 
 /// The bytes of the source that are copied. Unlike `Range`, this must be `bytes=first-last`.

@@ -107,7 +107,7 @@ pub(super) fn take_query_for_headers(head: &mut CallHead) -> Result<(), S3Error>
     Ok(())
 }
 
-/// Refuses a request that asks, by a header or by `versionId`, for what is not built.
+/// Refuses a request that asks by a header for what is not built.
 pub(super) fn check(head: &CallHead) -> Result<(), S3Error> {
     let names = head.headers.keys().map(HeaderName::as_str);
     for name in names.filter(|name| name.starts_with("x-amz-")) {
@@ -141,15 +141,7 @@ pub(super) fn check(head: &CallHead) -> Result<(), S3Error> {
         Some(value) if value.eq_ignore_ascii_case("false") => {}
         Some(_) => return Err(unbuilt("x-amz-bucket-object-lock-enabled")),
     }
-    version(head.query.get("versionId"))
-}
-
-/// Refuses every version but the one there is.
-pub(super) fn version(id: Option<&str>) -> Result<(), S3Error> {
-    match id {
-        None | Some("null") => Ok(()),
-        Some(_) => Err(unbuilt("versionId")),
-    }
+    Ok(())
 }
 
 #[cfg(test)]

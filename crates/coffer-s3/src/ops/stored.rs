@@ -5,6 +5,7 @@ use coffer_sigv4::header::values;
 use http::header::{ACCEPT_RANGES, CONTENT_TYPE, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::version_id;
 use crate::body::stored_content_encoding;
 use crate::error::{Code, S3Error};
 use crate::request::Query;
@@ -95,9 +96,10 @@ pub(super) fn add_headers(reply: &mut Reply, info: &ObjectInfo) -> Result<(), S3
     add_identity(reply, info)
 }
 
-/// Puts the ETag and the id of an object into the reply's headers.
+/// Puts the ETag and the ids of an object into the reply's headers.
 pub(super) fn add_identity(reply: &mut Reply, info: &ObjectInfo) -> Result<(), S3Error> {
     set_known(reply, ETAG, quoted(&info.etag))?;
+    version_id::add(reply, info.version_id)?;
     set_known(reply, OBJECT_ID.clone(), info.object_id.to_string())
 }
 

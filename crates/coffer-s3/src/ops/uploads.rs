@@ -10,7 +10,7 @@ use http::StatusCode;
 
 use super::documents;
 use super::parameters::{self, Encoding};
-use super::{ack, caller, checksums, conditions, stored};
+use super::{ack, caller, checksums, conditions, stored, version_id};
 use crate::error::{Code, S3Error};
 use crate::request::{Call, CallHead};
 use crate::respond::{Reply, reply_empty, reply_xml, set_header};
@@ -74,6 +74,7 @@ pub(super) async fn complete(service: &Service, mut call: Call) -> Result<Reply,
         .text("ETag", &stored::quoted(&info.etag));
     checksums::write_elements(&mut xml, info.checksum.as_ref());
     let mut reply = reply_xml(StatusCode::OK, xml.finish());
+    version_id::add(&mut reply, info.version_id)?;
     set_header(&mut reply, "x-coffer-object-id", info.object_id.to_string())?;
     Ok(reply)
 }

@@ -10,6 +10,7 @@ fn facts() -> BucketFacts {
     let policy = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*",
         "Action": "s3:*", "Resource": "arn:aws:s3:::bucket/*"}]}"#;
     let bucket = Bucket {
+        versioning: Default::default(),
         name: "bucket".to_owned(),
         id: BucketId(7),
         owner: "its-owner".to_owned(),

@@ -113,7 +113,7 @@ impl Step {
                     (Err(o::Error::PreconditionFailed { .. }), true)
                     | (Err(o::Error::NoSuchKey), false) => {}
                     (Err(other), _) => return Err(other),
-                    (Ok(()), _) => return Err(o::Error::Corrupt(DELETED.to_owned())),
+                    (Ok(_), _) => return Err(o::Error::Corrupt(DELETED.to_owned())),
                 }
             }
             Step::DeleteMany(bucket, keys) => {
@@ -128,6 +128,22 @@ impl Step {
             Step::Copy(from, to) => {
                 let read = store.on_object(Action::GetObject, &from.bucket, &from.key);
                 objects.copy(&read, &to.may_put(store), o::Copy::default()).await?;
+            }
+            Step::SetVersioning(bucket, versioning) => {
+                let grant = store.on_bucket(Action::PutBucketVersioning, bucket);
+                objects.set_bucket_versioning(&grant, *versioning).await?;
+            }
+            Step::DeleteVersion(place, at) => {
+                let id = version_at(store, place, *at).await?;
+                let action = Action::DeleteObjectVersion;
+                let grant = store.on_object(action, &place.bucket, &place.key);
+                objects.delete_version(&grant, id, o::WriteCondition::default()).await?;
+            }
+            Step::CopyVersion(from, at, to) => {
+                let version = Some(version_at(store, from, *at).await?);
+                let read = store.on_object(Action::GetObjectVersion, &from.bucket, &from.key);
+                let write = store.on_object(Action::PutObject, &from.bucket, to);
+                objects.copy(&read, &write, o::Copy { version, ..o::Copy::default() }).await?;
             }
             Step::CreateUpload(place, content) => {
                 let create =
@@ -146,10 +162,8 @@ impl Step {
                 let read = store.on_object(Action::GetObject, &from.bucket, &from.key);
                 let write = upload.place.may_put(store);
                 let range = range.map(|(first, last)| o::ByteRange::FromTo(first, last));
-                let conditions = o::ReadConditions::default();
-                objects
-                    .upload_part_copy(&read, &write, &upload.id, *number, range, conditions)
-                    .await?;
+                let request = o::CopyPart { range, ..Default::default() };
+                objects.upload_part_copy(&read, &write, &upload.id, *number, request).await?;
             }
             Step::Complete(upload) => {
                 let place = &upload.place;
@@ -245,6 +259,20 @@ fn run_together(
         *result = Some(block_on(step));
     }
     results.into_iter().flatten().collect()
+}
+
+/// The id of the version at a place, counted from the newest.
+async fn version_at(store: &Store, place: &Place, at: usize) -> Result<o::VersionId, o::Error> {
+    let grant = store.on_bucket(Action::ListBucketVersions, &place.bucket);
+    let query = o::ListVersions { prefix: place.key.clone(), max: 1000, ..Default::default() };
+    let page = store.objects.list_versions(&grant, query).await?;
+    let ids = page.entries.into_iter().filter_map(|entry| match entry {
+        o::VersionEntry::Object { info, .. } if info.key == place.key => info.version_id,
+        o::VersionEntry::Marker { key, version_id, .. } if key == place.key => Some(version_id),
+        _ => None,
+    });
+    let id = ids.into_iter().nth(at);
+    id.ok_or_else(|| o::Error::Corrupt(format!("{place:?} has no version {at}")))
 }
 
 impl Place {

@@ -8,6 +8,7 @@ use coffer_catalog::LongestSteps;
 use coffer_http::{Event, Traffic};
 use coffer_identity::Identity;
 use coffer_objects::Objects;
+use coffer_query::metrics::Metrics as QueryMetrics;
 use coffer_s3::Service;
 
 use crate::roaming::Health;
@@ -29,6 +30,7 @@ pub enum Readiness {
 /// The parts of a running server that have something to tell.
 pub struct Facts {
     service: Arc<Service>,
+    query: Arc<QueryMetrics>,
     traffic: Arc<Traffic>,
     tls: Option<Arc<Shown>>,
     scrubbing: Arc<Scrubbing>,
@@ -40,12 +42,13 @@ impl Facts {
     /// Facts of `service`, which starts now.
     pub fn new(
         service: Arc<Service>,
+        query: Arc<QueryMetrics>,
         traffic: Arc<Traffic>,
         tls: Option<Arc<Shown>>,
         scrubbing: Arc<Scrubbing>,
         index_health: Arc<Health>,
     ) -> Facts {
-        Facts { service, traffic, tls, scrubbing, index_health, started: Instant::now() }
+        Facts { service, query, traffic, tls, scrubbing, index_health, started: Instant::now() }
     }
 
     /// What looks for damage.
@@ -65,7 +68,7 @@ impl Facts {
 
     /// The counters of requests, as Prometheus text.
     pub fn requests(&self) -> String {
-        self.service.metrics.render()
+        self.service.metrics.render() + &self.query.render()
     }
 
     /// What happened to connections, by name.
@@ -157,6 +160,7 @@ impl Facts {
                 objects: usage.objects,
                 bytes: usage.bytes,
                 uploads: usage.uploads,
+                versions: usage.versions,
             },
             connections: self.traffic.connections(),
             tls: self.tls.as_ref().map(|shown| shown.report()),

@@ -152,7 +152,9 @@ pub fn render(report: &Report, requests: &str, events: &[(&'static str, u64)]) -
     let usage = &report.usage;
     family("coffer_buckets", "gauge", "Buckets.", &one(usage.buckets));
     family("coffer_objects", "gauge", "Objects.", &one(usage.objects));
-    family("coffer_object_bytes", "gauge", "Bytes of all objects.", &one(usage.bytes));
+    family("coffer_object_bytes", "gauge", "Bytes of all versions.", &one(usage.bytes));
+    let versions = "Versions that are not the current object, and delete markers.";
+    family("coffer_versions", "gauge", versions, &one(usage.versions));
     family("coffer_uploads", "gauge", "Uploads under way.", &one(usage.uploads));
     family(
         "process_resident_memory_bytes",

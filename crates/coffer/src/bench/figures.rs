@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::process::ServerFigures;
 
@@ -68,6 +68,14 @@ impl Recorder {
         self.latencies_us.is_empty() && self.failed == 0
     }
 
+    /// All latencies, unless a request failed.
+    pub fn latencies(&self) -> anyhow::Result<&Histogram<u64>> {
+        match &self.first_failure {
+            Some(first) => anyhow::bail!("{} requests failed; the first: {first}", self.failed),
+            None => Ok(&self.latencies_us),
+        }
+    }
+
     /// The figures of a run that took `seconds`.
     pub fn figures(self, seconds: f64) -> OperationFigures {
         let count = self.latencies_us.len();
@@ -87,7 +95,7 @@ impl Recorder {
 }
 
 /// Percentiles in microseconds.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     pub mean: f64,
     pub p50: u64,

@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use hdrhistogram::Histogram;
 use http::Method;
 
 use super::client::{Ask, Connection, Target};
-use super::figures::{Recorder, RunFigures};
+use super::figures::{Recorder, RunFigures, histogram};
 use super::options::Load;
 use super::pattern::Pattern;
 use super::process::{ServerFigures, Usage};
@@ -19,28 +20,70 @@ const DURATION_DEFAULT: Duration = Duration::from_secs(10);
 
 /// Runs `kind` as `load` says, prints the table, writes the JSON.
 pub fn run(kind: Kind, load: Load) -> Result<()> {
-    if load.concurrency == 0 {
-        bail!("--concurrency is at least 1");
-    }
-    if load.part_size == 0 || load.page == 0 {
-        bail!("--part-size and --page are at least 1");
-    }
-    if kind.needs_objects() && load.objects == 0 && kind != Kind::List {
-        bail!("{} needs --objects", kind.name());
-    }
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads.min(load.concurrency))
-        .enable_all()
-        .build()
-        .context("can't start the workers' threads")?;
-    let figures = runtime.block_on(measure(kind, &load))?;
+    let figures = figures(kind, &load)?;
     print!("{}", figures.table());
     if let Some(path) = &load.json {
         let mut json = serde_json::to_vec_pretty(&figures)?;
         json.push(b'\n');
         std::fs::write(path, json).with_context(|| format!("can't write {}", path.display()))?;
     }
+    fail_if_any_failed(&figures)
+}
+
+/// Runs `kind` as `load` says.
+pub fn figures(kind: Kind, load: &Load) -> Result<RunFigures> {
+    if load.concurrency == 0 {
+        bail!("--concurrency is at least 1");
+    }
+    if load.part_size == 0 || load.page == 0 {
+        bail!("--part-size and --page are at least 1");
+    }
+    if load.rate == Some(0) {
+        bail!("--rate is at least 1");
+    }
+    if kind.needs_objects() && load.objects == 0 && kind != Kind::List {
+        bail!("{} needs --objects", kind.name());
+    }
+    runtime(load)?.block_on(measure(kind, load))
+}
+
+fn runtime(load: &Load) -> Result<tokio::runtime::Runtime> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads.min(load.concurrency))
+        .enable_all()
+        .build()
+        .context("can't start the workers' threads")
+}
+
+/// The latencies of all requests of a run, none of which may have failed.
+pub struct Latencies {
+    /// In microseconds.
+    pub latencies_us: Histogram<u64>,
+    /// How long the run took.
+    pub seconds: f64,
+}
+
+/// Runs `kind`, whose requests are all alike, as `load` says.
+pub fn histograms(kind: Kind, load: &Load) -> Result<Latencies> {
+    let runtime = runtime(load)?;
+    let (recorders, seconds) = runtime.block_on(async {
+        let target = Arc::new(Target::new(load)?);
+        ensure_bucket(&target, &load.bucket).await?;
+        let goal = Goal { duration: load.duration, requests: load.requests };
+        let pattern = Pattern::new(load.seed);
+        let phase = Phase::new(kind, load.clone(), target, pattern, goal, load.first, load.first);
+        run_phase(kind.name(), Arc::new(phase)).await
+    })?;
+    let mut latencies_us = histogram();
+    for recorder in recorders {
+        latencies_us.add(recorder.latencies()?).context("histograms of other bounds")?;
+    }
+    Ok(Latencies { latencies_us, seconds })
+}
+
+/// An error if a request failed.
+pub fn fail_if_any_failed(figures: &RunFigures) -> Result<()> {
     let failed: u64 = figures.operations.iter().map(|op| op.failed).sum();
     if failed > 0 {
         let first = figures.operations.iter().find_map(|op| op.first_failure.as_deref());

@@ -41,7 +41,7 @@ pub struct Load {
     /// How many requests (whole uploads with `multipart`) to send.
     #[arg(long, short = 'n')]
     pub requests: Option<u64>,
-    /// How many objects to upload before the measured run (get, list, mixed, delete).
+    /// How many objects to upload before the measured run (get, head, list, mixed, delete).
     #[arg(long, default_value_t = 1000)]
     pub objects: u64,
     /// Skips that upload: the objects are there from an earlier run with the same sizes and seed.
@@ -62,6 +62,12 @@ pub struct Load {
     /// Delimiter (list).
     #[arg(long)]
     pub delimiter: Option<String>,
+    /// Asks for the first page again and again, instead of going on (list).
+    #[arg(long)]
+    pub first_page: bool,
+    /// Bytes a second of uploaded bodies that all workers together don't exceed (put), as 200MB.
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub rate: Option<u64>,
     /// Process id of the server, to measure its CPU time and memory.
     #[arg(long)]
     pub pid: Option<u32>,

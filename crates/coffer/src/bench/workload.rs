@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Method;
+use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
 
 use super::client::{Ask, Connection, Failure, Target, chain, element};
@@ -23,6 +24,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(50);
 pub enum Kind {
     Put,
     Get,
+    Head,
     List,
     Mixed,
     Multipart,
@@ -35,6 +37,7 @@ impl Kind {
         match self {
             Kind::Put => "put",
             Kind::Get => "get",
+            Kind::Head => "head",
             Kind::List => "list",
             Kind::Mixed => "mixed",
             Kind::Multipart => "multipart",
@@ -61,6 +64,8 @@ pub struct Phase {
     /// Objects below this number exist when the phase starts (from `load.first` on).
     pub existing_end: u64,
     started_requests: AtomicU64,
+    /// Bytes whose turn was given out.
+    paced_bytes: AtomicU64,
 }
 
 impl Phase {
@@ -85,6 +90,7 @@ impl Phase {
             next: AtomicU64::new(next),
             existing_end,
             started_requests: AtomicU64::new(0),
+            paced_bytes: AtomicU64::new(0),
         }
     }
 
@@ -95,6 +101,15 @@ impl Phase {
         }
         let number = self.started_requests.fetch_add(1, Relaxed);
         self.goal.requests.is_none_or(|requests| number < requests)
+    }
+
+    /// Waits until one more object may be sent without going over the rate.
+    async fn wait_for_rate(&self, begun: Instant) {
+        let Some(rate) = self.load.rate else { return };
+        let size = self.size(self.next.load(Relaxed));
+        let before = self.paced_bytes.fetch_add(size, Relaxed);
+        let due = begun + Duration::from_secs_f64(before as f64 / rate as f64);
+        tokio::time::sleep_until(due.into()).await;
     }
 
     fn key(&self, index: u64) -> String {
@@ -147,11 +162,17 @@ impl Worker {
     pub async fn run(mut self, begun: Instant) -> Vec<Recorder> {
         while self.phase.admits(begun) {
             let goes_on = match self.phase.kind {
-                Kind::Put => self.put_next().await,
+                Kind::Put => {
+                    self.phase.wait_for_rate(begun).await;
+                    self.put_next().await
+                }
                 Kind::Get => {
-                    let objects = self.phase.existing_end - self.phase.load.first;
-                    let index = self.phase.load.first + self.roll(objects);
+                    let index = self.any_object();
                     self.get(index).await
+                }
+                Kind::Head => {
+                    let index = self.any_object();
+                    self.head(index).await
                 }
                 Kind::List => self.list().await,
                 Kind::Mixed => self.mixed().await,
@@ -172,6 +193,12 @@ impl Worker {
             }
         }
         self.recorders
+    }
+
+    /// One of the objects that exist.
+    fn any_object(&mut self) -> u64 {
+        let objects = self.phase.existing_end - self.phase.load.first;
+        self.phase.load.first + self.roll(objects)
     }
 
     fn roll(&mut self, sides: u64) -> u64 {
@@ -230,6 +257,20 @@ impl Worker {
         self.note("get", begun, &key, result)
     }
 
+    async fn head(&mut self, index: u64) -> bool {
+        let (key, size) = (self.phase.key(index), self.phase.size(index));
+        let begun = Instant::now();
+        let sent = self.connection.send_whole(Ask::new(Method::HEAD, Some(&key))).await;
+        let result = sent.and_then(|reply| {
+            let length = reply.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+            match length.and_then(|length| length.parse::<u64>().ok()) {
+                Some(told) if told == size => Ok((0, 0)),
+                told => Err(Failure::new(format!("its length is told as {told:?}, not {size}"))),
+            }
+        });
+        self.note("head", begun, &key, result)
+    }
+
     async fn delete(&mut self, index: u64) -> bool {
         let key = self.phase.key(index);
         let begun = Instant::now();
@@ -261,7 +302,7 @@ impl Worker {
             if element(text, "IsTruncated").as_deref() == Some("true") {
                 let token = element(text, "NextContinuationToken")
                     .ok_or_else(|| Failure::new("a truncated page has no continuation"))?;
-                self.token = Some(token);
+                self.token = (!self.phase.load.first_page).then_some(token);
             }
             let keys = text.matches("<Key>").count() + text.matches("<CommonPrefixes>").count();
             Ok((size, keys as u64))

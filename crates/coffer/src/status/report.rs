@@ -194,8 +194,11 @@ pub struct Usage {
     pub buckets: u64,
     /// Objects.
     pub objects: u64,
-    /// Their bytes.
+    /// Their bytes, and those of their other versions.
     pub bytes: u64,
     /// Uploads under way.
     pub uploads: u64,
+    /// Versions that are not the current object of their key, and delete markers.
+    #[serde(default)]
+    pub versions: u64,
 }

@@ -45,8 +45,12 @@ pub fn render(report: &Report) -> String {
         }
     }
     let usage = &report.usage;
+    let older = match usage.versions {
+        0 => String::new(),
+        versions => format!(" with {}", count(versions, "older version")),
+    };
     line(format!(
-        "stored    {} in {} and {}, {} under way",
+        "stored    {} in {}{older} and {}, {} under way",
         bytes(usage.bytes),
         count(usage.objects, "object"),
         count(usage.buckets, "bucket"),

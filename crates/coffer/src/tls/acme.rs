@@ -5,13 +5,14 @@
 //! The account and the certificate with its key are kept in the drive directories.
 
 mod client;
+mod renewal;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use coffer_base::{Clock as _, Rng as _, SystemClock, SystemRng};
+use coffer_base::{Clock as _, SystemClock, SystemRng};
 use coffer_http::Certificate;
 use instant_acme::{
     Account, AuthorizationStatus, ChallengeType, Identifier, NewAccount, NewOrder, OrderStatus,
@@ -27,19 +28,13 @@ use crate::store::HeldDrive;
 use super::Shown;
 use super::kept::{Drives, names_of, pair_text};
 use client::HttpsClient;
+use renewal::Renewal;
 
 /// Key and chain.
 const PAIR: &str = "tls-acme.pem";
 /// The account's key, and where the account is.
 const ACCOUNT: &str = "tls-acme-account.json";
 
-/// A certificate is renewed when so much of its time is over.
-const RENEW_AT_PART: f64 = 2.0 / 3.0;
-/// How often that is looked at.
-const LOOK_EVERY_MAX: Duration = Duration::from_secs(3600);
-/// After a failure; doubled after each further one. Servers allow few failures an hour.
-const PAUSE: Duration = Duration::from_secs(120);
-const PAUSE_MAX: Duration = Duration::from_secs(12 * 3600);
 /// For the server to look at the challenges, and to sign.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(90);
 
@@ -194,48 +189,18 @@ impl Acme {
     }
 }
 
-/// For how long `certificate` need not be renewed.
-fn fresh_for(certificate: &Certificate) -> Duration {
-    let validity = certificate.validity;
-    let whole_secs = (validity.until_secs - validity.from_secs) as f64;
-    let renew_secs = validity.from_secs as f64 + whole_secs * RENEW_AT_PART;
-    let left_secs = renew_secs - SystemClock.now().0 as f64 / 1000.0;
-    Duration::try_from_secs_f64(left_secs).unwrap_or_default()
-}
-
 /// Orders a certificate whenever one is due, until the task is dropped.
 pub(super) async fn renew(acme: Acme, shown: Arc<Shown>, drives: Drives) {
     let drives = Arc::new(drives);
-    let mut pause = PAUSE;
-    let mut ordered = !shown.stands_in;
+    let mut renewal = Renewal::new(&shown);
     loop {
-        let due = match shown.certificates.shown() {
-            Some(certificate) if ordered => fresh_for(&certificate),
-            _ => Duration::ZERO,
-        };
-        if !due.is_zero() {
-            // In steps, since clocks are set and machines sleep.
-            tokio::time::sleep(due.min(LOOK_EVERY_MAX)).await;
+        if let Some(wait) = renewal.wait(&shown, SystemClock.now()) {
+            tokio::time::sleep(wait).await;
             continue;
         }
-        let failure = match acme.order(&shown, &drives).await {
-            Ok(certificate) if fresh_for(&certificate).is_zero() => {
-                shown.take(certificate);
-                ordered = true;
-                "the server gave a certificate that is about to expire, or a clock is wrong".into()
-            }
-            Ok(certificate) => {
-                shown.take(certificate);
-                ordered = true;
-                pause = PAUSE;
-                continue;
-            }
-            Err(error) => format!("{}: {error:#}", acme.name()),
-        };
-        shown.refuse(failure);
-        // Others that failed at the same time come back at other times.
-        let jitter = SystemRng.below(1000) as f64 / 1000.0;
-        tokio::time::sleep(pause.mul_f64(1.0 + jitter / 4.0)).await;
-        pause = (pause * 2).min(PAUSE_MAX);
+        let result = acme.order(&shown, &drives).await;
+        let result = result.map_err(|error| format!("{}: {error:#}", acme.name()));
+        let pause = renewal.ended(&shown, result, SystemClock.now(), &SystemRng);
+        tokio::time::sleep(pause).await;
     }
 }

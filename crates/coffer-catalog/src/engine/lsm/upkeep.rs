@@ -79,6 +79,8 @@ impl Core {
     /// Writes every full table. The caller holds `files`.
     pub(super) fn flush(&self) -> Result<(), lsm_tree::Error> {
         let tree = self.view().tree().clone();
+        // Freed at the end, when the tree has let go of them.
+        let _written = std::mem::take(&mut *self.sealed.lock().expect("no holder panics"));
         {
             let turn = tree.get_flush_lock();
             coffer_base::failpoint::pass("index.before-flush");
@@ -152,9 +154,11 @@ impl Core {
         while !self.work().stop {
             let _files = self.files.read().expect("no holder panics");
             let tree = self.view().tree().clone();
-            let before = tree.current_version().id();
+            // Held until the tree has let go of it: the last holder of a merged table removes its
+            // file, and the tree would do so under the lock that its readers take.
+            let before = tree.current_version();
             tree.compact(strategy.clone(), self.pins.lowest())?;
-            if tree.current_version().id() != before {
+            if tree.current_version().id() != before.id() {
                 coffer_base::failpoint::pass("index.merged");
                 self.let_go();
             } else if !self.merge_all(ENTRIES_PER_DELETE_BUSY)? {
@@ -216,6 +220,8 @@ impl Core {
             return Ok(false);
         }
         let before = tree.tombstone_count();
+        // As in `merge_until_quiet`.
+        let _merged = tree.current_version();
         tree.major_compact(TABLE_BYTES, self.pins.lowest())?;
         self.let_go();
         let after = tree.tombstone_count();

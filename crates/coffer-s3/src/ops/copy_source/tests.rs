@@ -27,13 +27,25 @@ fn sources() {
 }
 
 #[test]
+fn versions() {
+    let version = |text: &str| CopySource::parse(text).unwrap().version.map(|id| id.to_string());
+    let id = "00000000000010000123456789abcdef";
+    assert_eq!(version(&format!("bucket/key?versionId={id}")).as_deref(), Some(id));
+    assert_eq!(version("bucket/key?versionId=null").as_deref(), Some("null"));
+    assert_eq!(version("bucket/key"), None);
+    assert_eq!(version("bucket/what%3FversionId=1"), None);
+}
+
+#[test]
 fn what_names_no_object_is_refused() {
     for text in ["", "/", "//", "bucket", "/bucket", "bucket/", "/bucket/", "/bucket/%ff"] {
         assert_eq!(CopySource::parse(text).unwrap_err().code, Code::InvalidArgument, "{text:?}");
     }
-    for text in ["bucket/key?versionId=abc", "bucket/key?versionId=", "arn:aws:s3:::bucket/key"] {
-        assert_eq!(CopySource::parse(text).unwrap_err().code, Code::NotImplemented, "{text:?}");
+    for text in ["bucket/key?versionId=abc", "bucket/key?versionId="] {
+        assert_eq!(CopySource::parse(text).unwrap_err().code, Code::InvalidArgument, "{text:?}");
     }
+    let arn = CopySource::parse("arn:aws:s3:::bucket/key").unwrap_err();
+    assert_eq!(arn.code, Code::NotImplemented);
 }
 
 #[test]

@@ -17,18 +17,19 @@ fn documents() {
     assert!(found.quiet);
     assert_eq!(found.keys[0].name, "a&b");
     assert_eq!(found.keys[1].name, " c ");
-    assert!(found.keys[1].named_version && !found.keys[0].named_version);
+    assert_eq!((found.keys[0].version, &found.keys[0].version_text), (None, &None));
+    assert_eq!(found.keys[1].version, Some(VersionId::Null));
 }
 
 #[test]
-fn what_is_not_built_concerns_its_key_alone() {
+fn what_is_refused_concerns_its_key_alone() {
     let found = asked(
         "<Delete><Object><Key>a</Key><VersionId>x</VersionId></Object>\
          <Object><Key>b</Key><ETag>1</ETag></Object><Object><Key>c</Key></Object></Delete>",
     )
     .unwrap();
     let refused = |at: usize| found.keys[at].refusal.as_ref().map(|e| e.code);
-    assert_eq!(refused(0), Some(Code::NotImplemented));
+    assert_eq!(refused(0), Some(Code::NoSuchVersion));
     assert_eq!(refused(1), Some(Code::NotImplemented));
     assert_eq!(refused(2), None);
 }
@@ -55,12 +56,24 @@ fn malformed_documents() {
 fn answers() {
     let asked = asked(
         "<Delete><Object><Key>a</Key></Object><Object><Key>&lt;</Key>\
-         <VersionId>null</VersionId></Object></Delete>",
+         <VersionId>null</VersionId></Object><Object><Key>m</Key></Object>\
+         <Object><Key>v</Key><VersionId>null</VersionId></Object></Delete>",
     )
     .unwrap();
-    let outcomes = [Ok(()), Err(S3Error::new(Code::AccessDenied))];
+    let id = VersionId::Given { sequence: 1, check: 2 };
+    let marker = |id| Ok(Deleted { version_id: Some(id), delete_marker: true });
+    let refused = Err(S3Error::new(Code::AccessDenied));
+    let outcomes = [Ok(Deleted::default()), refused, marker(id), marker(VersionId::Null)];
     let text = result(&asked, &outcomes);
     assert!(text.contains("<Deleted><Key>a</Key></Deleted>"), "{text}");
+    let created = "<Deleted><Key>m</Key><DeleteMarker>true</DeleteMarker>\
+                   <DeleteMarkerVersionId>00000000000000010000000000000002\
+                   </DeleteMarkerVersionId></Deleted>";
+    assert!(text.contains(created), "{text}");
+    let removed = "<Deleted><Key>v</Key><VersionId>null</VersionId>\
+                   <DeleteMarker>true</DeleteMarker>\
+                   <DeleteMarkerVersionId>null</DeleteMarkerVersionId></Deleted>";
+    assert!(text.contains(removed), "{text}");
     let error = "<Error><Key>&lt;</Key><Code>AccessDenied</Code><Message>Access Denied</Message>\
                  <VersionId>null</VersionId></Error>";
     assert!(text.contains(error), "{text}");

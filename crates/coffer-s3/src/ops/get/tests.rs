@@ -6,6 +6,7 @@ use crate::ops::tests::with;
 
 fn info(size: u64) -> ObjectInfo {
     ObjectInfo {
+        version_id: None,
         key: "key".to_owned(),
         object_id: ObjectId(1),
         size,

@@ -52,14 +52,6 @@ fn values_that_nobody_knows_are_the_clients_fault() {
 }
 
 #[test]
-fn only_the_null_version_exists() {
-    let at = |target| check(&head("GET", target, HeaderMap::new()));
-    at("/bucket/key?versionId=null").unwrap();
-    assert_eq!(at("/bucket/key?versionId=abc").unwrap_err().code, Code::NotImplemented);
-    assert_eq!(at("/bucket/key?versionId").unwrap_err().code, Code::NotImplemented);
-}
-
-#[test]
 fn a_presigned_query_stands_for_headers() {
     let target = "/bucket/key?X-Amz-Signature=00&X-Amz-Date=d&x-amz-meta-a=1&X-Amz-Tagging=t%3D1\
                   &x-amz-acl=public-read&x-id=PutObject";
@@ -99,6 +91,5 @@ fn no_value_panics() {
         for name in ["x-amz-acl", "x-amz-storage-class", "x-amz-object-ownership"] {
             let _ = check(&with(&[(name, text)]));
         }
-        let _ = version(Some(text));
     }
 }

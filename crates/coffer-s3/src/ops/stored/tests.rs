@@ -7,6 +7,7 @@ use crate::respond::reply_empty;
 
 fn info(headers: Headers) -> ObjectInfo {
     ObjectInfo {
+        version_id: None,
         key: "key".to_owned(),
         object_id: ObjectId(1),
         size: 3,
