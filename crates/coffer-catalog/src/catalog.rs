@@ -15,7 +15,7 @@ use crate::engine::{Engine, EngineError, IndexReads};
 use crate::persister::{Persisted, Persister};
 use crate::rebuild::{self, Replayed};
 use crate::record::RecordError;
-use crate::sequencer::{Counts, Message, Pending, Request, Sequencer};
+use crate::sequencer::{Counts, Leading, Message, Pending, Request, Sequencer, Shared};
 use crate::snapshot::Snapshot;
 use crate::steps::LongestSteps;
 use crate::txn::{Txn, TxnError};
@@ -37,6 +37,8 @@ pub struct OpenOptions {
     /// Throw the index away and make it from the records of the log alone, whatever checkpoints
     /// there are.
     pub from_records: bool,
+    /// Who may run groups with [`Sequencing::Thread`], beside that thread.
+    pub leading: Leading,
 }
 
 /// Why the catalog could not be opened, read or closed.
@@ -173,7 +175,14 @@ struct Inner {
     /// With [`Sequencing::Inline`], commits that wait for [`Catalog::run_gathered`].
     gathered: Mutex<Option<Vec<Box<dyn Request>>>>,
     /// Present with [`Sequencing::Thread`].
-    queue: Option<Sender<Message>>,
+    served: Option<Served>,
+}
+
+/// Where commits go with [`Sequencing::Thread`].
+struct Served {
+    shared: Arc<Shared>,
+    /// It ends with this: the thread has none.
+    queue: Sender<Message>,
 }
 
 enum Running {
@@ -223,15 +232,17 @@ impl Catalog {
         }
         let sequencer =
             Sequencer::new(lane, engine.clone(), counts.clone(), persister, checkpointing);
-        let (running, queue) = match mode {
+        let (running, served) = match mode {
             Sequencing::Inline => (Running::Inline(Box::new(sequencer)), None),
             Sequencing::Thread => {
                 let (queue, messages) = channel();
+                let shared = Arc::new(Shared::new(sequencer, options.leading));
+                let serving = shared.clone();
                 let thread = thread::Builder::new()
                     .name("commit".into())
-                    .spawn(move || sequencer.run(&messages))
+                    .spawn(move || serving.run(&messages))
                     .map_err(|e| Error::Thread(e.to_string()))?;
-                (Running::Thread(thread), Some(queue))
+                (Running::Thread(thread), Some(Served { shared, queue }))
             }
         };
         let (running, gathered) = (Mutex::new(running), Mutex::default());
@@ -244,7 +255,7 @@ impl Catalog {
             replayed,
             running,
             gathered,
-            queue,
+            served,
         };
         Ok(Catalog { inner: Arc::new(inner) })
     }
@@ -285,9 +296,9 @@ impl Catalog {
     {
         let (reply, answer) = oneshot::channel();
         let request: Box<dyn Request> = Box::new(Pending::new(ack, size_hint, plan, reply));
-        match &self.inner.queue {
-            Some(queue) => {
-                if queue.send(Message::Commit(request)).is_err() {
+        match &self.inner.served {
+            Some(Served { shared, queue }) => {
+                if shared.take(request, queue).is_err() {
                     return Err(CommitError::Closed);
                 }
             }
@@ -364,7 +375,7 @@ impl Catalog {
             Running::Closed => return Ok(()),
             Running::Inline(sequencer) => sequencer.finish(),
             Running::Thread(thread) => {
-                if let Some(queue) = &inner.queue {
+                if let Some(Served { queue, .. }) = &inner.served {
                     // If the thread has ended already, joining it tells why.
                     drop(queue.send(Message::Close));
                 }

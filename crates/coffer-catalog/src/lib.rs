@@ -63,6 +63,7 @@ pub use engine::{
 pub use rebuild::{catch_up, replay_records};
 pub use record::decode_counters;
 pub use row::Row;
+pub use sequencer::Leading;
 pub use snapshot::{Range, Snapshot};
 pub use steps::LongestSteps;
 pub use txn::{Txn, TxnError};

@@ -16,7 +16,7 @@ use coffer_base::wire::{Put, Reader};
 use coffer_base::{Ack, StillClock};
 use coffer_log::{DriveThreads, Log, LogOptions, Seams};
 
-use crate::{Catalog, CommitError, MemEngine, Sequencing, TxnError};
+use crate::{Catalog, CommitError, Leading, MemEngine, OpenOptions, Sequencing, TxnError};
 
 /// The key that every plan reads and writes: the number of the last plan.
 const LAST: &[u8] = b"last";
@@ -49,7 +49,7 @@ fn number(value: Option<bytes::Bytes>) -> u64 {
 }
 
 impl Bench {
-    fn open() -> Arc<Bench> {
+    fn open(leading: Leading) -> Arc<Bench> {
         let world = SimWorld::new(1);
         let drives: Vec<_> = (0..2).map(|i| world.drive(&format!("d{i}"))).collect();
         let inline = Seams::inline(Arc::new(StillClock), Arc::new(SeededRng::new(1)));
@@ -65,7 +65,9 @@ impl Bench {
         let given = drives.iter().map(|drive| drive.clone() as Arc<dyn Drive>).collect();
         let (log, lane, _) = Log::open(given, options, seams).expect("the set opens");
         let engine = Arc::new(MemEngine::default());
-        let catalog = Catalog::open(log, lane, engine, Sequencing::Thread).expect("it opens");
+        let options = OpenOptions { leading, ..OpenOptions::default() };
+        let catalog = Catalog::open_with(log, lane, engine, Sequencing::Thread, options);
+        let catalog = catalog.expect("it opens");
         let mut bench = Bench { catalog, drives, barriers: Vec::new(), first: 0 };
         bench.first = bench.put(b"first") >> 20;
         bench.barriers = bench.drives.iter().map(|drive| drive.barriers()).collect();
@@ -110,8 +112,8 @@ impl Bench {
 }
 
 /// Two clients that write, one that is refused, one that reads.
-fn clients_and_readers() {
-    let bench = Bench::open();
+fn clients_and_readers(leading: Leading) {
+    let bench = Bench::open(leading);
     let mut tasks = Vec::new();
     for key in [b"a", b"b"] {
         let bench = bench.clone();
@@ -147,8 +149,8 @@ fn clients_and_readers() {
 
 /// A commit is handed over, then the catalog is closed by the same caller, while another caller
 /// commits, who may come too late.
-fn the_end_comes_after_what_was_handed_over() {
-    let bench = Bench::open();
+fn the_end_comes_after_what_was_handed_over(leading: Leading) {
+    let bench = Bench::open(leading);
     let other = {
         let bench = bench.clone();
         thread::spawn(move || match block_on(bench.commit(b"b", true)) {
@@ -176,10 +178,18 @@ fn the_end_comes_after_what_was_handed_over() {
 
 #[test]
 fn nobody_sees_what_is_not_durable() {
-    explore("Catalog, clients and readers", clients_and_readers);
+    explore("Catalog, clients and readers", || clients_and_readers(Leading::Never));
 }
 
 #[test]
 fn a_close_leaves_nobody_waiting() {
-    explore("Catalog, commits and its end", the_end_comes_after_what_was_handed_over);
+    let end = || the_end_comes_after_what_was_handed_over(Leading::Never);
+    explore("Catalog, commits and its end", end);
+}
+
+#[test]
+fn callers_that_run_their_own_groups_keep_the_same_promises() {
+    explore("Catalog, callers that lead", || clients_and_readers(Leading::Caller));
+    let end = || the_end_comes_after_what_was_handed_over(Leading::Caller);
+    explore("Catalog, callers that lead and its end", end);
 }

@@ -10,8 +10,8 @@ use coffer_base::rng::SeededRng;
 use coffer_base::wire::Reader;
 use coffer_base::{Ack, Position, Rng, StillClock};
 use coffer_catalog::{
-    Catalog, CommitError, Engine, EngineOptions, LsmEngine, MemEngine, Sequencing, Txn, TxnError,
-    decode_counters,
+    Catalog, CommitError, Engine, EngineOptions, Leading, LsmEngine, MemEngine, OpenOptions,
+    Sequencing, Txn, TxnError, decode_counters,
 };
 use coffer_log::{Chain, Extent, Lane, Log, LogOptions, Mark, Seams};
 
@@ -291,12 +291,64 @@ fn the_real_catalog_keeps_every_commit_whatever_becomes_of_its_engine() {
     }
 }
 
+fn led(dir: &std::path::Path, leading: Leading) -> Catalog {
+    let (log, lane) = real_log(dir);
+    let engine = Arc::new(LsmEngine::open(&dir.join("index"), small()).expect("opens"));
+    let options = OpenOptions { leading, ..OpenOptions::default() };
+    Catalog::open_with(log, lane, engine, Sequencing::Thread, options).expect("it opens")
+}
+
+#[test]
+fn a_lone_caller_runs_its_own_plan_where_its_thread_may_block() {
+    for (leading, threads, expected) in [
+        (Leading::Never, 2, "commit"),
+        (Leading::Caller, 0, "own"),
+        (Leading::Task, 0, "commit"),
+        (Leading::Task, 1, "own"),
+        (Leading::Task, 2, "own"),
+    ] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let catalog = led(dir.path(), leading);
+        let committing = {
+            let catalog = catalog.clone();
+            async move {
+                let plan = |txn: &mut Txn<'_>| {
+                    txn.put(b"\x01k", b"v");
+                    let name = std::thread::current().name().map(str::to_owned);
+                    Ok::<_, TxnError>(if name.as_deref() == Some("commit") {
+                        "commit"
+                    } else {
+                        "own"
+                    })
+                };
+                for _ in 0..3 {
+                    let ran = catalog.commit(Ack::All, 16, plan).await.expect("commits");
+                    assert_eq!(ran, expected, "{leading:?} with {threads} threads");
+                }
+            }
+        };
+        let runtime = match threads {
+            0 => tokio::runtime::Builder::new_current_thread().build(),
+            n => tokio::runtime::Builder::new_multi_thread().worker_threads(n).build(),
+        };
+        let runtime = runtime.expect("it starts");
+        runtime.block_on(async { tokio::spawn(committing).await.expect("it ends") });
+        catalog.close().expect("it closes");
+        let late = block_on(catalog.commit(Ack::All, 0, |_| Ok::<_, Refused>(())));
+        assert_eq!(late, Err(CommitError::Closed), "{leading:?}");
+    }
+}
+
 #[test]
 fn commits_from_many_tasks_are_serial_and_share_groups() {
+    for leading in [Leading::Never, Leading::Task] {
+        serial_and_shared(leading);
+    }
+}
+
+fn serial_and_shared(leading: Leading) {
     let dir = tempfile::tempdir().expect("a directory");
-    let (log, lane) = real_log(dir.path());
-    let engine = Arc::new(LsmEngine::open(&dir.path().join("index"), small()).expect("opens"));
-    let catalog = Catalog::open(log, lane, engine, Sequencing::Thread).expect("it opens");
+    let catalog = led(dir.path(), leading);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build();
     runtime.expect("it starts").block_on(async {
         let tasks: Vec<_> = (0..32)

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 
 use crate::action::Action;
-use crate::context::{self, Context};
+use crate::context::{self, Keys};
 use crate::policy::Policy;
 use crate::policy::arn::Head;
 use crate::principal::Principal;
@@ -27,7 +27,7 @@ pub struct Ask<'a> {
     /// (`RestrictPublicBuckets`): then only the owner's account may use it.
     pub restrict_public: bool,
     /// The condition keys of the request.
-    pub context: &'a Context,
+    pub context: &'a dyn Keys,
 }
 
 impl<'a> Ask<'a> {
@@ -46,7 +46,7 @@ impl<'a> Ask<'a> {
     }
 
     /// With these condition keys.
-    pub fn with_context(self, context: &'a Context) -> Ask<'a> {
+    pub fn with_context(self, context: &'a dyn Keys) -> Ask<'a> {
         Ask { context, ..self }
     }
 }
@@ -63,7 +63,7 @@ pub(crate) struct Question<'a> {
     pub(crate) owner: Option<&'a str>,
     pub(crate) resource_policy: Option<&'a Policy>,
     pub(crate) restrict_public: bool,
-    pub(crate) context: &'a Context,
+    pub(crate) context: &'a dyn Keys,
     pub(crate) principal: &'a Principal,
     /// The caller's ARN and that of its role, made when they are first asked for.
     pub(crate) arns: OnceCell<(String, Option<String>)>,

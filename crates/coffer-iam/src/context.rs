@@ -1,6 +1,7 @@
 //! The condition keys of a request: what policies may ask about it beyond action and resource.
 
 use std::borrow::Cow;
+use std::fmt;
 
 /// Values by key. Keys compare ignoring ASCII case; a key has one value or several.
 ///
@@ -12,6 +13,19 @@ pub struct Context(Vec<(Cow<'static, str>, Vec<String>)>);
 
 /// The context without any key.
 pub static EMPTY: Context = Context(Vec::new());
+
+/// Where the condition keys of a request come from. Most decisions ask for none, so who makes
+/// them from a request may do so at the first question.
+pub trait Keys: fmt::Debug + Sync {
+    /// All of them; the same at each call.
+    fn context(&self) -> &Context;
+}
+
+impl Keys for Context {
+    fn context(&self) -> &Context {
+        self
+    }
+}
 
 impl Context {
     /// An empty one.

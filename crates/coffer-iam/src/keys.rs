@@ -42,7 +42,8 @@ impl<'a> Question<'a> {
             Known::Absent => return None,
             Known::NotMine => {}
         }
-        let context = self.principal.context.get(key).or_else(|| self.context.get(key))?;
+        let of_request = || self.context.context().get(key);
+        let context = self.principal.context.get(key).or_else(of_request)?;
         Some(Values::Many(context))
     }
 

@@ -50,7 +50,7 @@ pub mod wildcard;
 pub use action::{Action, Scope};
 pub use ask::Ask;
 pub use authorize::{Denied, Grant, Reason, authorize};
-pub use context::Context;
+pub use context::{Context, Keys};
 pub use decide::Layer;
 pub use explain::{Decision, Explanation, StatementRef, Verdict, explain};
 pub use may::may_reach;

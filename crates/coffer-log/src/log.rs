@@ -64,13 +64,24 @@ impl Log {
     /// Reads `range` of the bytes at `extent`: verified, and rebuilt from other drives where they
     /// are missing or wrong.
     pub fn read(&self, extent: &Extent, range: Range<u64>) -> Result<Bytes, Error> {
+        let mut pieces = self.read_pieces(extent, range)?;
+        Ok(match pieces.len() {
+            0 => Bytes::new(),
+            1 => pieces.swap_remove(0),
+            _ => pieces.concat().into(),
+        })
+    }
+
+    /// As [`Log::read`], but in as many pieces as they were read in: nothing is copied together.
+    /// None of them is empty.
+    pub fn read_pieces(&self, extent: &Extent, range: Range<u64>) -> Result<Vec<Bytes>, Error> {
         assert!(
             range.start <= range.end && range.end <= extent.len,
             "{range:?} of {} bytes",
             extent.len
         );
         if range.is_empty() {
-            return Ok(Bytes::new());
+            return Ok(Vec::new());
         }
         let inner = &self.0.inner;
         let segment = inner.table.get(extent.segment).ok_or_else(|| {
@@ -80,7 +91,7 @@ impl Log {
             (Layout::Bulk { .. }, true) => bulk::read_bulk(inner, &segment, extent, range),
             (Layout::Copies(_) | Layout::Cells { .. }, false) => {
                 let payload = read_payload(inner, &segment, extent)?;
-                Ok(payload.slice(range.start as usize..range.end as usize))
+                Ok(vec![payload.slice(range.start as usize..range.end as usize)])
             }
             _ => Err(Error::Corrupt(format!("{extent:?} is of another kind than its segment"))),
         }

@@ -10,8 +10,9 @@ use crate::error::{Error, Result};
 
 /// Steps of readers together, about: with one being sent and one read ahead each, twice this.
 const READERS_BYTES_TARGET: u64 = 16 << 20;
-/// The largest step.
-const STEP_BYTES_MAX: u64 = 512 << 10;
+/// The largest step: a row of a large upload, so that what drives are missing is rebuilt from one
+/// read of each of the others.
+const STEP_BYTES_MAX: u64 = ROW_BYTES_MAX as u64;
 /// The smallest step: what one checksum of a bulk cell covers.
 const STEP_BYTES_MIN: u64 = 64 << 10;
 
@@ -159,7 +160,8 @@ mod tests {
 
     #[test]
     fn steps_shrink_as_readers_become_many() {
-        for (readers, kib) in [(0, 512), (1, 512), (32, 512), (33, 256), (128, 128), (9999, 64)] {
+        for (readers, kib) in [(0, 1024), (16, 1024), (17, 512), (33, 256), (128, 128), (9999, 64)]
+        {
             assert_eq!(step_bytes(readers), kib << 10, "{readers}");
         }
         let crowd = Crowd::default();
@@ -167,7 +169,7 @@ mod tests {
         assert_eq!((places[0].step_bytes(), places[0].may_read_ahead()), (64 << 10, false));
         drop(places);
         let alone = crowd.enter();
-        assert_eq!((alone.step_bytes(), alone.may_read_ahead()), (512 << 10, true));
+        assert_eq!((alone.step_bytes(), alone.may_read_ahead()), (1 << 20, true));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! GET and HEAD: one look into the catalog decides everything; then the bytes stream.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::pin::Pin as PinBox;
 use std::sync::Arc;
@@ -148,7 +149,7 @@ impl Objects {
                 let row: Option<ManifestRow> = snapshot.row(&keys::manifest(blob))?;
                 let row = row.ok_or_else(|| lost("manifest"))?;
                 drop(snapshot);
-                Some(self.resolve_manifest(blob, row).await?)
+                Some(Box::pin(self.resolve_manifest(blob, row)).await?)
             }
         };
         Ok(Found { bucket, key, head, headers, manifest })
@@ -208,7 +209,7 @@ fn resolve(found: &Found, request: &Get) -> Result<ObjectHead> {
     Ok(ObjectHead { info, range, partial, parts_count })
 }
 
-type Reading = PinBox<Box<dyn Future<Output = Result<Bytes>> + Send>>;
+type Reading = PinBox<Box<dyn Future<Output = Result<Vec<Bytes>>> + Send>>;
 
 /// The largest step of what is in memory: it fits the processor's cache, so that it is checked and
 /// sent from there, and takes the thread for no longer than a small request does.
@@ -218,7 +219,7 @@ const UNBROKEN_BYTES_MAX: u64 = 2 << 20;
 
 /// A chunk, on its way or here.
 enum Chunk {
-    Read(Result<Bytes>),
+    Read(Result<Vec<Bytes>>),
     Reading(Reading),
 }
 
@@ -232,8 +233,8 @@ pub(crate) struct ByteReader {
     at: At,
     /// What is not yet asked for.
     range: Range<u64>,
-    /// The first bytes, if they have been read before they were asked for.
-    first: Option<Bytes>,
+    /// What has been read and not been asked for, in order.
+    ready: VecDeque<Bytes>,
     ahead: Option<Chunk>,
     /// Whether it had to wait for a drive, and so will have to again.
     waits: bool,
@@ -256,7 +257,7 @@ impl ByteReader {
             place,
             at: At::default(),
             range,
-            first: None,
+            ready: VecDeque::new(),
             ahead: None,
             waits: false,
             unbroken_bytes: 0,
@@ -265,14 +266,16 @@ impl ByteReader {
 
     /// Reads the first chunk, so that what is unreadable is known before anything is sent.
     async fn fill_first(&mut self) -> Result<()> {
-        self.first = self.next().await.transpose()?;
+        if let Some(first) = self.next().await.transpose()? {
+            self.ready.push_front(first);
+        }
         Ok(())
     }
 
     /// The next bytes; `None` at the end of the range, and after an error.
     pub(crate) async fn next(&mut self) -> Option<Result<Bytes>> {
-        if let Some(first) = self.first.take() {
-            return Some(Ok(first));
+        if let Some(bytes) = self.ready.pop_front() {
+            return Some(Ok(bytes));
         }
         if self.unbroken_bytes >= UNBROKEN_BYTES_MAX {
             self.unbroken_bytes = 0;
@@ -291,7 +294,14 @@ impl ByteReader {
             Ok(_) => {}
             Err(_) => self.range = self.range.end..self.range.end,
         }
-        Some(read)
+        match read {
+            Ok(pieces) => {
+                self.ready.extend(pieces);
+                // What is read is never nothing.
+                self.ready.pop_front().map(Ok)
+            }
+            Err(error) => Some(Err(error)),
+        }
     }
 
     /// Reads the next chunk, or starts to.
@@ -313,7 +323,7 @@ impl ByteReader {
             if let Some(bytes) = self.log.read_now(&extent, from..to) {
                 self.range.start = extent_start + to;
                 self.unbroken_bytes += to - from;
-                return Some(Chunk::Read(Ok(bytes)));
+                return Some(Chunk::Read(Ok(vec![bytes])));
             }
             self.waits = true;
         }
@@ -321,9 +331,10 @@ impl ByteReader {
         self.range.start = extent_start + to;
         let log = self.log.clone();
         let reading = blocking::call(&*self.blocking, move || {
-            let bytes = log.read(&extent, from..to)?;
-            assert_eq!(bytes.len() as u64, to - from, "the log gives what it is asked for");
-            Ok(bytes)
+            let pieces = log.read_pieces(&extent, from..to)?;
+            let bytes: usize = pieces.iter().map(Bytes::len).sum();
+            assert_eq!(bytes as u64, to - from, "the log gives what it is asked for");
+            Ok(pieces)
         });
         Some(Chunk::Reading(Box::pin(async move { reading.await? })))
     }

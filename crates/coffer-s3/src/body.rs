@@ -13,6 +13,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::{Bytes, BytesMut};
 use coffer_objects::ChecksumAlgorithm;
 use coffer_sigv4::ChunkSigner;
+use coffer_sigv4::header::values;
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body_util::combinators::BoxBody;
@@ -276,7 +277,7 @@ const CHECKSUM_FAMILY: &str = "x-amz-checksum-";
 /// The names in `x-amz-trailer`, in lower case.
 fn announced_trailers(headers: &HeaderMap) -> Result<Vec<String>, S3Error> {
     let mut names = Vec::new();
-    for value in headers.get_all("x-amz-trailer") {
+    for value in values(headers, "x-amz-trailer") {
         let value = value.to_str().map_err(|_| {
             S3Error::with_message(Code::InvalidRequest, "The value of x-amz-trailer is invalid.")
         })?;

@@ -14,6 +14,7 @@
 //! | [`request`] | what a verb is given |
 //! | [`body`] | the payload: decoded, verified, in order |
 //! | [`respond`] | what a verb gives back |
+//! | `stamps` | the headers that every reply has |
 //! | [`error`] | S3's error codes, and the one table from the domain's errors |
 //! | [`xml`] | bounded reading, escaped writing |
 //! | [`metrics`] | counts and latencies by operation |
@@ -42,6 +43,7 @@ mod ops;
 pub mod request;
 pub mod respond;
 pub mod service;
+mod stamps;
 pub mod xml;
 
 pub use coffer_sigv4::{Query, sign, time};

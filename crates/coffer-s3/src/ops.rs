@@ -44,6 +44,7 @@ mod version_id;
 mod versioning;
 mod versions;
 
+pub(crate) use context::of as context_of;
 pub(crate) use route::route;
 pub(crate) use table::Operation;
 
@@ -65,40 +66,42 @@ pub(crate) async fn dispatch(
     refuse::check(&call)?;
     version_id::check(operation, &call)?;
     caller::check_owner(service, &call)?;
-    call.head.context = context::of(&service.settings.region, operation, &call.head);
+    call.head.asked.operation = Some(operation);
+    // A future has room for the largest of what it may wait for, and is moved for each request: only
+    // reading is in this one.
     match operation {
-        Operation::ListBuckets => buckets::list(service, call).await,
-        Operation::CreateBucket => buckets::create(service, call).await,
-        Operation::HeadBucket => buckets::head(service, call).await,
-        Operation::DeleteBucket => buckets::delete(service, call).await,
-        Operation::GetBucketLocation => buckets::location(service, call).await,
-        Operation::GetBucketVersioning => versioning::get(service, call).await,
-        Operation::PutBucketVersioning => versioning::put(service, call).await,
-        Operation::ListObjectVersions => versions::list(service, call).await,
-        Operation::GetBucketAck => buckets::get_ack(service, call).await,
-        Operation::PutBucketAck => buckets::put_ack(service, call).await,
-        Operation::GetBucketPolicy => policies::get(service, call).await,
-        Operation::PutBucketPolicy => policies::put(service, call).await,
-        Operation::DeleteBucketPolicy => policies::delete(service, call).await,
-        Operation::GetBucketPolicyStatus => policies::status(service, call).await,
-        Operation::GetPublicAccessBlock => policies::get_block(service, call).await,
-        Operation::PutPublicAccessBlock => policies::put_block(service, call).await,
-        Operation::DeletePublicAccessBlock => policies::delete_block(service, call).await,
-        Operation::ListObjects => list::first(service, call).await,
-        Operation::ListObjectsV2 => list::second(service, call).await,
-        Operation::PutObject => put::put(service, call).await,
+        Operation::ListBuckets => Box::pin(buckets::list(service, call)).await,
+        Operation::CreateBucket => Box::pin(buckets::create(service, call)).await,
+        Operation::HeadBucket => Box::pin(buckets::head(service, call)).await,
+        Operation::DeleteBucket => Box::pin(buckets::delete(service, call)).await,
+        Operation::GetBucketLocation => Box::pin(buckets::location(service, call)).await,
+        Operation::GetBucketVersioning => Box::pin(versioning::get(service, call)).await,
+        Operation::PutBucketVersioning => Box::pin(versioning::put(service, call)).await,
+        Operation::ListObjectVersions => Box::pin(versions::list(service, call)).await,
+        Operation::GetBucketAck => Box::pin(buckets::get_ack(service, call)).await,
+        Operation::PutBucketAck => Box::pin(buckets::put_ack(service, call)).await,
+        Operation::GetBucketPolicy => Box::pin(policies::get(service, call)).await,
+        Operation::PutBucketPolicy => Box::pin(policies::put(service, call)).await,
+        Operation::DeleteBucketPolicy => Box::pin(policies::delete(service, call)).await,
+        Operation::GetBucketPolicyStatus => Box::pin(policies::status(service, call)).await,
+        Operation::GetPublicAccessBlock => Box::pin(policies::get_block(service, call)).await,
+        Operation::PutPublicAccessBlock => Box::pin(policies::put_block(service, call)).await,
+        Operation::DeletePublicAccessBlock => Box::pin(policies::delete_block(service, call)).await,
+        Operation::ListObjects => Box::pin(list::first(service, call)).await,
+        Operation::ListObjectsV2 => Box::pin(list::second(service, call)).await,
+        Operation::PutObject => Box::pin(put::put(service, call)).await,
         Operation::GetObject => get::get(service, call).await,
         Operation::HeadObject => get::head(service, call).await,
         Operation::DeleteObject => delete::one(service, call).await,
-        Operation::DeleteObjects => delete::many(service, call).await,
-        Operation::CopyObject => copy::copy(service, call).await,
-        Operation::CreateMultipartUpload => uploads::create(service, call).await,
-        Operation::CompleteMultipartUpload => uploads::complete(service, call).await,
-        Operation::AbortMultipartUpload => uploads::abort(service, call).await,
-        Operation::ListMultipartUploads => uploads::list(service, call).await,
-        Operation::UploadPart => parts::upload(service, call).await,
-        Operation::UploadPartCopy => parts::copy(service, call).await,
-        Operation::ListParts => parts::list(service, call).await,
+        Operation::DeleteObjects => Box::pin(delete::many(service, call)).await,
+        Operation::CopyObject => Box::pin(copy::copy(service, call)).await,
+        Operation::CreateMultipartUpload => Box::pin(uploads::create(service, call)).await,
+        Operation::CompleteMultipartUpload => Box::pin(uploads::complete(service, call)).await,
+        Operation::AbortMultipartUpload => Box::pin(uploads::abort(service, call)).await,
+        Operation::ListMultipartUploads => Box::pin(uploads::list(service, call)).await,
+        Operation::UploadPart => Box::pin(parts::upload(service, call)).await,
+        Operation::UploadPartCopy => Box::pin(parts::copy(service, call)).await,
+        Operation::ListParts => Box::pin(parts::list(service, call)).await,
         unbuilt => Err(refuse::unbuilt(unbuilt.name())),
     }
 }

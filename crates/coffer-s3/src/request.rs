@@ -1,20 +1,19 @@
 //! What a verb is given: the head of a request whose caller is known, and its body.
 
-use std::borrow::Cow;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use coffer_base::Timestamp;
 use coffer_http::Arrival;
-use coffer_iam::{Action, Ask, Context, Denied, Grant, Policy, Principal, Resource};
+use coffer_iam::{Action, Ask, Context, Denied, Grant, Keys, Policy, Principal, Resource};
 use coffer_objects::BucketFacts;
 pub use coffer_sigv4::Query;
-use http::header::AsHeaderName;
 use http::{HeaderMap, Method};
 
 use crate::body::Body;
 use crate::error::{Code, S3Error};
 use crate::ops::caller::{BUCKET_OWNER, SOURCE_OWNER, check_expected};
+use crate::ops::{self, Operation};
 use crate::service::Service;
 
 /// Everything about a request but its body.
@@ -42,8 +41,51 @@ pub struct CallHead {
     pub arrival: Option<Arrival>,
     /// How it is signed; `None` if it is not.
     pub signed: Option<Signed>,
-    /// What policies may ask about it.
-    pub context: Context,
+    /// What policies may ask about it, once its operation is known and its headers are complete.
+    pub(crate) asked: Asked,
+}
+
+/// What policies may ask about a request. It is made when the first of them asks.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    /// Without one nothing can be asked.
+    pub operation: Option<Operation>,
+    context: OnceLock<Context>,
+}
+
+/// A request in a region, for policies to ask about.
+#[derive(Debug)]
+struct Asking<'a> {
+    head: &'a CallHead,
+    region: &'a str,
+    /// The version in question, where the query does not name it.
+    version: Option<&'a str>,
+    /// The context with that version.
+    of_version: OnceLock<Context>,
+}
+
+impl Asking<'_> {
+    /// What may be asked about the request.
+    fn of_request(&self) -> &Context {
+        let Asked { operation, context } = &self.head.asked;
+        context.get_or_init(|| match operation {
+            Some(operation) => ops::context_of(self.region, *operation, self.head),
+            None => Context::new(),
+        })
+    }
+}
+
+impl Keys for Asking<'_> {
+    fn context(&self) -> &Context {
+        match self.version {
+            None => self.of_request(),
+            Some(version) => self.of_version.get_or_init(|| {
+                let mut context = self.of_request().clone();
+                context.set("s3:versionid", version);
+                context
+            }),
+        }
+    }
 }
 
 /// How a request is signed.
@@ -95,7 +137,7 @@ impl CallHead {
     ) -> Result<Grant, S3Error> {
         let own = self.bucket.as_deref() == Some(bucket);
         let expected = own.then_some(BUCKET_OWNER);
-        self.grant_expecting(service, action, (bucket, key), expected, &self.context)
+        self.grant_expecting(service, action, (bucket, key), expected, &self.asking(service, None))
     }
 
     /// The same for the source of a copy; `version`: the one that is named.
@@ -107,9 +149,9 @@ impl CallHead {
         key: &str,
         version: Option<&str>,
     ) -> Result<Grant, S3Error> {
-        let context = self.context_of(version);
+        let asking = self.asking(service, version);
         let place = (bucket, Some(key));
-        self.grant_expecting(service, action, place, Some(SOURCE_OWNER), &context)
+        self.grant_expecting(service, action, place, Some(SOURCE_OWNER), &asking)
     }
 
     /// The same for a version of a key in the bucket of this request, which the query does not name.
@@ -120,21 +162,9 @@ impl CallHead {
         key: &str,
         version: Option<&str>,
     ) -> Result<Grant, S3Error> {
-        let context = self.context_of(version);
+        let asking = self.asking(service, version);
         let place = (self.bucket()?, Some(key));
-        self.grant_expecting(service, action, place, Some(BUCKET_OWNER), &context)
-    }
-
-    /// The context of a question about `version`.
-    fn context_of(&self, version: Option<&str>) -> Cow<'_, Context> {
-        match version {
-            None => Cow::Borrowed(&self.context),
-            Some(version) => {
-                let mut context = self.context.clone();
-                context.set("s3:versionid", version);
-                Cow::Owned(context)
-            }
-        }
+        self.grant_expecting(service, action, place, Some(BUCKET_OWNER), &asking)
     }
 
     fn grant_expecting(
@@ -143,10 +173,10 @@ impl CallHead {
         action: Action,
         (bucket, key): (&str, Option<&str>),
         expected: Option<&'static str>,
-        context: &Context,
+        asking: &Asking<'_>,
     ) -> Result<Grant, S3Error> {
         let resource = Resource::addressed(Some(bucket), key);
-        let ask = Ask::new(action, &resource).with_context(context);
+        let ask = Ask::new(action, &resource).with_context(asking);
         if bucket.is_empty() || action == Action::CreateBucket {
             return self.ask(&ask);
         }
@@ -198,9 +228,21 @@ impl CallHead {
         self.ask(&Ask {
             owner: Some(&service.account_of(&facts.bucket)),
             resource_policy: Some(policy),
-            ..Ask::new(action, &resource).with_context(&self.context)
+            ..Ask::new(action, &resource).with_context(&self.asking(service, None))
         })?;
         Ok(())
+    }
+
+    /// Lets policies ask for one key more, which the body told.
+    pub(crate) fn let_ask(&mut self, service: &Service, key: &'static str, value: &str) {
+        let mut context = self.asking(service, None).context().clone();
+        context.set(key, value);
+        self.asked.context = OnceLock::from(context);
+    }
+
+    fn asking<'a>(&'a self, service: &'a Service, version: Option<&'a str>) -> Asking<'a> {
+        let region = &service.settings.region;
+        Asking { head: self, region, version, of_version: OnceLock::new() }
     }
 
     fn ask(&self, ask: &Ask<'_>) -> Result<Grant, S3Error> {
@@ -221,10 +263,7 @@ impl CallHead {
 }
 
 /// The only value of header `name` as text; an error when there are several or it isn't ASCII.
-pub(crate) fn single(
-    headers: &HeaderMap,
-    name: impl AsHeaderName + Copy + AsRef<str>,
-) -> Result<Option<&str>, S3Error> {
+pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, S3Error> {
     Ok(coffer_sigv4::header::single(headers, name)?)
 }
 

@@ -14,19 +14,15 @@ use http_body::{Frame, SizeHint};
 use crate::error::{Code, S3Error};
 use crate::metrics::Account;
 
+/// How many headers a reply has room for before it has to grow.
+const HEADERS_EXPECTED: usize = 12;
+
 /// A reply under construction.
 pub type Reply = Response<ReplyBody>;
 
 /// A reply without a body.
 pub fn reply_empty(status: StatusCode) -> Reply {
     reply(status, Kind::Empty)
-}
-
-/// A reply without a body that states the length the body would have: for HEAD.
-pub fn reply_head(status: StatusCode, content_length: u64) -> Reply {
-    let mut reply = reply(status, Kind::Empty);
-    reply.headers_mut().insert(CONTENT_LENGTH, content_length.into());
-    reply
 }
 
 /// A reply whose body is a JSON document.
@@ -43,9 +39,9 @@ pub fn reply_xml(status: StatusCode, xml: String) -> Reply {
     reply
 }
 
-/// A reply whose body is the object's bytes. The first of them have been read: if they are all, the
-/// body is whole. Else the rest is pulled from `reader` as the client takes it.
-pub async fn reply_object(status: StatusCode, mut reader: ObjectReader) -> Result<Reply, S3Error> {
+/// Gives `reply` the object's bytes for its body. The first of them have been read: if they are all,
+/// the body is whole. Else the rest is pulled from `reader` as the client takes it.
+pub async fn with_object(mut reply: Reply, mut reader: ObjectReader) -> Result<Reply, S3Error> {
     let left = reader.range.end - reader.range.start;
     let first = reader.next().await.transpose()?.unwrap_or_default();
     let kind = if first.len() as u64 == left {
@@ -53,26 +49,38 @@ pub async fn reply_object(status: StatusCode, mut reader: ObjectReader) -> Resul
     } else {
         Kind::Stream { left, first, state: Streaming::Idle(Box::new(reader)) }
     };
-    let mut reply = reply(status, kind);
     reply.headers_mut().insert(CONTENT_LENGTH, left.into());
+    reply.body_mut().kind = kind;
     Ok(reply)
 }
 
 fn reply(status: StatusCode, kind: Kind) -> Reply {
     let mut reply = Response::new(ReplyBody { kind, account: None });
     *reply.status_mut() = status;
+    // For those that an object has: they are not to be moved while they grow.
+    reply.headers_mut().reserve(HEADERS_EXPECTED);
     reply
 }
 
 /// Sets a header to bytes that may have come from a user. What HTTP cannot carry is an error, not
 /// a silent loss.
 pub fn set_header(reply: &mut Reply, name: &str, value: impl AsRef<[u8]>) -> Result<(), S3Error> {
-    let unfit =
-        || S3Error::with_message(Code::InternalError, format!("The header {name} can't be sent."));
-    let name_parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unfit())?;
-    let value = HeaderValue::from_bytes(value.as_ref()).map_err(|_| unfit())?;
+    let name_parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unfit(name))?;
+    let value = HeaderValue::from_bytes(value.as_ref()).map_err(|_| unfit(name))?;
     reply.headers_mut().insert(name_parsed, value);
     Ok(())
+}
+
+/// The same with a name that need not be parsed and a value that need not be copied.
+pub(crate) fn set_known(reply: &mut Reply, name: HeaderName, value: String) -> Result<(), S3Error> {
+    let value = HeaderValue::from_maybe_shared(Bytes::from(value));
+    let value = value.map_err(|_| unfit(name.as_str()))?;
+    reply.headers_mut().insert(name, value);
+    Ok(())
+}
+
+fn unfit(name: &str) -> S3Error {
+    S3Error::with_message(Code::InternalError, format!("The header {name} can't be sent."))
 }
 
 /// The body of a reply.

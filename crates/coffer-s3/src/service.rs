@@ -8,11 +8,11 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use coffer_base::{Clock, Rng, Timestamp};
-use coffer_iam::{Action, Context, Effect, Principal};
+use coffer_iam::{Action, Effect, Principal};
 use coffer_identity::Identity;
 use coffer_objects::{Bucket, Objects};
 use coffer_sigv4::{ChunkSigner, Claim, Expected, SignedHead, SigningKeys};
-use http::header::{AUTHORIZATION, CONNECTION, DATE, EXPECT, HOST, SERVER};
+use http::header::{AUTHORIZATION, CONNECTION, EXPECT, HOST};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body::Body as _;
@@ -25,9 +25,9 @@ use crate::body::{Body, Payload, SourceError, Supply, Unread};
 use crate::error::{Code, S3Error};
 use crate::metrics::{Account, Counters, Metrics};
 use crate::ops::{self, Operation};
-use crate::request::{Call, CallHead, Query, Signed};
+use crate::request::{Asked, Call, CallHead, Query, Signed};
 use crate::respond::{Reply, ReplyBody, reply_empty, reply_xml};
-use crate::time;
+use crate::stamps::Stamps;
 
 /// How much of a body that nobody reads is taken in, so that the connection can go on.
 const DRAIN_BYTES_MAX: usize = 256 << 10;
@@ -66,6 +66,7 @@ pub struct Service {
     /// One permit for each large document being read or held.
     pub(crate) documents: Arc<Semaphore>,
     host_id: String,
+    stamps: Stamps,
 }
 
 impl Service {
@@ -79,6 +80,7 @@ impl Service {
     ) -> Service {
         let mut host_id = [0; 48];
         rng.fill(&mut host_id);
+        let host_id = BASE64_STANDARD.encode(host_id);
         Service {
             objects,
             settings,
@@ -89,7 +91,8 @@ impl Service {
             keys: SigningKeys::default(),
             nobody: Arc::new(Principal::anonymous()),
             documents: Arc::new(Semaphore::new(LARGE_DOCUMENTS_MAX)),
-            host_id: BASE64_STANDARD.encode(host_id),
+            stamps: Stamps::new(&host_id),
+            host_id,
         }
     }
 
@@ -102,7 +105,7 @@ impl Service {
         let started = self.clock.monotonic();
         let presence = self.metrics.request();
         let now = self.clock.now();
-        let request_id = format!("{:016X}", self.rng.next_u64());
+        let request_id = self.stamps.request_id(&*self.rng);
         let (mut parts, body) = request.into_parts();
         if !parts.headers.contains_key(HOST)
             && let Some(authority) = parts.uri.authority()
@@ -111,7 +114,8 @@ impl Service {
             parts.headers.insert(HOST, host);
         }
         let method = parts.method.clone();
-        let path = parts.uri.path().to_owned();
+        let uri = parts.uri.clone();
+        let path = uri.path();
         let expects_continue = parts.headers.contains_key(EXPECT);
         let mut course = Course::default();
         let supply = Supply::new(body.map_err(Into::into).boxed());
@@ -119,14 +123,14 @@ impl Service {
         let result = self.serve(parts, supply, &request_id, now, &mut course).await;
         let mut reply = match result {
             Ok(reply) => reply,
-            Err(error) => self.on_error(error, &path, &request_id, &course),
+            Err(error) => self.on_error(error, path, &request_id, &course),
         };
         if let Some(unread) = leftover.take()
-            && !drained(unread, expects_continue).await
+            && !Box::pin(drained(unread, expects_continue)).await
         {
             reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        self.dress(&mut reply, &request_id, now);
+        self.stamps.put_on(reply.headers_mut(), &request_id, now);
         if method == Method::HEAD || reply.status() == StatusCode::NOT_MODIFIED {
             reply.body_mut().clear();
         }
@@ -139,7 +143,7 @@ impl Service {
             %method,
             path,
             operation = course.operation.unwrap_or(UNROUTED),
-            principal = course.principal.as_deref().unwrap_or("-"),
+            principal = course.principal.as_ref().map_or("-", |principal| principal.name()),
             status = status.as_u16(),
             took_us,
             "request"
@@ -163,7 +167,7 @@ impl Service {
         let address = Address::read(host, parts.uri.path(), &self.settings.base_domains)?;
         let query = Query::parse(query_raw)?;
         let Caller { principal, signer, signed } = self.authenticate(&parts, &query, now).await?;
-        course.principal = Some(principal.name().to_owned());
+        course.principal = Some(principal.clone());
         let raw_path = parts.uri.path().to_owned();
         let head = CallHead {
             method: parts.method,
@@ -177,7 +181,7 @@ impl Service {
             now,
             arrival: parts.extensions.get().copied(),
             signed,
-            context: Context::new(),
+            asked: Asked::default(),
         };
         course.named = (head.bucket.clone(), head.key.clone());
         let operation = ops::route(&head)?;
@@ -249,7 +253,9 @@ impl Service {
         Ok(policy.statements().iter().any(|statement| {
             statement.effect() == Effect::Allow
                 && statement.reaches_anonymous()
-                && (!deletes || statement.is_about(Action::DeleteObject))
+                && (!deletes
+                    || statement.is_about(Action::DeleteObject)
+                    || statement.is_about(Action::DeleteObjectVersion))
         }))
     }
 
@@ -308,16 +314,6 @@ impl Service {
         }
         reply
     }
-
-    /// Adds the headers that all replies have.
-    fn dress(&self, reply: &mut Reply, request_id: &str, now: Timestamp) {
-        let value = |text: &str| HeaderValue::from_str(text).expect("hex, base64 and dates fit");
-        let headers = reply.headers_mut();
-        headers.insert("x-amz-request-id", value(request_id));
-        headers.insert("x-amz-id-2", value(&self.host_id));
-        headers.insert(SERVER, HeaderValue::from_static("Coffer"));
-        headers.insert(DATE, value(&time::http_date(now)));
-    }
 }
 
 /// Who sent a request, and what the signature says about its payload.
@@ -333,7 +329,7 @@ struct Caller {
 #[derive(Default)]
 struct Course {
     operation: Option<&'static str>,
-    principal: Option<String>,
+    principal: Option<Arc<Principal>>,
     /// Bucket and key.
     named: (Option<String>, Option<String>),
     counters: Option<Arc<Counters>>,

@@ -5,5 +5,6 @@ mod auth;
 mod client;
 mod connections;
 mod payloads;
+mod sizes;
 mod store;
 mod verbs;

@@ -5,10 +5,14 @@
 //! name." (Amazon S3 API reference, Signature Calculations.) S3's paths are encoded once and not
 //! normalised; those of other services are normalised and encoded once more than they were sent.
 
+use std::borrow::Cow;
+
 use http::header::HOST;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use sha2::{Digest as _, Sha256};
 
+use crate::header::values;
+use crate::key::hex;
 use crate::{ALGORITHM, Claim, Service, SignedHead, time};
 
 /// What is encoded in names and values of the query.
@@ -17,12 +21,16 @@ pub const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(
 pub const PATH: &AsciiSet = &QUERY.remove(b'/');
 
 /// A path as `service` has it signed, from one that may have been encoded otherwise.
-pub fn path(service: Service, raw: &str) -> String {
+pub fn path(service: Service, raw: &str) -> Cow<'_, str> {
     if service == Service::S3 {
+        if raw.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~/".contains(&b)) {
+            // Nothing in it is encoded, and nothing has to be.
+            return Cow::Borrowed(raw);
+        }
         let decoded: Vec<u8> = percent_decode_str(raw).collect();
-        return percent_encode(&decoded, PATH).to_string();
+        return Cow::Owned(percent_encode(&decoded, PATH).to_string());
     }
-    percent_encode(normalised(raw).as_bytes(), PATH).to_string()
+    Cow::Owned(percent_encode(normalised(raw).as_bytes(), PATH).to_string())
 }
 
 /// RFC 3986, 5.2.4, without empty segments.
@@ -43,6 +51,9 @@ fn normalised(raw: &str) -> String {
 
 /// The query: each name and value encoded as AWS does, sorted, without the signature itself.
 pub fn query(raw: &str) -> String {
+    if raw.is_empty() {
+        return String::new();
+    }
     let encode = |text: &str| {
         let text = text.replace('+', " ");
         let decoded: Vec<u8> = percent_decode_str(&text).collect();
@@ -71,21 +82,28 @@ pub fn request(head: SignedHead<'_>, claim: &Claim, path: &str) -> Vec<u8> {
     line(path.as_bytes());
     line(query(head.query).as_bytes());
     for name in &claim.signed_headers {
-        let mut text = format!("{name}:").into_bytes();
-        for (i, value) in head.headers.get_all(name.as_str()).iter().enumerate() {
+        out.extend_from_slice(name.as_bytes());
+        out.push(b':');
+        for (i, value) in values(head.headers, name).enumerate() {
             if i > 0 {
-                text.push(b',');
+                out.push(b',');
             }
             if name == HOST.as_str() {
-                text.extend_from_slice(value.as_bytes());
+                out.extend_from_slice(value.as_bytes());
             } else {
-                trim_into(&mut text, value.as_bytes());
+                trim_into(&mut out, value.as_bytes());
             }
         }
-        line(&text);
+        out.push(b'\n');
     }
-    line(b"");
-    line(claim.signed_headers.join(";").as_bytes());
+    out.push(b'\n');
+    for (i, name) in claim.signed_headers.iter().enumerate() {
+        if i > 0 {
+            out.push(b';');
+        }
+        out.extend_from_slice(name.as_bytes());
+    }
+    out.push(b'\n');
     out.extend_from_slice(claim.payload_hash.as_bytes());
     out
 }
@@ -103,6 +121,13 @@ fn trim_into(out: &mut Vec<u8>, value: &[u8]) {
 
 /// The string to sign for a canonical request.
 pub fn string_to_sign(claim: &Claim, canonical: &[u8]) -> String {
-    let digest = hex::encode(Sha256::digest(canonical));
-    format!("{ALGORITHM}\n{}\n{}\n{digest}", time::amz_date(claim.at), claim.scope())
+    let digest = hex(&Sha256::digest(canonical).into());
+    let mut out = String::with_capacity(192);
+    for part in [ALGORITHM, "\n", &time::amz_date(claim.at), "\n"] {
+        out.push_str(part);
+    }
+    claim.push_scope(&mut out);
+    out.push('\n');
+    out.push_str(std::str::from_utf8(&digest).expect("hex is ASCII"));
+    out
 }

@@ -74,7 +74,15 @@ impl Claim {
 
     /// The credential scope.
     pub fn scope(&self) -> String {
-        format!("{}/{}/{}/aws4_request", self.day, self.region, self.service.name())
+        let mut out = String::with_capacity(48);
+        self.push_scope(&mut out);
+        out
+    }
+
+    pub(crate) fn push_scope(&self, out: &mut String) {
+        for part in [&self.day, "/", &self.region, "/", self.service.name(), "/aws4_request"] {
+            out.push_str(part);
+        }
     }
 
     fn from_header(headers: &HeaderMap, expected: Expected<'_>) -> Result<Claim, Error> {

@@ -27,10 +27,22 @@ impl SigningKey {
 
     /// The signature of `text` in hex.
     pub fn sign(&self, text: &[u8]) -> String {
+        std::str::from_utf8(&self.sign_hex(text)).expect("hex is ASCII").to_owned()
+    }
+
+    /// The same without an allocation.
+    pub(crate) fn sign_hex(&self, text: &[u8]) -> [u8; 64] {
         let mut mac = self.0.clone();
         mac.update(text);
-        hex::encode(mac.finalize().into_bytes())
+        hex(&mac.finalize().into_bytes().into())
     }
+}
+
+/// 32 bytes in hex.
+pub(crate) fn hex(bytes: &[u8; 32]) -> [u8; 64] {
+    let mut out = [0; 64];
+    hex::encode_to_slice(bytes, &mut out).expect("twice as long");
+    out
 }
 
 fn keyed(key: &[u8]) -> Hmac<Sha256> {

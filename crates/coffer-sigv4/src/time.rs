@@ -86,24 +86,68 @@ impl Civil {
     }
 }
 
+/// Appends `n` in decimal with exactly `width` digits. Dates are written for every request, and
+/// formatting them by `format!` was a tenth of what a small one cost.
+fn push(out: &mut String, n: u64, width: u32) {
+    for place in (0..width).rev() {
+        out.push(char::from(b'0' + (n / 10_u64.pow(place) % 10) as u8));
+    }
+}
+
+/// Appends `hour`, `minute` and `second`, parted by `between`.
+fn push_clock(out: &mut String, at: &Civil, between: &str) {
+    push(out, at.hour, 2);
+    out.push_str(between);
+    push(out, at.minute, 2);
+    out.push_str(between);
+    push(out, at.second, 2);
+}
+
 /// `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub fn http_date(at: Timestamp) -> String {
-    let Civil { year, month, day, hour, minute, second, .. } = Civil::from_timestamp(at);
-    let weekday = WEEKDAYS[(at.seconds() / DAY_SECONDS % 7) as usize];
-    let month = MONTHS[month as usize - 1];
-    format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
+    let civil = Civil::from_timestamp(at);
+    let mut out = String::with_capacity("Sun, 06 Nov 1994 08:49:37 GMT".len());
+    out.push_str(WEEKDAYS[(at.seconds() / DAY_SECONDS % 7) as usize]);
+    out.push_str(", ");
+    push(&mut out, civil.day, 2);
+    out.push(' ');
+    out.push_str(MONTHS[civil.month as usize - 1]);
+    out.push(' ');
+    push(&mut out, civil.year, 4);
+    out.push(' ');
+    push_clock(&mut out, &civil, ":");
+    out.push_str(" GMT");
+    out
 }
 
 /// `2009-10-12T17:50:30.000Z`.
 pub fn iso8601(at: Timestamp) -> String {
-    let Civil { year, month, day, hour, minute, second, millis } = Civil::from_timestamp(at);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    let civil = Civil::from_timestamp(at);
+    let mut out = String::with_capacity("2009-10-12T17:50:30.000Z".len());
+    push(&mut out, civil.year, 4);
+    out.push('-');
+    push(&mut out, civil.month, 2);
+    out.push('-');
+    push(&mut out, civil.day, 2);
+    out.push('T');
+    push_clock(&mut out, &civil, ":");
+    out.push('.');
+    push(&mut out, civil.millis, 3);
+    out.push('Z');
+    out
 }
 
 /// `20130524T000000Z`, the date of a SigV4 signature.
 pub fn amz_date(at: Timestamp) -> String {
-    let Civil { year, month, day, hour, minute, second, .. } = Civil::from_timestamp(at);
-    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+    let civil = Civil::from_timestamp(at);
+    let mut out = String::with_capacity("20130524T000000Z".len());
+    push(&mut out, civil.year, 4);
+    push(&mut out, civil.month, 2);
+    push(&mut out, civil.day, 2);
+    out.push('T');
+    push_clock(&mut out, &civil, "");
+    out.push('Z');
+    out
 }
 
 /// Reads any of the three forms that RFC 9110 asks recipients to accept.

@@ -80,6 +80,6 @@ impl Claim {
 
 /// Compares in constant time whether `signature`, in hex, is that of `string_to_sign`.
 fn matches(key: &SigningKey, string_to_sign: &str, signature: &str) -> bool {
-    let right = key.sign(string_to_sign.as_bytes());
-    right.as_bytes().ct_eq(signature.as_bytes()).into()
+    let right = key.sign_hex(string_to_sign.as_bytes());
+    right.ct_eq(signature.as_bytes()).into()
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use coffer_base::drive::{Drive, Lock, RealDrive};
 use coffer_base::{StoreId, SystemClock, SystemRng};
-use coffer_catalog::{Catalog, Engine, EngineOptions, LsmEngine, OpenOptions, Sequencing};
+use coffer_catalog::{Catalog, Engine, EngineOptions, Leading, LsmEngine, OpenOptions, Sequencing};
 use coffer_identity::{AccountId, DefaultAccount, Identity, IdentitySeams, KeyCheck, RootKey};
 use coffer_log::{
     DriveState, Lane, Log, LogOptions, Mark, OpenError, Recovery, Seams, is_segment_name,
@@ -497,7 +497,7 @@ fn open_roaming(
     }
     let engine =
         Roaming::open(log.clone(), places).map_err(|error| Fault::Data(error.to_string()))?;
-    let options = OpenOptions::default();
+    let options = OpenOptions { leading: Leading::Task, ..OpenOptions::default() };
     #[cfg(feature = "failpoints")]
     let options = crate::failpoints::open_options(options);
     let health = engine.health();

@@ -47,7 +47,7 @@ fn tiny() -> CheckpointOptions {
 
 fn open_sim(world: &SimWorld, engine: Arc<MemEngine>, checkpoints: CheckpointOptions) -> Catalog {
     let (log, lane) = sim_log(world).expect("the log opens");
-    let options = OpenOptions { checkpoints, from_records: false };
+    let options = OpenOptions { checkpoints, ..OpenOptions::default() };
     Catalog::open_with(log, lane, engine, Sequencing::Inline, options).expect("it opens")
 }
 
@@ -346,7 +346,7 @@ fn three_checkpoints(world: &SimWorld) -> Vec<Model> {
     let Ok((log, lane)) = sim_log(world) else { return models };
     let options = OpenOptions {
         checkpoints: CheckpointOptions { log_bytes_min: 12 << 10, ..tiny() },
-        from_records: false,
+        ..OpenOptions::default()
     };
     let engine = Arc::new(MemEngine::new());
     let catalog = Catalog::open_with(log, lane, engine, Sequencing::Inline, options)
@@ -380,7 +380,7 @@ fn a_power_cut_at_any_step_leaves_a_whole_checkpoint() {
         // Until the drive was formatted there is nothing to open; that is the log's matter.
         let Ok((log, lane)) = sim_log(&world) else { continue };
         let engine = Arc::new(MemEngine::new());
-        let options = OpenOptions { checkpoints: tiny(), from_records: false };
+        let options = OpenOptions { checkpoints: tiny(), ..OpenOptions::default() };
         let catalog = Catalog::open_with(log, lane, engine.clone(), Sequencing::Inline, options)
             .expect("it opens");
         let found = entries(&*engine);
@@ -596,7 +596,7 @@ fn a_server_writes_checkpoints_beside_its_commits() {
         };
         let engine = LsmEngine::open(&dir.path().join(index), options).expect("it opens");
         let engine = Arc::new(engine);
-        let options = OpenOptions { checkpoints: tiny(), from_records: false };
+        let options = OpenOptions { checkpoints: tiny(), ..OpenOptions::default() };
         let catalog = Catalog::open_with(log, lane, engine.clone(), Sequencing::Thread, options);
         (catalog.expect("it opens"), engine)
     };

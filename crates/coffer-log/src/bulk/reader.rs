@@ -19,18 +19,20 @@ use crate::health::Suspect;
 use crate::inner::Inner;
 use crate::segment::{BLOCK_BYTES, FileKind, Layout, Segment};
 
-/// From this length on a read goes past the page cache, and to several drives at once.
+/// Longer reads than this go past the page cache, and to several drives at once. What a client is
+/// sent at once is not longer.
 const LARGE_BYTES: u64 = 1 << 20;
 
 /// Reads `range` of `extent`, which lies in the bulk segment `segment`. Every block is verified;
-/// what is missing or wrong is rebuilt from any `k` other cells and verified as well.
+/// what is missing or wrong is rebuilt from any `k` other cells and verified as well. In pieces: one a
+/// cell.
 /// `Unavailable` when too few of them can be read now, `Corrupt` when too many are wrong.
 pub(crate) fn read_bulk(
     inner: &Inner,
     segment: &Segment,
     extent: &Extent,
     range: Range<u64>,
-) -> Result<Bytes, Error> {
+) -> Result<Vec<Bytes>, Error> {
     let mut cells = RowCells::new(inner, segment, range.end.saturating_sub(range.start))?;
     let mut read = Vec::new();
     for (place, part) in rows_of(extent, cells.geometry.k, range.clone())? {
@@ -45,10 +47,7 @@ pub(crate) fn read_bulk(
             other => other?,
         }
     }
-    if read.len() == 1 {
-        return Ok(read.swap_remove(0));
-    }
-    Ok(Bytes::from(read.concat()))
+    Ok(read)
 }
 
 /// Access to the cells of the rows of one segment.
@@ -76,7 +75,7 @@ impl<'a> RowCells<'a> {
         let Layout::Bulk { geometry, members } = &segment.layout else {
             return Err(Error::Corrupt(format!("segment {} has no bulk rows", segment.id)));
         };
-        let parallel = len >= LARGE_BYTES;
+        let parallel = len > LARGE_BYTES;
         Ok(RowCells {
             inner,
             segment: segment.id,
@@ -421,8 +420,26 @@ impl<'a> Row<'a> {
         self.pieces.iter().filter(|piece| piece.cell == cell).find_map(|piece| piece.right(window))
     }
 
+    /// `window` of `cell` in one go, if that is possible: from `k` other cells of which all of it
+    /// is here and right.
+    fn rebuild_whole(&self, cell: usize, window: &Range<usize>) -> Option<Bytes> {
+        let header = self.header.as_ref()?;
+        let geometry = self.cells.geometry;
+        let others = (0..geometry.cells()).map(|i| (i != cell).then(|| self.right(i, window)));
+        let sources: Vec<Option<Bytes>> = others.map(Option::flatten).collect();
+        let sources: Vec<Option<&[u8]>> = sources.iter().map(|s| s.as_deref()).collect();
+        let mut buffer = self.cells.inner.read_buffers.take(window.len());
+        let coder = Coder::new(geometry);
+        let rebuilt = coder.reconstruct_into(&sources, &[cell], &mut [buffer.bytes_mut()])
+            && header.right_blocks(cell, window, buffer.as_ref()).all(|right| right);
+        rebuilt.then(|| buffer.into_bytes())
+    }
+
     /// `window` of `cell`, block by block as it was read or from any `k` other cells.
     fn rebuild(&mut self, cell: usize, window: &Range<usize>) -> Result<Bytes, Error> {
+        if let Some(bytes) = self.rebuild_whole(cell, window) {
+            return Ok(bytes);
+        }
         let mut out = Vec::with_capacity(window.len());
         for start in window.clone().step_by(BLOCK_BYTES) {
             let block = start..window.end.min(start + BLOCK_BYTES);

@@ -298,8 +298,9 @@ impl BulkWriter {
             let mut done = 0;
             while done < extent.len {
                 let end = extent.len.min(done + u64::from(extent.row_bytes));
-                let data = read_bulk(&self.inner, &segment, &extent, done..end)?;
-                self.fill(&data)?;
+                for data in read_bulk(&self.inner, &segment, &extent, done..end)? {
+                    self.fill(&data)?;
+                }
                 done = end;
             }
         }

@@ -2,8 +2,8 @@
 //!
 //! A CRC is linear: that of a whole is the first part's, moved on by the length of the second, xor
 //! the second's (for CRCs that begin with what they end with, as all of S3's do). Moving on is a
-//! matrix over bits. `crc_fast` squares its way to that matrix for each pair, 20 µs and more; here
-//! the squares are kept, and a part costs a product for each bit that is set in its length.
+//! matrix over bits. `crc_fast` squares its way to that matrix for each pair; here the squares are
+//! kept, and a part costs a product for each bit that is set in its length.
 
 use std::sync::OnceLock;
 

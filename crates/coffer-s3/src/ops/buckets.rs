@@ -37,7 +37,7 @@ pub(super) async fn create(service: &Service, mut call: Call) -> Result<Reply, S
         && let Some(constraint) = document.child_text("LocationConstraint").map(str::trim)
         && !constraint.is_empty()
     {
-        call.head.context.set("s3:locationconstraint", constraint);
+        call.head.let_ask(service, "s3:locationconstraint", constraint);
     }
     let grant = call.grant(service, Action::CreateBucket)?;
     let document = document?;

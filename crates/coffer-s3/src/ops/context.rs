@@ -4,6 +4,7 @@
 //! evaluator takes them from the principal.
 
 use coffer_iam::Context;
+use coffer_sigv4::header::values;
 use http::HeaderMap;
 
 use super::copy_source::CopySource;
@@ -44,7 +45,7 @@ fn enforced_headers(operation: Operation) -> &'static [(&'static str, &'static s
 }
 
 /// The keys of a request whose headers are complete.
-pub(super) fn of(region: &str, operation: Operation, head: &CallHead) -> Context {
+pub(crate) fn of(region: &str, operation: Operation, head: &CallHead) -> Context {
     let mut context = Context::new();
     context.set("aws:CurrentTime", time::iso8601(head.now));
     context.set("aws:EpochTime", head.now.seconds().to_string());
@@ -119,7 +120,7 @@ fn creates_object(operation: Operation) -> Option<bool> {
 
 fn of_headers(context: &mut Context, keys: &[(&'static str, &'static str)], headers: &HeaderMap) {
     for (name, key) in keys {
-        for value in headers.get_all(*name) {
+        for value in values(headers, name) {
             context.add(*key, String::from_utf8_lossy(value.as_bytes()));
         }
     }

@@ -118,13 +118,16 @@ fn may_delete_any(service: &Service, call: &CallHead) -> Result<bool, S3Error> {
         return Err(S3Error::new(Code::NoSuchBucket));
     };
     let bucket = Resource::bucket(call.bucket()?);
-    let ask = Ask {
-        owner: Some(&service.account_of(&facts.bucket)),
-        resource_policy: facts.policy.as_deref(),
-        restrict_public: facts.is_restricted(),
-        ..Ask::new(Action::DeleteObject, &bucket)
+    let may = |action| {
+        let ask = Ask {
+            owner: Some(&service.account_of(&facts.bucket)),
+            resource_policy: facts.policy.as_deref(),
+            restrict_public: facts.is_restricted(),
+            ..Ask::new(action, &bucket)
+        };
+        coffer_iam::may_reach(&call.principal, &ask)
     };
-    Ok(coffer_iam::may_reach(&call.principal, &ask))
+    Ok(may(Action::DeleteObject) || may(Action::DeleteObjectVersion))
 }
 
 fn grant(service: &Service, call: &CallHead, key: &Key) -> Result<Grant, S3Error> {

@@ -7,11 +7,12 @@ use coffer_objects::{
     ByteRange, Error as ObjectsError, EtagList, Get, ObjectHead, ObjectInfo, ObjectReader,
 };
 use http::StatusCode;
+use http::header::CONTENT_LENGTH;
 
 use super::{checksums, conditions, parameters, stored, version_id};
 use crate::error::{Code, S3Error};
 use crate::request::{Call, CallHead};
-use crate::respond::{Reply, reply_empty, reply_head, reply_object, set_header};
+use crate::respond::{Reply, reply_empty, set_header, with_object};
 use crate::service::Service;
 use crate::time;
 
@@ -23,7 +24,7 @@ pub(super) async fn get(service: &Service, call: Call) -> Result<Reply, S3Error>
     let reader = match service.objects.get(&grant, asked.get).await {
         Err(ObjectsError::PreconditionFailed { .. }) if asked.pinned => {
             let whole = whole(&call)?;
-            service.objects.get(&grant, whole).await
+            Box::pin(service.objects.get(&grant, whole)).await
         }
         other => other,
     }
@@ -31,9 +32,7 @@ pub(super) async fn get(service: &Service, call: Call) -> Result<Reply, S3Error>
     let ObjectReader { info, range, partial, parts_count, .. } = &reader;
     let mut shown = show(&call, info, range, *partial, *parts_count)?;
     stored::apply_overrides(&mut shown, &call.query)?;
-    let (head, body) = reply_object(shown.status(), reader).await?.into_parts();
-    shown.headers_mut().extend(head.headers);
-    Ok(shown.map(|_| body))
+    with_object(shown, reader).await
 }
 
 /// HeadObject.
@@ -44,7 +43,7 @@ pub(super) async fn head(service: &Service, call: Call) -> Result<Reply, S3Error
     let head = match service.objects.head(&grant, asked.get).await {
         Err(ObjectsError::PreconditionFailed { .. }) if asked.pinned => {
             let whole = whole(&call)?;
-            service.objects.head(&grant, whole).await
+            Box::pin(service.objects.head(&grant, whole)).await
         }
         other => other,
     }
@@ -52,9 +51,9 @@ pub(super) async fn head(service: &Service, call: Call) -> Result<Reply, S3Error
     let ObjectHead { info, range, partial, parts_count } = head;
     let mut shown = show(&call, &info, &range, partial, parts_count)?;
     stored::apply_overrides(&mut shown, &call.query)?;
-    let (head, body) = reply_head(shown.status(), range.end - range.start).into_parts();
-    shown.headers_mut().extend(head.headers);
-    Ok(shown.map(|_| body))
+    // The length that the body of a GET would have.
+    shown.headers_mut().insert(CONTENT_LENGTH, (range.end - range.start).into());
+    Ok(shown)
 }
 
 /// What the request has to be allowed: "If you supply a versionId, you need the
@@ -130,7 +129,7 @@ async fn asked_for(service: &Service, call: &CallHead, grant: &Grant) -> Result<
     };
     // RFC 9110, 13.1.5: "If the validator does not match, the server SHOULD ignore the Range
     // header field".
-    let now = service.objects.head(grant, Get { range: None, ..get.clone() }).await;
+    let now = Box::pin(service.objects.head(grant, Get { range: None, ..get.clone() })).await;
     let bucket = call.bucket()?;
     let now = now.map_err(|error| told(service, call, bucket, error))?;
     if if_range_holds(validator, &now.info) {

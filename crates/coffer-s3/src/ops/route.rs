@@ -22,11 +22,14 @@ pub(crate) fn route(head: &CallHead) -> Result<Operation, S3Error> {
     if head.method == Method::OPTIONS {
         return Ok(Operation::OptionsObject);
     }
+    if let Some(operation) = plain(head, place) {
+        return Ok(operation);
+    }
     let sub_resource = sub_resource(&head.query)?;
     let mut candidates = Operation::ALL.iter().copied().filter(|op| {
-        op.method() == head.method.as_str()
-            && op.place() == place
+        op.place() == place
             && op.sub_resource() == sub_resource
+            && op.method() == head.method.as_str()
             && fits(*op, head)
     });
     let Some(operation) = candidates.next() else {
@@ -34,6 +37,21 @@ pub(crate) fn route(head: &CallHead) -> Result<Operation, S3Error> {
     };
     check_parameters(operation, &head.query)?;
     Ok(operation)
+}
+
+/// The operation of a request for an object without a query: most requests are such, and going
+/// through the table took as long as checking their signatures.
+fn plain(head: &CallHead, place: Place) -> Option<Operation> {
+    if place != Place::Object || head.query.iter().next().is_some() {
+        return None;
+    }
+    match head.method {
+        Method::GET => Some(Operation::GetObject),
+        Method::HEAD => Some(Operation::HeadObject),
+        Method::PUT if !head.headers.contains_key(COPY_SOURCE) => Some(Operation::PutObject),
+        Method::DELETE => Some(Operation::DeleteObject),
+        _ => None,
+    }
 }
 
 /// The one sub-resource that the query names; empty when there is none.

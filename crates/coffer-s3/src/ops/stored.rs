@@ -1,16 +1,20 @@
 //! The headers that are kept with an object, in and out.
 
 use coffer_objects::{Headers, ObjectInfo};
-use http::HeaderMap;
+use coffer_sigv4::header::values;
+use http::header::{ACCEPT_RANGES, CONTENT_TYPE, ETAG, LAST_MODIFIED};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::version_id;
 use crate::body::stored_content_encoding;
 use crate::error::{Code, S3Error};
 use crate::request::Query;
-use crate::respond::{Reply, set_header};
+use crate::respond::{Reply, set_header, set_known};
 use crate::time;
 
 const USER: &str = "x-amz-meta-";
+
+static OBJECT_ID: HeaderName = HeaderName::from_static("x-coffer-object-id");
 
 /// What an object without a `Content-Type` has.
 const CONTENT_TYPE_DEFAULT: &str = "binary/octet-stream";
@@ -41,7 +45,7 @@ pub(super) fn of_request(headers: &HeaderMap) -> Result<Headers, S3Error> {
 }
 
 fn text(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, S3Error> {
-    let values: Vec<&[u8]> = headers.get_all(name).iter().map(|v| v.as_bytes()).collect();
+    let values: Vec<&[u8]> = values(headers, name).map(|v| v.as_bytes()).collect();
     if values.is_empty() {
         return Ok(None);
     }
@@ -66,8 +70,13 @@ const OVERRIDES: [(&str, &str); 6] = [
 /// Puts what was kept with an object, and what identifies it, into the reply's headers.
 pub(super) fn add_headers(reply: &mut Reply, info: &ObjectInfo) -> Result<(), S3Error> {
     let kept = &info.headers;
-    let content_type = kept.content_type.as_deref().unwrap_or(CONTENT_TYPE_DEFAULT);
-    set_header(reply, "content-type", content_type)?;
+    match &kept.content_type {
+        Some(content_type) => set_known(reply, CONTENT_TYPE, content_type.clone())?,
+        None => {
+            let default = HeaderValue::from_static(CONTENT_TYPE_DEFAULT);
+            reply.headers_mut().insert(CONTENT_TYPE, default);
+        }
+    }
     for (name, value) in [
         ("cache-control", &kept.cache_control),
         ("content-disposition", &kept.content_disposition),
@@ -82,16 +91,16 @@ pub(super) fn add_headers(reply: &mut Reply, info: &ObjectInfo) -> Result<(), S3
     for (name, value) in &kept.user {
         set_header(reply, &format!("{USER}{name}"), value)?;
     }
-    set_header(reply, "last-modified", time::http_date(info.modified))?;
-    set_header(reply, "accept-ranges", "bytes")?;
+    set_known(reply, LAST_MODIFIED, time::http_date(info.modified))?;
+    reply.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     add_identity(reply, info)
 }
 
 /// Puts the ETag and the ids of an object into the reply's headers.
 pub(super) fn add_identity(reply: &mut Reply, info: &ObjectInfo) -> Result<(), S3Error> {
-    set_header(reply, "etag", quoted(&info.etag))?;
+    set_known(reply, ETAG, quoted(&info.etag))?;
     version_id::add(reply, info.version_id)?;
-    set_header(reply, "x-coffer-object-id", info.object_id.to_string())
+    set_known(reply, OBJECT_ID.clone(), info.object_id.to_string())
 }
 
 /// Sets the headers that the query's `response-*` parameters ask for.
@@ -108,7 +117,7 @@ pub(super) fn apply_overrides(reply: &mut Reply, query: &Query) -> Result<(), S3
 
 /// An ETag as headers and documents carry it.
 pub(super) fn quoted(etag: &str) -> String {
-    format!("\"{etag}\"")
+    ["\"", etag, "\""].concat()
 }
 
 #[cfg(test)]

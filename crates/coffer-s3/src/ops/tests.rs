@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coffer_base::Timestamp;
-use coffer_iam::{Context, Principal};
+use coffer_iam::Principal;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Operation;
@@ -27,7 +27,7 @@ pub(crate) fn head(method: &str, target: &str, headers: HeaderMap) -> CallHead {
         now: Timestamp(0),
         arrival: None,
         signed: None,
-        context: Context::new(),
+        asked: crate::request::Asked::default(),
     }
 }
 
