@@ -26,8 +26,8 @@ class Quick:
     def close(self):
         self.connection.close()
 
-    def send(self, method: str, path: str, query=(), body: bytes = b"", extra=None):
-        """Sends a request, with `extra` headers; status, headers and body of the answer."""
+    def send(self, method: str, path: str, query=(), body: bytes = b""):
+        """Sends a request; status, headers and body of the answer."""
         path = urllib.parse.quote(path)
         query = "&".join(
             f"{urllib.parse.quote(k, safe='')}={urllib.parse.quote(v, safe='')}"
@@ -35,12 +35,11 @@ class Quick:
         )
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         scope = f"{stamp[:8]}/{REGION}/s3/aws4_request"
-        headers = {
-            **(extra or {}), "host": self.host, "x-amz-content-sha256": UNSIGNED, "x-amz-date": stamp
-        }
-        names = ";".join(sorted(headers))
-        lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
-        canonical = f"{method}\n{path}\n{query}\n{lines}\n{names}\n{UNSIGNED}"
+        names = "host;x-amz-content-sha256;x-amz-date"
+        canonical = (
+            f"{method}\n{path}\n{query}\nhost:{self.host}\n"
+            f"x-amz-content-sha256:{UNSIGNED}\nx-amz-date:{stamp}\n\n{names}\n{UNSIGNED}"
+        )
         text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
         key = f"AWS4{SECRET_KEY}".encode()
         for part in scope.split("/"):
@@ -51,7 +50,8 @@ class Quick:
             path + (f"?{query}" if query else ""),
             body=body,
             headers={
-                **{name: value for name, value in headers.items() if name != "host"},
+                "x-amz-date": stamp,
+                "x-amz-content-sha256": UNSIGNED,
                 "Authorization": f"AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/{scope},"
                 f"SignedHeaders={names},Signature={signature}",
             },
