@@ -20,6 +20,7 @@ import small
 
 MEASUREMENTS = {
     "small-puts": small.small_puts,
+    "peers": small.beside_peers,
     "small-gets": small.small_gets,
     "large-gets": large.large_gets,
     "large-puts": large.large_puts,

@@ -28,7 +28,6 @@ def small_puts(bench: Bench):
     bench.part(fixed_sync)
     bench.part(beside_null, way, 1, bare)
     bench.part(beside_null, way, 6, bare)
-    bench.part(beside_peers)
 
 
 def puts(bench: Bench, server, clients: int):

@@ -51,7 +51,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
 /// Garage, built from crates.io if it is not yet (about 20 minutes of CPU time); none if these
 /// arguments leave it out or name one.
 fn garage(arguments: &[String]) -> Result<Option<PathBuf>> {
-    const NEEDED_BY: [&str; 2] = ["small-puts", "large-puts"];
+    const NEEDED_BY: [&str; 2] = ["peers", "large-puts"];
     let named: Vec<&str> = arguments
         .iter()
         .take_while(|argument| !argument.starts_with('-'))
