@@ -69,6 +69,12 @@ pub trait Engine: Send + Sync {
     /// The value of `key` after the last batch.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError>;
 
+    /// The same for a plan, which nobody else waits for in vain: an engine that is being made anew
+    /// may take its time.
+    fn get_for_plan(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+        self.get(key)
+    }
+
     /// The state after the last batch, unmoved by later ones.
     fn snapshot(&self) -> Arc<dyn EngineSnapshot>;
 

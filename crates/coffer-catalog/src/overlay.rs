@@ -89,7 +89,7 @@ impl Overlay {
     ) -> Result<Option<Bytes>, EngineError> {
         match self.changed.get(key) {
             Some(entry) => Ok(entry.clone()),
-            None => engine.get(key),
+            None => engine.get_for_plan(key),
         }
     }
 

@@ -9,6 +9,8 @@ pub trait Row: Sized {
     const NAME: &'static str;
     /// The version that is written.
     const VERSION: u8 = 1;
+    /// The highest version that is read; a higher one is of a newer program.
+    const NEWEST: u8 = Self::VERSION;
 
     /// Appends the fields.
     fn encode_fields(&self, out: &mut Vec<u8>);

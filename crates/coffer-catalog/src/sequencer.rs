@@ -436,5 +436,8 @@ impl Shared {
 /// Whether the current task may block its thread in place.
 fn is_on_threads() -> bool {
     use tokio::runtime::{Handle, RuntimeFlavor};
-    Handle::try_current().is_ok_and(|on| on.runtime_flavor() == RuntimeFlavor::MultiThread)
+    // The only thread of a runtime has nobody to hand its other tasks to at once.
+    Handle::try_current().is_ok_and(|on| {
+        on.runtime_flavor() == RuntimeFlavor::MultiThread && on.metrics().num_workers() > 1
+    })
 }

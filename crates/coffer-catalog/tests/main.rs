@@ -304,7 +304,7 @@ fn a_lone_caller_runs_its_own_plan_where_its_thread_may_block() {
         (Leading::Never, 2, "commit"),
         (Leading::Caller, 0, "own"),
         (Leading::Task, 0, "commit"),
-        (Leading::Task, 1, "own"),
+        (Leading::Task, 1, "commit"),
         (Leading::Task, 2, "own"),
     ] {
         let dir = tempfile::tempdir().expect("a directory");

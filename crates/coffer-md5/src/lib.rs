@@ -111,6 +111,11 @@ fn compress(state: &mut State, blocks: &[[u8; BLOCK_BYTES]]) {
     md5::block_api::compress(state, blocks);
 }
 
+/// Whether this processor hashes several streams in the time of one.
+pub fn has_lanes() -> bool {
+    Vectors::of_processor().is_some()
+}
+
 /// Gives each stream its next bytes, as [`Md5::update`] would, and hashes them in lock step as far
 /// as they go. Streams whose bytes are of about one length gain most.
 pub fn update_together(streams: &mut [(&mut Md5, &[u8])]) {

@@ -10,12 +10,16 @@ use crate::error::{Error, Result};
 use crate::manifest::KnownManifests;
 use crate::objects::{Objects, Refusal, Rows, commit_bytes, same_bucket, version_key};
 use crate::replace::{self, Place};
+use crate::rows::bucket::BucketRow;
 use crate::rows::keys;
 use crate::types::{Bucket, Delete, Deleted, VersionId, Versioning};
 use crate::versions::{self, NewMarker};
 
 /// Objects deleted in one commit.
 const KEYS_PER_COMMIT_MAX: usize = 1000;
+/// What their deletion takes in it, but for the last one, in bytes: others have room in the group
+/// as well.
+const BYTES_PER_COMMIT: usize = 2 << 20;
 
 /// What is deleted within a bucket.
 #[derive(Clone)]
@@ -94,7 +98,10 @@ impl Objects {
             }
         }
         for (bucket, targets) in waiting {
-            for chunk in targets.chunks(KEYS_PER_COMMIT_MAX) {
+            let mut targets = targets.as_slice();
+            while !targets.is_empty() {
+                let (chunk, rest) = targets.split_at(commit_len(&bucket, targets));
+                targets = rest;
                 let these = chunk.iter().map(|(_, target)| target.clone()).collect();
                 match self.delete_targets(bucket.clone(), these).await {
                     Ok(deleted) => {
@@ -112,12 +119,15 @@ impl Objects {
 
     /// One result for each target, in their order.
     async fn delete_targets(&self, bucket: Bucket, targets: Vec<Target>) -> Result<Vec<Deleted>> {
-        if self.has_none_of(&bucket, &targets)? {
-            return Ok(vec![Deleted::default(); targets.len()]);
+        let count = targets.len();
+        let (places, targets) = self.present(&bucket, targets)?;
+        let mut results = vec![Deleted::default(); count];
+        if targets.is_empty() {
+            return Ok(results);
         }
         let ack = bucket.ack.unwrap_or(Ack::All);
         let hint = targets.iter().map(|target| target.commit_bytes(&bucket)).sum();
-        let (count, markers) = (targets.len(), self.markers());
+        let markers = self.markers();
         let plan = move |txn: &mut Txn<'_>, known: &KnownManifests| {
             let versioning = same_bucket(txn, &bucket)?.versioning;
             // All that are missing at once: this plan has no effect then, so it may go on.
@@ -134,28 +144,39 @@ impl Objects {
             if missing.is_empty() { Ok(deleted) } else { Err(Refusal::NeedManifests(missing)) }
         };
         match self.commit(ack, hint, plan).await {
+            Ok(deleted) => {
+                places.into_iter().zip(deleted).for_each(|(place, done)| results[place] = done);
+                Ok(results)
+            }
             // The bucket went meanwhile, and all its objects before it.
-            Err(Error::NoSuchBucket) => Ok(vec![Deleted::default(); count]),
-            other => other,
+            Err(Error::NoSuchBucket) => Ok(results),
+            Err(other) => Err(other),
         }
     }
 
-    /// Whether there is nothing to delete in the durable state. Then that is the moment of the
-    /// deletion, and there is nothing to commit. Where versions are kept there always is: a marker.
-    fn has_none_of(&self, bucket: &Bucket, targets: &[Target]) -> Result<bool> {
-        if bucket.versioning != Versioning::Never || targets.iter().any(|t| t.version.is_some()) {
-            return Ok(false);
+    /// What there is to do, with its place among what was asked. In a bucket that never had
+    /// versioning an object that is not there is deleted already: this look at the durable state is
+    /// the moment of it. Where versions are kept there is always a marker to add.
+    fn present(&self, bucket: &Bucket, targets: Vec<Target>) -> Result<(Vec<usize>, Vec<Target>)> {
+        let all = targets.into_iter().enumerate();
+        if bucket.versioning != Versioning::Never {
+            return Ok(all.unzip());
         }
-        let catalog = self.catalog();
-        for target in targets {
-            if catalog.value(&keys::head(bucket.id, &target.key))?.is_some() {
-                return Ok(false);
+        // One state: the bucket has no versions in the very one that lacks the objects.
+        let snapshot = self.catalog().snapshot();
+        let row: Option<BucketRow> = snapshot.row(&keys::bucket(&bucket.name))?;
+        if row.is_none_or(|row| row.id != bucket.id || row.versioning != Versioning::Never) {
+            return Ok(all.unzip());
+        }
+        let mut present = (Vec::new(), Vec::new());
+        for (place, target) in all {
+            let head = keys::head(bucket.id, &target.key);
+            if target.version.is_some() || snapshot.value(&head)?.is_some() {
+                present.0.push(place);
+                present.1.push(target);
             }
         }
-        // After the look at the keys: they were not there in a bucket that had no versioning.
-        let row: Option<crate::rows::bucket::BucketRow> =
-            catalog.row(&keys::bucket(&bucket.name))?;
-        Ok(row.is_none_or(|row| row.id != bucket.id || row.versioning == Versioning::Never))
+        Ok(present)
     }
 
     /// Makes delete markers within a plan, which alone knows whether there will be one.
@@ -163,6 +184,17 @@ impl Objects {
         let (clock, rng) = self.clock_and_rng();
         move || NewMarker { object_id: ObjectId::random(&*rng), modified: clock.now() }
     }
+}
+
+/// How many of `targets`, from the first on, are deleted in one commit.
+fn commit_len(bucket: &Bucket, targets: &[(usize, Target)]) -> usize {
+    let mut bytes = 0;
+    let fits = |(_, target): &&(usize, Target)| {
+        let goes_on = bytes < BYTES_PER_COMMIT;
+        bytes += target.commit_bytes(bucket);
+        goes_on
+    };
+    targets.iter().take(KEYS_PER_COMMIT_MAX).take_while(fits).count()
 }
 
 fn deletable_key(grant: &Grant, version: Option<VersionId>) -> Result<String> {

@@ -175,7 +175,7 @@ impl Walk<'_> {
     fn decode<T: Row>(&mut self, key: &[u8], value: &[u8]) -> Option<T> {
         let row = T::decode(value);
         if row.is_none() {
-            let what = format!("the {} row {}", T::NAME, rows::unreadable(value));
+            let what = format!("the {} row {}", T::NAME, rows::unreadable::<T>(value));
             self.found(keys::show(key), what);
         }
         row

@@ -25,17 +25,19 @@ pub(crate) use coffer_catalog::Row;
 /// Reads the value found under `key`.
 pub(crate) fn read<T: Row>(key: &[u8], value: &[u8]) -> Result<T> {
     T::decode(value).ok_or_else(|| {
-        Error::Corrupt(format!("the {} row {} {}", T::NAME, keys::show(key), unreadable(value)))
+        Error::Corrupt(format!(
+            "the {} row {} {}",
+            T::NAME,
+            keys::show(key),
+            unreadable::<T>(value)
+        ))
     })
 }
 
-/// The highest version byte that any row has had so far.
-const VERSION_MAX: u8 = 3;
-
 /// Why a value can't be read.
-pub(crate) fn unreadable(value: &[u8]) -> String {
+pub(crate) fn unreadable<T: Row>(value: &[u8]) -> String {
     match value.first() {
-        Some(version) if *version > VERSION_MAX => {
+        Some(version) if *version > T::NEWEST => {
             format!("has version {version}: was the store used by a newer program?")
         }
         _ => "is malformed".to_owned(),

@@ -284,13 +284,16 @@ pub(crate) fn delete_version(
             txn.delete(&keys::head(place.bucket, place.key));
             change.objects -= 1;
             change.bytes -= head.size as i64;
-            promote(txn, place, &mut change)?;
+            // All that are left are older.
+            let older = keys::version(place.bucket, place.key, head.version.sequence);
+            promote(txn, place, Bound::Excluded(older.as_slice()), &mut change)?;
         }
         Some(Located::Other(tag, row)) => {
             delete_marker = matches!(row, VersionRow::Marker(_));
             remove_other(txn, known, place, tag, &row, None, &mut change)?;
             if txn.value(&keys::head(place.bucket, place.key))?.is_none() {
-                promote(txn, place, &mut change)?;
+                let within = keys::versions_of_key(place.bucket, place.key);
+                promote(txn, place, Bound::Included(within.as_slice()), &mut change)?;
             }
         }
     }
@@ -298,10 +301,17 @@ pub(crate) fn delete_version(
     Ok(Deleted { version_id: Some(id), delete_marker })
 }
 
-/// Makes the newest version the current object, if it is one. There is no head.
-fn promote(txn: &mut Txn<'_>, place: Place<'_>, change: &mut Change) -> Result<(), Refusal> {
+/// Makes the newest version the current object, if it is one. There is no head, and no row before
+/// `from`: what lies there were many deleted ones, which a search would step over one by one.
+fn promote(
+    txn: &mut Txn<'_>,
+    place: Place<'_>,
+    from: Bound<&[u8]>,
+    change: &mut Change,
+) -> Result<(), Refusal> {
     let within = keys::versions_of_key(place.bucket, place.key);
-    let Some((row_key, value)) = first(txn, &within)? else {
+    let (_, to): (Bound<Vec<u8>>, Bound<Vec<u8>>) = prefix_bounds(&within);
+    let Some((row_key, value)) = txn.range(from, to.as_ref().map(Vec::as_slice), 1)?.pop() else {
         return Ok(());
     };
     if let (tag, VersionRow::Object(head)) = read(&row_key, &value)? {

@@ -89,18 +89,32 @@ fn code_of(place: Place) -> Code {
 
 fn does_not_match(mismatch: &Mismatch) -> S3Error {
     let Mismatch { access_key, string_to_sign, signature, canonical } = mismatch;
-    S3Error::new(Code::SignatureDoesNotMatch)
+    let error = S3Error::new(Code::SignatureDoesNotMatch)
         .extra("AWSAccessKeyId", access_key)
         .extra("StringToSign", string_to_sign)
         .extra("SignatureProvided", signature)
         .extra("StringToSignBytes", spaced_hex(string_to_sign.as_bytes()))
-        .extra("CanonicalRequest", String::from_utf8_lossy(canonical))
-        .extra("CanonicalRequestBytes", spaced_hex(canonical))
+        .extra("CanonicalRequest", String::from_utf8_lossy(canonical));
+    if canonical.len() > HEX_OF_BYTES_MAX {
+        return error;
+    }
+    error.extra("CanonicalRequestBytes", spaced_hex(canonical))
 }
 
+/// A longer canonical request is told as text only.
+const HEX_OF_BYTES_MAX: usize = 16 << 10;
+
 fn spaced_hex(bytes: &[u8]) -> String {
-    let hex: Vec<String> = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    hex.join(" ")
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut hex = String::with_capacity(bytes.len() * 3);
+    for (i, byte) in bytes.iter().enumerate() {
+        if i > 0 {
+            hex.push(' ');
+        }
+        hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        hex.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    hex
 }
 
 #[cfg(test)]
@@ -108,6 +122,21 @@ mod tests {
     use coffer_base::Timestamp;
 
     use super::*;
+
+    #[test]
+    fn hex_is_told_as_s3_does_and_not_of_much() {
+        assert_eq!(spaced_hex(&[0, 0x5f, 0xff]), "00 5f ff");
+        let told = |bytes: usize| {
+            let mismatch = Mismatch {
+                access_key: "A".to_owned(),
+                string_to_sign: "s".to_owned(),
+                signature: "0".to_owned(),
+                canonical: vec![b'x'; bytes],
+            };
+            does_not_match(&mismatch).to_xml("/", "", "").contains("CanonicalRequestBytes")
+        };
+        assert!(told(HEX_OF_BYTES_MAX) && !told(HEX_OF_BYTES_MAX + 1));
+    }
 
     #[test]
     fn each_refusal_has_the_code_that_s3_gives_it() {

@@ -68,9 +68,10 @@ impl Asking<'_> {
     /// What may be asked about the request.
     fn of_request(&self) -> &Context {
         let Asked { operation, context } = &self.head.asked;
-        context.get_or_init(|| match operation {
-            Some(operation) => ops::context_of(self.region, *operation, self.head),
-            None => Context::new(),
+        context.get_or_init(|| {
+            // Without its keys a Deny on a condition would not hold.
+            let operation = operation.expect("nothing is asked before the operation is known");
+            ops::context_of(self.region, operation, self.head)
         })
     }
 }

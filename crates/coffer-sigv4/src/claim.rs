@@ -125,7 +125,8 @@ impl Claim {
             service,
             security_token,
             at,
-            signed_headers: signed_headers.split(';').map(str::to_owned).collect(),
+            signed_headers: names(signed_headers)
+                .ok_or_else(|| malformed("the SignedHeaders name a header twice."))?,
             signature: signature.to_owned(),
             payload_hash: payload_hash.to_owned(),
             expires_seconds: None,
@@ -185,7 +186,8 @@ impl Claim {
             }
             Ok(seconds) => seconds as u64,
         };
-        let signed_headers: Vec<String> = signed_headers.split(';').map(str::to_owned).collect();
+        let signed_headers = names(signed_headers)
+            .ok_or_else(|| wrong("X-Amz-SignedHeaders names a header twice.".to_owned()))?;
         let in_header = single(headers, "x-amz-content-sha256")?;
         let in_query = query.get("X-Amz-Content-Sha256");
         if let (Some(sent), Some(signed)) = (in_header, in_query)
@@ -240,6 +242,15 @@ impl Claim {
         }
         Err(Error::HeadersNotSigned(unsigned.into_iter().map(str::to_owned).collect()))
     }
+}
+
+/// The names in a list of signed headers; `None` if one comes twice. What is signed is then no longer
+/// than the head that it is made of, whoever sent it.
+fn names(list: &str) -> Option<Vec<String>> {
+    let names: Vec<String> = list.split(';').map(str::to_owned).collect();
+    let mut sorted: Vec<&str> = names.iter().map(String::as_str).collect();
+    sorted.sort_unstable();
+    sorted.windows(2).all(|pair| pair[0] != pair[1]).then_some(names)
 }
 
 fn check_algorithm(algorithm: &str) -> Result<(), Error> {

@@ -320,6 +320,24 @@ fn other_mechanisms_are_refused_by_name() {
     assert_eq!(Claim::read(&nothing.headers, &query, S3).unwrap(), None);
 }
 
+/// Else a head of 64 KiB makes gigabytes to be hashed, for who knows no secret.
+#[test]
+fn no_header_is_signed_twice() {
+    let twice = authorization("host;range;x-amz-content-sha256;x-amz-date;range", "0");
+    let in_header = with_header(get_object(), "authorization", &twice);
+    let in_query =
+        with_query(presigned(), "SignedHeaders=host", "SignedHeaders=host%3Brange%3Bhost");
+    for (sent, place) in [(in_header, Place::Header), (in_query, Place::Query)] {
+        match refusal(check(&sent, NOW)) {
+            Error::Malformed { place: said, message } => {
+                assert_eq!(said, place);
+                assert!(message.contains("twice"), "{message}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 #[test]
 fn what_changes_a_request_must_be_signed() {
     let acl = with_header(get_object(), "x-amz-acl", "public-read");

@@ -418,6 +418,16 @@ impl Engine for Roaming {
         })
     }
 
+    fn get_for_plan(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+        let placed = self.inner.current();
+        placed.engine.get(key).or_else(|error| {
+            let old = Arc::downgrade(&placed);
+            drop(placed);
+            self.inner.wait_for_move(&old, error, None)?;
+            self.inner.current().engine.get(key)
+        })
+    }
+
     fn snapshot(&self) -> Arc<dyn EngineSnapshot> {
         let placed = self.inner.current();
         let (snapshot, placed) = (placed.engine.snapshot(), Arc::downgrade(&placed));

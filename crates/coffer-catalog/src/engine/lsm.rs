@@ -343,14 +343,15 @@ impl Engine for LsmEngine {
         let counts = tree.metrics();
         let (hot, gets) = self.core.hot.hits_and_misses();
         let filtered = counts.io_skipped_by_filter() as u64;
+        // Before the count of all, which is not below it then.
+        let blocks_cached = counts.data_block_load_cached_count() as u64;
         IndexReads {
             hot,
             gets,
             filtered,
             filter_errors: (counts.filter_queries() as u64).saturating_sub(filtered),
-            blocks_cached: counts.data_block_load_cached_count() as u64,
-            blocks_read: counts.data_block_load_count() as u64
-                - counts.data_block_load_cached_count() as u64,
+            blocks_cached,
+            blocks_read: (counts.data_block_load_count() as u64).saturating_sub(blocks_cached),
             directory_blocks: (counts.filter_block_load_count() + counts.index_block_load_count())
                 as u64,
         }

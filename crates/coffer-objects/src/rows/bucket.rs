@@ -35,6 +35,7 @@ const SUSPENDED: u8 = 2;
 impl Row for BucketRow {
     const NAME: &'static str = "bucket";
     const VERSION: u8 = 2;
+    const NEWEST: u8 = 3;
 
     fn encode(&self) -> Vec<u8> {
         let version = match self.versioning {

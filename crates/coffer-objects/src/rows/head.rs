@@ -199,6 +199,7 @@ impl HeadRow {
 
 impl Row for HeadRow {
     const NAME: &'static str = "head";
+    const NEWEST: u8 = WITH_VERSION;
 
     fn encode(&self) -> Vec<u8> {
         let mut out = vec![self.row_version()];

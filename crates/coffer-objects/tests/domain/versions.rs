@@ -1,6 +1,6 @@
 //! Versions: what is kept, what is given up, and what is found.
 
-use coffer_iam::Action;
+use coffer_iam::{Action, Grant};
 use coffer_objects::{
     Copy, CopyPart, CreateUpload, Deleted, Error, Get, Headers, ListVersions, Put, Result,
     VersionEntry, VersionId, Versioning, WriteCondition,
@@ -385,5 +385,53 @@ fn the_state_can_not_be_as_if_it_never_was() {
             let facts = store.objects.bucket_facts("bkt").unwrap().unwrap();
             assert_eq!(facts.bucket.versioning, versioning);
         }
+    });
+}
+
+/// A thousand of the longest keys are more than a group of commits holds.
+#[test]
+fn a_thousand_of_the_longest_keys_are_deleted_at_once() {
+    let store = Store::new();
+    run(async {
+        store.set_versioning(Versioning::Enabled).await;
+        let key = |n: usize| format!("{n:04}{}", "k".repeat(1_020));
+        let all =
+            || -> Vec<Grant> { (0..1_000).map(|n| on(Action::DeleteObject, &key(n))).collect() };
+        for (n, result) in store.objects.delete_many(all()).await.into_iter().enumerate() {
+            let deleted = result.unwrap_or_else(|error| panic!("key {n}: {error}"));
+            assert!(deleted.delete_marker, "key {n}");
+        }
+        assert_eq!(list(&store).await.len(), 1_000);
+        store.check();
+    });
+}
+
+/// The newest first, as who empties a bucket by its listing does; objects and markers.
+#[test]
+fn the_versions_of_a_key_are_deleted_in_the_order_of_their_listing() {
+    let store = Store::new();
+    run(async {
+        store.put("k", b"null").await.unwrap();
+        store.set_versioning(Versioning::Enabled).await;
+        for n in 0..40u8 {
+            put(&store, "k", &[n]).await;
+            if n % 7 == 0 {
+                delete(&store, "k").await;
+            }
+        }
+        let mut left = lines(&store).await;
+        while !left.is_empty() {
+            let (_, id, is_marker, is_latest) = left.remove(0);
+            assert!(is_latest);
+            let deleted = delete_version(&store, "k", id).await;
+            assert_eq!(deleted, Deleted { version_id: Some(id), delete_marker: is_marker });
+            if let Some(next) = left.first_mut() {
+                next.3 = true;
+                assert_eq!(store.get("k").await.is_ok(), !next.2);
+            }
+            assert_eq!(lines(&store).await, left);
+        }
+        assert_eq!(store.live_bytes(), 0);
+        store.check();
     });
 }

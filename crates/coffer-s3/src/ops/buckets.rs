@@ -20,7 +20,7 @@ use crate::xml::{Element, NAMESPACE, Writer, escape_into};
 const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
 /// Longest document that comes with CreateBucket or PutBucketAck, in bytes.
-const DOCUMENT_BYTES_MAX: usize = 64 << 10;
+const DOCUMENT_BYTES_MAX: usize = 16 << 10;
 
 /// Most buckets of one page, and the page when nothing is said.
 const PAGE_MAX: usize = 10_000;

@@ -23,6 +23,8 @@ const KEYS_PER_TURN: usize = 16;
 /// Longest document of DeleteObjects, in bytes: a thousand of the longest keys, each character
 /// escaped.
 const DOCUMENT_BYTES_MAX: usize = 8 << 20;
+/// Of a `VersionId` in it.
+const VERSION_TEXT_BYTES_MAX: usize = 1024;
 
 /// DeleteObject: what is not there is deleted, too, unless `If-Match` wants it to be there.
 ///
@@ -198,6 +200,10 @@ impl Key {
         // As S3 has it here: the id of nothing is no version that is there.
         let is_none = version.is_some() && parsed.is_none();
         let refusal = refusal.or(is_none.then(|| S3Error::new(Code::NoSuchVersion)));
+        // It is told back; no id that anybody was given is longer than this.
+        if version.is_some_and(|id| id.len() > VERSION_TEXT_BYTES_MAX) {
+            return Err(S3Error::new(Code::MalformedXML));
+        }
         let version_text = version.map(str::to_owned);
         Ok(Key { name: name.to_owned(), version: parsed, version_text, refusal })
     }
