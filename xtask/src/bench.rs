@@ -11,7 +11,7 @@ use crate::{python, shell};
 /// What is measured beside: the newest that was measured.
 const GARAGE_VERSION: &str = "2.5.0";
 /// Without them Garage needs programs of its own to build.
-const GARAGE_FEATURES: &str = "bundled-libs,lmdb";
+const GARAGE_FEATURES: &str = "bundled-libs,lmdb,sqlite";
 
 /// Builds in release mode and measures: TLS beside nginx's (`tls`), PUT and GET of several sizes
 /// beside SeaweedFS (`sizes`), or what else tests/bench/run.py knows.
