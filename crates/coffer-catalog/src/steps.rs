@@ -1,8 +1,9 @@
 //! What commits waited for longest, step by step: a stall has a cause with a name.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use coffer_base::{Clock, SystemClock};
+use coffer_base::Clock;
 
 /// The longest that each step of a group took since the opening.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,17 +33,19 @@ impl LongestSteps {
 
 /// Measures one step after the other.
 pub(crate) struct StepWatch {
+    clock: Arc<dyn Clock>,
     began: Duration,
 }
 
 impl StepWatch {
-    pub(crate) fn start() -> Self {
-        Self { began: SystemClock.monotonic() }
+    pub(crate) fn start(clock: Arc<dyn Clock>) -> Self {
+        let began = clock.monotonic();
+        Self { clock, began }
     }
 
     /// How long the step took that ends now; the next one begins.
     pub(crate) fn lap(&mut self) -> Duration {
-        let now = SystemClock.monotonic();
+        let now = self.clock.monotonic();
         now.saturating_sub(std::mem::replace(&mut self.began, now))
     }
 }
