@@ -213,7 +213,7 @@ impl Sequencer {
         if let Some(error) = &self.behind {
             return Err(Failure::Index(error.clone()));
         }
-        let mut watch = StepWatch::start(self.lane.clock());
+        let mut watch = StepWatch::start();
         self.engine.check().map_err(Failure::Index)?;
         counts.longest.index_behind = watch.lap();
         let room = batch.iter().fold(0, |sum: usize, request| sum.saturating_add(request.room()));

@@ -1,9 +1,8 @@
 //! What commits waited for longest, step by step: a stall has a cause with a name.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use coffer_base::Clock;
+use coffer_base::{Clock, SystemClock};
 
 /// The longest that each step of a group took since the opening.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,19 +32,17 @@ impl LongestSteps {
 
 /// Measures one step after the other.
 pub(crate) struct StepWatch {
-    clock: Arc<dyn Clock>,
     began: Duration,
 }
 
 impl StepWatch {
-    pub(crate) fn start(clock: Arc<dyn Clock>) -> Self {
-        let began = clock.monotonic();
-        Self { clock, began }
+    pub(crate) fn start() -> Self {
+        Self { began: SystemClock.monotonic() }
     }
 
     /// How long the step took that ends now; the next one begins.
     pub(crate) fn lap(&mut self) -> Duration {
-        let now = self.clock.monotonic();
+        let now = SystemClock.monotonic();
         now.saturating_sub(std::mem::replace(&mut self.began, now))
     }
 }

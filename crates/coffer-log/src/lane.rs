@@ -16,7 +16,7 @@ use coffer_base::buffer::align_up;
 use coffer_base::drive::DriveQueue;
 use coffer_base::drive::queue::{Patience, Work, is_given_up, is_slow};
 use coffer_base::sync::{Condvar, Mutex, MutexGuard};
-use coffer_base::{Ack, Clock, Drive, DriveId, Position, SegmentId};
+use coffer_base::{Ack, Drive, DriveId, Position, SegmentId};
 
 use crate::copies::{ClosedSegment, OpenSegment, WaveResults};
 use crate::error::Error;
@@ -617,11 +617,6 @@ impl Lane {
     /// The end of history.
     pub fn end(&self) -> Mark {
         self.shared.end()
-    }
-
-    /// The clock that the log goes by.
-    pub fn clock(&self) -> Arc<dyn Clock> {
-        self.shared.inner.seams.clock.clone()
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
